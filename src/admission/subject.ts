@@ -1,0 +1,52 @@
+import type { VerificationKey } from '../crypto/verification-key.ts';
+import type { Denial } from './check.ts';
+
+/** The registry's word on the signer that a proof names. */
+export interface ProofSigner {
+  readonly signerId: string;
+  readonly key: VerificationKey | undefined;
+  readonly purpose: string;
+  readonly state: 'pending' | 'active' | 'retiring' | 'retired' | 'revoked' | 'compromised';
+  readonly notBefore: Date | null;
+  readonly notAfter: Date | null;
+}
+
+/** Everything a decision about one agent rests on, as stored at one moment. */
+export interface AdmissionSubject {
+  readonly workspaceId: string;
+  readonly agentId: string;
+  readonly mode: 'sandbox' | 'governed';
+  readonly status: string;
+  readonly name: string;
+  readonly expiresAt: Date | null;
+  readonly desiredReplicas: number;
+  readonly specVersion: number;
+  /** The agents row's own copy of the hash. */
+  readonly specHash: string;
+  /** The row agent_specs(version = specVersion); null when it is gone. */
+  readonly spec: { readonly json: unknown; readonly bytes: Buffer; readonly hash: string } | null;
+  /** The row agents.proof_id points to. */
+  readonly proof: {
+    readonly id: string;
+    readonly envelope: unknown;
+    readonly specVersion: number;
+    readonly specHash: string;
+    readonly policyHash: string;
+    readonly promotionId: string;
+    readonly expiresAt: Date;
+  } | null;
+  /** True when any proof was ever issued for the agent, whatever its row says now. */
+  readonly everProved: boolean;
+  readonly signer: ProofSigner | null;
+  readonly policy: { readonly policySet: string; readonly version: number; readonly hash: string };
+  readonly shadowPolicyHash: string | null;
+  readonly invalidation: { readonly at: string; readonly denies: readonly Denial[] } | null;
+  readonly quarantine: { readonly at: string; readonly by: string; readonly reason: string } | null;
+  readonly workspaceState: 'active' | 'suspended';
+  readonly rowVersion: number;
+  /** Changes whenever any of the rows above was written, by us or by anyone with SQL (from their xmin). */
+  readonly fingerprint: string;
+  /** Who asks now; for `castellan.runtime`. */
+  readonly actor: { readonly id: string; readonly kind: string; readonly roles: readonly string[] };
+  readonly now: number;
+}

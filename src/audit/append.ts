@@ -1,0 +1,241 @@
+import type { PoolClient } from 'pg';
+
+import type { Clock } from '../clock.ts';
+import { type Signer, SignerError } from '../crypto/signer.ts';
+import type { Trx } from '../storage/database.ts';
+import type { Storage } from '../storage/storage.ts';
+import { ChainDraft, type ChainHead } from './chain.ts';
+import { AuditError } from './errors.ts';
+import { type EventInput, type EventReceipt, type SealedEvent, signedBytes } from './event.ts';
+import { createHead, insertEvents, lockHead } from './store.ts';
+
+/** Units in one transaction: more savepoints would overflow PostgreSQL's subtransaction cache. */
+const MAX_BATCH = 64;
+/** Units waiting over all chains before new ones are refused. */
+const MAX_QUEUE = 4096;
+/** ms; a unit that waited this long is refused, so that no caller is told "timeout" for something that then happens. */
+const MAX_WAIT_MS = 7000;
+/** ms; below lock_timeout, so that a dead signer never looks like a dead database. */
+const SIGN_DEADLINE_MS = 2000;
+
+/** What a unit of work is given: the open transaction and the one way to write audit events. */
+export interface UnitScope {
+  readonly trx: Trx;
+  /** Milliseconds since the epoch, read once for the unit. */
+  readonly now: number;
+  append(event: EventInput): EventReceipt;
+}
+
+/** One use case's writes and events on one chain: all of them are committed, or none. */
+export interface Unit<T> {
+  /** The workspace, or `_system`. */
+  readonly chain: string;
+  /** A restriction or an observed fact: it must not wait for a signer and is then signed later (audit.md). */
+  readonly brake?: boolean;
+  /** The unit starts the chain (a new workspace). */
+  readonly creates?: boolean;
+  work(scope: UnitScope): Promise<T>;
+}
+
+export interface AppendObserver {
+  batch(size: number): void;
+  signed(seconds: number): void;
+  signerFailed(): void;
+  queueDepth(pending: number): void;
+}
+
+export interface AuditAppender {
+  /** Runs the unit under its chain's lock and resolves after the commit that holds its changes and events. */
+  commit<T>(unit: Unit<T>): Promise<T>;
+  /** Refuses new units and resolves when the accepted ones are done. */
+  close(): Promise<void>;
+}
+
+interface Pending {
+  readonly unit: Unit<unknown>;
+  readonly deadline: number;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
+
+/**
+ * Group commit: units of one chain that arrive while a transaction is under way share the next one. `transactions`
+ * bounds how many chains write at once and must stay below the pool's size.
+ */
+export function createAuditAppender(options: {
+  storage: Storage;
+  signer: Signer;
+  clock: Clock;
+  transactions: number;
+  observe: AppendObserver;
+}): AuditAppender {
+  const { storage, signer, clock, observe } = options;
+  const queues = new Map<string, Pending[]>();
+  const ready: string[] = [];
+  const busy = new Set<string>();
+  let pending = 0;
+  let closing: (() => void) | undefined;
+
+  function commit<T>(unit: Unit<T>): Promise<T> {
+    if (closing !== undefined) return Promise.reject(new AuditError('AUDIT_UNAVAILABLE', 'shutting down'));
+    if (pending >= MAX_QUEUE) return Promise.reject(new AuditError('OVERLOADED', 'the append queue is full'));
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    pending += 1;
+    observe.queueDepth(pending);
+    const queue = queues.get(unit.chain) ?? [];
+    queues.set(unit.chain, queue);
+    // The promise is typed by the unit; the queue holds units of every type.
+    queue.push({ unit, deadline: clock() + MAX_WAIT_MS, resolve: (value) => resolve(value as T), reject });
+    if (queue.length === 1 && !busy.has(unit.chain)) ready.push(unit.chain);
+    pump();
+    return promise;
+  }
+
+  function pump(): void {
+    while (busy.size < options.transactions) {
+      const chain = ready.shift();
+      if (chain === undefined) return;
+      busy.add(chain);
+      void drain(chain);
+    }
+  }
+
+  /** Writes one batch, then hands the chain to the end of the line: no chain starves another. */
+  async function drain(chain: string): Promise<void> {
+    const batch = takeBatch(queues.get(chain) ?? []);
+    const outcomes = await writeBatch(chain, batch);
+    pending -= batch.length;
+    observe.queueDepth(pending);
+    busy.delete(chain);
+    if ((queues.get(chain)?.length ?? 0) > 0) ready.push(chain);
+    else queues.delete(chain);
+    batch.forEach((entry, index) => {
+      const outcome = outcomes[index] ?? { ok: false, error: new AuditError('AUDIT_UNAVAILABLE', 'no outcome') };
+      if (outcome.ok) entry.resolve(outcome.value);
+      else entry.reject(outcome.error);
+    });
+    pump();
+    if (pending === 0) closing?.();
+  }
+
+  /** One outcome per entry, whatever happens: a failure of the transaction is the failure of each unit in it. */
+  async function writeBatch(chain: string, batch: readonly Pending[]): Promise<Outcome[]> {
+    try {
+      return await writeTransaction(chain, batch, signer);
+    } catch (error) {
+      if (!(error instanceof SignerError)) return batch.map(() => ({ ok: false, error }));
+      observe.signerFailed();
+      const brakes = batch.filter((entry) => entry.unit.brake === true);
+      const deferred = brakes.length === 0 ? [] : await writeDeferred(chain, brakes);
+      return batch.map((entry) => deferred[brakes.indexOf(entry)] ?? { ok: false, error });
+    }
+  }
+
+  async function writeDeferred(chain: string, batch: readonly Pending[]): Promise<Outcome[]> {
+    try {
+      return await writeTransaction(chain, batch, undefined);
+    } catch (error) {
+      return batch.map(() => ({ ok: false, error }));
+    }
+  }
+
+  /** Without a signer the events are stored unsigned and the head remembers the first of them. */
+  function writeTransaction(chain: string, batch: readonly Pending[], by: Signer | undefined): Promise<Outcome[]> {
+    return storage.transaction(chain, async (trx, client) => {
+      const head = await openHead(client, chain, batch);
+      const draft = new ChainDraft(head, by?.signerId ?? null);
+      if (by !== undefined) coverDeferred(draft, clock());
+      const outcomes = await runUnits(trx, client, draft, batch);
+      if (draft.events.length === 0) return outcomes;
+      const signatures = by === undefined ? draft.events.map(() => null) : await signAll(by, draft.events);
+      const deferredFrom = by === undefined ? (head.deferredFrom ?? draft.events[0]?.seq ?? null) : null;
+      const stored = await insertEvents(client, chain, draft.events, signatures, { ...draft.tail, deferredFrom });
+      if (!stored) throw new SignerError('the audit signer is not active in the registry');
+      observe.batch(draft.events.length);
+      return outcomes;
+    });
+  }
+
+  async function runUnits(
+    trx: Trx,
+    client: PoolClient,
+    draft: ChainDraft,
+    batch: readonly Pending[],
+  ): Promise<Outcome[]> {
+    // A unit alone needs no savepoint: its failure is the transaction's.
+    if (batch.length === 1) return [await runUnit(trx, draft, batch[0])];
+    const outcomes: Outcome[] = [];
+    for (const entry of batch) {
+      const mark = draft.mark();
+      await client.query('SAVEPOINT unit');
+      try {
+        outcomes.push(await runUnit(trx, draft, entry));
+        await client.query('RELEASE SAVEPOINT unit');
+      } catch (error) {
+        draft.rewind(mark);
+        await client.query('ROLLBACK TO SAVEPOINT unit; RELEASE SAVEPOINT unit');
+        outcomes.push({ ok: false, error });
+      }
+    }
+    return outcomes;
+  }
+
+  async function runUnit(trx: Trx, draft: ChainDraft, entry: Pending | undefined): Promise<Outcome> {
+    if (entry === undefined) throw new AuditError('AUDIT_UNAVAILABLE', 'empty batch');
+    const now = clock();
+    if (now > entry.deadline) throw new AuditError('OVERLOADED', 'waited too long for the audit chain');
+    const value = await entry.unit.work({ trx, now, append: (event) => draft.append(event, now) });
+    return { ok: true, value };
+  }
+
+  async function signAll(by: Signer, events: readonly SealedEvent[]): Promise<string[]> {
+    const started = performance.now();
+    const signal = AbortSignal.timeout(SIGN_DEADLINE_MS);
+    try {
+      const signatures = await Promise.all(events.map((event) => by.sign(signedBytes(event), signal)));
+      return signatures.map((signature) => signature.toString('base64'));
+    } catch (cause) {
+      throw cause instanceof SignerError ? cause : new SignerError('the audit signer failed', { cause });
+    } finally {
+      observe.signed((performance.now() - started) / 1000);
+    }
+  }
+
+  function close(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    closing = resolve;
+    if (pending === 0) resolve();
+    return promise;
+  }
+
+  return { commit, close };
+}
+
+/** A unit that starts a chain is alone in its transaction, so that its failure takes the new head with it. */
+function takeBatch(queue: Pending[]): Pending[] {
+  const creator = queue.slice(0, MAX_BATCH).findIndex((entry) => entry.unit.creates === true);
+  return queue.splice(0, creator === -1 ? MAX_BATCH : Math.max(creator, 1));
+}
+
+async function openHead(client: PoolClient, chain: string, batch: readonly Pending[]): Promise<ChainHead> {
+  const head = await lockHead(client, chain);
+  if (head !== undefined) return head;
+  if (batch[0]?.unit.creates === true) return createHead(client, chain);
+  throw new AuditError('NOT_FOUND', 'no such workspace');
+}
+
+/** The first signed event after unsigned ones says which they were; their hashes are bound by the chain. */
+function coverDeferred(draft: ChainDraft, now: number): void {
+  const { deferredFrom, seq } = draft.head;
+  if (deferredFrom === null) return;
+  draft.append(
+    {
+      type: 'audit.deferred.covered',
+      actor: { id: 'castellan', kind: 'system' },
+      payload: { from: deferredFrom, to: seq },
+    },
+    now,
+  );
+}

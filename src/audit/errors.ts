@@ -1,0 +1,16 @@
+import { CodedError } from '../errors.ts';
+
+export type AuditErrorCode =
+  | 'OVERLOADED' // the append queue is full, or the unit waited past its deadline
+  | 'AUDIT_UNAVAILABLE' // closing, or the chain cannot take a permissive action now
+  | 'NOT_FOUND'; // no such chain, that is: no such workspace
+
+/** An append that did not happen; nothing of its unit was kept. */
+export class AuditError extends CodedError {
+  readonly code: AuditErrorCode;
+
+  constructor(code: AuditErrorCode, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}

@@ -1,0 +1,33 @@
+import type { ColumnType } from 'kysely';
+
+export interface AuditHeadsTable {
+  chain: string;
+  seq: number;
+  hash: string;
+  deferred_from: number | null;
+  updated_at: Date;
+}
+
+export interface AuditEventsTable {
+  chain: string;
+  seq: number;
+  id: string;
+  event_type: string;
+  ts: Date;
+  actor_id: string;
+  actor_kind: string;
+  payload: ColumnType<Record<string, unknown>, string, never>;
+  body: Buffer;
+  hash: string;
+  prev_hash: string;
+  signature: string | null;
+  signer_id: string | null;
+  sign_mode: 'event' | 'batch' | 'deferred';
+}
+
+declare module '../storage/database.ts' {
+  interface Database {
+    audit_heads: AuditHeadsTable;
+    audit_events: AuditEventsTable;
+  }
+}
