@@ -14,3 +14,12 @@ export class AuditError extends CodedError {
     this.code = code;
   }
 }
+
+/** Thrown inside a unit when a row its outcome rests on was changed since it was read; the use case begins again. */
+export class StaleRead extends CodedError {
+  readonly code = 'STALE_READ';
+
+  constructor(what: string) {
+    super(`${what} changed while it was being decided`);
+  }
+}
