@@ -1,0 +1,272 @@
+import { resolve } from 'node:path';
+
+import { type Environment, SettingsReader } from './config/read.ts';
+import type { SettingName } from './config/settings.ts';
+import { CodedError } from './errors.ts';
+
+export type RunEnvironment = 'production' | 'development' | 'test';
+
+export interface ListenerConfig {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface LocalSignerConfig {
+  readonly signerId: string;
+  readonly algorithm: 'Ed25519' | 'HMAC-SHA256';
+  readonly keyFile: string | undefined;
+  /** Base64; only for HMAC-SHA256. */
+  readonly hmacSecret: string | undefined;
+}
+
+/** Everything the service needs to run, validated and frozen. */
+export interface ServiceConfig {
+  readonly environment: RunEnvironment;
+  readonly logLevel: string;
+  readonly api: ListenerConfig & {
+    readonly certFile: string;
+    readonly keyFile: string;
+    readonly clientCaFile: string;
+    readonly minVersion: 'TLSv1.3' | 'TLSv1.2';
+  };
+  readonly ops: ListenerConfig;
+  readonly database: { readonly appUrl: string; readonly systemUrl: string; readonly poolSize: number };
+  readonly identity: {
+    readonly mapFile: string;
+    readonly trustDomain: string;
+    readonly allowCn: boolean;
+    readonly revokedSerials: readonly string[];
+    readonly skipMtls: boolean;
+  };
+  readonly signers: { readonly audit: LocalSignerConfig; readonly proof: LocalSignerConfig };
+  readonly proofTtlDays: number;
+  readonly opaBin: string | undefined;
+}
+
+/** What `castellan dev` was told; it makes the rest of a ServiceConfig itself. */
+export interface DevConfig {
+  readonly service: Omit<ServiceConfig, 'database' | 'identity' | 'signers' | 'api'> & {
+    readonly api: ListenerConfig & { readonly minVersion: 'TLSv1.3' | 'TLSv1.2' };
+    readonly identity: Omit<ServiceConfig['identity'], 'mapFile'>;
+    readonly proofAlgorithm: 'Ed25519' | 'HMAC-SHA256';
+    readonly auditSignerId: string;
+    readonly proofSignerId: string;
+    readonly poolSize: number;
+  };
+  /** Unset: an embedded PostgreSQL. */
+  readonly databaseUrl: string | undefined;
+  readonly systemUrl: string | undefined;
+  readonly ownerUrl: string | undefined;
+  readonly dataDir: string;
+  readonly certsDir: string;
+}
+
+/** Bad configuration: every problem, for stderr; the process ends with 78 and never listens. */
+export class ConfigError extends CodedError {
+  readonly code = 'BAD_CONFIGURATION';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`bad configuration:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+const SIGNING_SOURCES = [
+  'AUDIT_SIGNING_KEY_SOURCE',
+  'CASTELLAN_PROOF_SIGNING_KEY_SOURCE',
+  'CASTELLAN_CHECKPOINT_SIGNING_KEY_SOURCE',
+] as const satisfies readonly SettingName[];
+
+/** Settings of `castellan serve`; production rules unless NODE_ENV says development or test. Throws ConfigError. */
+export function loadServiceConfig(env: Environment, execArgv: readonly string[]): ServiceConfig {
+  const read = new SettingsReader(env);
+  const environment = runEnvironment(env, 'production');
+  read.refuseUnknown();
+  const shared = readShared(read);
+  checkSigningSources(read, environment);
+  if (environment === 'production') checkProduction(read, env, execArgv, shared);
+  const config: ServiceConfig = {
+    ...shared.common,
+    environment,
+    api: {
+      ...shared.api,
+      certFile: path(read.required('CASTELLAN_API_TLS_CERT_FILE')),
+      keyFile: path(read.required('CASTELLAN_API_TLS_KEY_FILE')),
+      clientCaFile: path(read.required('CASTELLAN_API_TLS_CLIENT_CA_FILE')),
+    },
+    database: {
+      appUrl: read.required('DATABASE_URL'),
+      systemUrl: read.required('CASTELLAN_DATABASE_SYSTEM_URL'),
+      poolSize: shared.poolSize,
+    },
+    identity: { ...shared.identity, mapFile: path(read.required('CASTELLAN_IDENTITY_MAP_FILE')) },
+    signers: { audit: auditSigner(read), proof: proofSigner(read) },
+  };
+  return finish(read, config);
+}
+
+/** Settings of `castellan dev`: development unless NODE_ENV says test, and refused under production rules. */
+export function loadDevConfig(env: Environment): DevConfig {
+  const read = new SettingsReader(env);
+  const environment = runEnvironment(env, 'development');
+  read.refuseUnknown();
+  const shared = readShared(read);
+  if (environment === 'production') {
+    read.problem(
+      'NODE_ENV: `castellan dev` generates its own keys and certificates and is not for production; use `serve`',
+    );
+    if (shared.identity.skipMtls) read.problem('DEV_SKIP_MTLS is not allowed in production');
+  }
+  checkSigningSources(read, environment);
+  const config: DevConfig = {
+    service: {
+      ...shared.common,
+      environment,
+      api: shared.api,
+      identity: shared.identity,
+      proofAlgorithm: proofAlgorithm(read),
+      auditSignerId: read.required('AUDIT_SIGNER_KID'),
+      proofSignerId: read.required('CASTELLAN_PROOF_SIGNER_KID'),
+      poolSize: shared.poolSize,
+    },
+    databaseUrl: read.text('DATABASE_URL'),
+    systemUrl: read.text('CASTELLAN_DATABASE_SYSTEM_URL'),
+    ownerUrl: read.text('CASTELLAN_DATABASE_OWNER_URL'),
+    dataDir: path(read.required('CASTELLAN_DATA_DIR')),
+    certsDir: path(read.required('CASTELLAN_CERTS_DIR')),
+  };
+  return finish(read, config);
+}
+
+/** The one database login a subcommand needs, whatever else is set. Throws ConfigError. */
+export function loadDatabaseUrl(env: Environment, name: 'DATABASE_URL' | 'CASTELLAN_DATABASE_OWNER_URL'): string {
+  const read = new SettingsReader(env);
+  return finish(read, { url: read.required(name) }).url;
+}
+
+function readShared(read: SettingsReader) {
+  refuseAbsentFeatures(read);
+  return {
+    common: {
+      logLevel: read.required('CASTELLAN_LOG_LEVEL'),
+      ops: { host: read.required('CASTELLAN_OPS_HOST'), port: read.integer('CASTELLAN_OPS_PORT') },
+      proofTtlDays: read.integer('CASTELLAN_PROOF_TTL_DAYS'),
+      opaBin: optionalPath(read.text('CASTELLAN_OPA_BIN')),
+    },
+    api: {
+      host: read.required('CASTELLAN_API_HOST'),
+      port: read.integer('CASTELLAN_API_PORT'),
+      minVersion: read.text('CASTELLAN_API_TLS_MIN_VERSION') === '1.2' ? ('TLSv1.2' as const) : ('TLSv1.3' as const),
+    },
+    identity: {
+      trustDomain: trustDomain(read),
+      allowCn: read.boolean('CASTELLAN_IDENTITY_ALLOW_CN') ?? false,
+      revokedSerials: serials(read),
+      skipMtls: skipMtls(read),
+    },
+    poolSize: read.integer('CASTELLAN_DATABASE_POOL_SIZE'),
+  };
+}
+
+function runEnvironment(env: Environment, unset: RunEnvironment): RunEnvironment {
+  const name = env['NODE_ENV'];
+  if (name === undefined) return unset;
+  return name === 'development' || name === 'test' ? name : 'production';
+}
+
+function checkProduction(
+  read: SettingsReader,
+  env: Environment,
+  execArgv: readonly string[],
+  shared: ReturnType<typeof readShared>,
+): void {
+  if (shared.identity.skipMtls) read.problem('DEV_SKIP_MTLS is not allowed in production');
+  if (read.boolean('REQUIRE_KMS') === false) read.problem('REQUIRE_KMS cannot be false in production');
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
+    read.problem('NODE_TLS_REJECT_UNAUTHORIZED=0 turns TLS verification off');
+  if (read.text('CASTELLAN_PROOF_SIGNING_ALG') === 'HMAC-SHA256') {
+    read.problem('CASTELLAN_PROOF_SIGNING_ALG: HMAC-SHA256 is not allowed in production');
+  }
+  const options = [...execArgv, ...(env['NODE_OPTIONS'] ?? '').split(/\s+/)];
+  if (options.some((option) => /^--inspect/.test(option))) read.problem('the inspector is on (--inspect)');
+}
+
+/** Production, and REQUIRE_KMS=true anywhere, want every key outside the process. */
+function checkSigningSources(read: SettingsReader, environment: RunEnvironment): void {
+  const external = environment === 'production' || read.boolean('REQUIRE_KMS') === true;
+  for (const name of SIGNING_SOURCES) {
+    const source = read.text(name);
+    if (source === undefined) continue;
+    if (external && source === 'local') read.problem(`${name} must be kms, proxy or pkcs11`);
+    if (source !== 'local') read.problem(`${name}=${source} is not available in this version`);
+  }
+}
+
+function refuseAbsentFeatures(read: SettingsReader): void {
+  for (const name of ['OPA_ENGINE_URL', 'SIGNING_PROXY_URL', 'AUDIT_SIGNING_KMS_KEY_ID'] as const) {
+    if (read.text(name) !== undefined) read.problem(`${name} is not available in this version`);
+  }
+}
+
+/** An unreadable spelling counts as on for the check and is a problem of its own. */
+function skipMtls(read: SettingsReader): boolean {
+  return read.boolean('DEV_SKIP_MTLS') ?? true;
+}
+
+function trustDomain(read: SettingsReader): string {
+  const name = read.required('CASTELLAN_IDENTITY_TRUST_DOMAIN');
+  // SPIFFE-ID §2.1: lower-case letters, digits, dots, dashes, underscores.
+  if (!/^[a-z0-9._-]{1,255}$/.test(name)) read.problem('CASTELLAN_IDENTITY_TRUST_DOMAIN is not a SPIFFE trust domain');
+  return name;
+}
+
+function serials(read: SettingsReader): string[] {
+  const list = (read.text('CASTELLAN_IDENTITY_REVOKED_SERIALS') ?? '')
+    .split(',')
+    .map((serial) => serial.trim().toUpperCase())
+    .filter((serial) => serial !== '');
+  if (list.some((serial) => !/^[0-9A-F]{1,40}$/.test(serial))) {
+    read.problem('CASTELLAN_IDENTITY_REVOKED_SERIALS must be hex serial numbers, comma separated');
+  }
+  return list;
+}
+
+function auditSigner(read: SettingsReader): LocalSignerConfig {
+  return {
+    signerId: read.required('AUDIT_SIGNER_KID'),
+    algorithm: 'Ed25519',
+    keyFile: path(read.required('CASTELLAN_AUDIT_SIGNING_KEY_FILE')),
+    hmacSecret: undefined,
+  };
+}
+
+function proofSigner(read: SettingsReader): LocalSignerConfig {
+  const algorithm = proofAlgorithm(read);
+  const signerId = read.required('CASTELLAN_PROOF_SIGNER_KID');
+  return algorithm === 'HMAC-SHA256'
+    ? { signerId, algorithm, keyFile: undefined, hmacSecret: read.required('CASTELLAN_PROOF_SIGNING_HMAC_SECRET') }
+    : {
+        signerId,
+        algorithm,
+        keyFile: path(read.required('CASTELLAN_PROOF_SIGNING_KEY_FILE')),
+        hmacSecret: undefined,
+      };
+}
+
+function proofAlgorithm(read: SettingsReader): 'Ed25519' | 'HMAC-SHA256' {
+  return read.text('CASTELLAN_PROOF_SIGNING_ALG') === 'HMAC-SHA256' ? 'HMAC-SHA256' : 'Ed25519';
+}
+
+function path(value: string): string {
+  return value === '' ? '' : resolve(value);
+}
+
+function optionalPath(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : resolve(value);
+}
+
+function finish<T extends object>(read: SettingsReader, config: T): T {
+  if (read.problems.length > 0) throw new ConfigError([...new Set(read.problems)]);
+  return Object.freeze(config);
+}

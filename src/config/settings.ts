@@ -1,0 +1,122 @@
+/** How a setting's text is read. Every kind refuses what it cannot read; nothing falls back to a default. */
+export type SettingKind = 'text' | 'path' | 'url' | 'port' | 'integer' | 'boolean';
+
+export interface Setting {
+  readonly kind: SettingKind;
+  readonly doc: string;
+  /** Also read from the file named by `<NAME>_FILE`; masked wherever settings are shown. */
+  readonly secret?: true;
+  readonly default?: string;
+  readonly oneOf?: readonly string[];
+  readonly min?: number;
+  readonly max?: number;
+}
+
+const KEY_SOURCES = ['local', 'kms', 'proxy', 'pkcs11'] as const;
+
+/** Every environment variable Castellan reads (contract §13), with its default. Any other CASTELLAN_ variable is an error. */
+export const SETTINGS = {
+  NODE_ENV: {
+    kind: 'text',
+    doc: 'production, development or test; unset: production rules for serve; any other value: production rules.',
+  },
+  DATABASE_URL: {
+    kind: 'url',
+    secret: true,
+    doc: 'Login of the app role. Unset with `castellan dev`: an embedded PostgreSQL is started.',
+  },
+  CASTELLAN_DATABASE_SYSTEM_URL: { kind: 'url', secret: true, doc: 'Login of the system role (jobs, look-ups).' },
+  CASTELLAN_DATABASE_OWNER_URL: {
+    kind: 'url',
+    secret: true,
+    doc: 'Login that may become castellan_owner; used by `migrate` and `dev` only.',
+  },
+  CASTELLAN_DATABASE_POOL_SIZE: {
+    kind: 'integer',
+    default: '16',
+    min: 4,
+    max: 200,
+    doc: 'Connections of the app pool.',
+  },
+  CASTELLAN_API_HOST: { kind: 'text', default: '127.0.0.1', doc: 'Address of the API listener.' },
+  CASTELLAN_API_PORT: { kind: 'port', default: '8443', doc: 'Port of the API listener; 0: any free one.' },
+  CASTELLAN_API_TLS_CERT_FILE: { kind: 'path', doc: 'Server certificate chain (PEM).' },
+  CASTELLAN_API_TLS_KEY_FILE: { kind: 'path', doc: 'Server private key (PEM).' },
+  CASTELLAN_API_TLS_CLIENT_CA_FILE: { kind: 'path', doc: 'CA bundle that client certificates must chain to (PEM).' },
+  CASTELLAN_API_TLS_MIN_VERSION: {
+    kind: 'text',
+    default: '1.3',
+    oneOf: ['1.3', '1.2'],
+    doc: 'Lowest TLS version accepted.',
+  },
+  CASTELLAN_OPS_HOST: {
+    kind: 'text',
+    default: '127.0.0.1',
+    doc: 'Address of the ops listener (no client certificate).',
+  },
+  CASTELLAN_OPS_PORT: { kind: 'port', default: '9464', doc: 'Port of the ops listener; 0: any free one.' },
+  CASTELLAN_IDENTITY_MAP_FILE: { kind: 'path', doc: 'JSON map from SPIFFE id or CN to principal, roles, workspaces.' },
+  CASTELLAN_IDENTITY_TRUST_DOMAIN: { kind: 'text', default: 'castellan.dev', doc: 'SPIFFE trust domain.' },
+  CASTELLAN_IDENTITY_ALLOW_CN: {
+    kind: 'boolean',
+    default: 'false',
+    doc: 'Accept a certificate without a URI SAN by its common name.',
+  },
+  CASTELLAN_IDENTITY_REVOKED_SERIALS: {
+    kind: 'text',
+    default: '',
+    doc: 'Client certificates refused, by serial number (hex, comma separated).',
+  },
+  DEV_SKIP_MTLS: {
+    kind: 'boolean',
+    default: 'false',
+    doc: 'Development only: the client certificate is optional on loopback; without one the caller is the operator `dev`.',
+  },
+  AUDIT_SIGNING_KEY_SOURCE: { kind: 'text', default: 'local', oneOf: KEY_SOURCES, doc: 'Where the audit key is kept.' },
+  AUDIT_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the audit signer.' },
+  AUDIT_SIGNER_KID: { kind: 'text', default: 'castellan-audit-1', doc: 'signerId of the audit signer.' },
+  CASTELLAN_AUDIT_SIGNING_KEY_FILE: { kind: 'path', doc: 'Ed25519 private key (PKCS#8 PEM) of a local audit signer.' },
+  CASTELLAN_PROOF_SIGNING_KEY_SOURCE: {
+    kind: 'text',
+    default: 'local',
+    oneOf: KEY_SOURCES,
+    doc: 'Where the proof key is kept.',
+  },
+  CASTELLAN_PROOF_SIGNING_ALG: {
+    kind: 'text',
+    default: 'Ed25519',
+    oneOf: ['Ed25519', 'HMAC-SHA256'],
+    doc: 'HMAC-SHA256 is a shared key, no evidence for a third party, and refused in production.',
+  },
+  CASTELLAN_PROOF_SIGNING_KEY_FILE: { kind: 'path', doc: 'Ed25519 private key (PKCS#8 PEM) of a local proof signer.' },
+  CASTELLAN_PROOF_SIGNING_HMAC_SECRET: {
+    kind: 'text',
+    secret: true,
+    doc: 'Base64 of at least 32 bytes, for HMAC-SHA256 proofs.',
+  },
+  CASTELLAN_PROOF_SIGNER_KID: { kind: 'text', default: 'castellan-proof-1', doc: 'signerId of the proof signer.' },
+  CASTELLAN_PROOF_TTL_DAYS: { kind: 'integer', default: '90', min: 1, max: 3650, doc: 'Life of a proof in days.' },
+  CASTELLAN_CHECKPOINT_SIGNING_KEY_SOURCE: {
+    kind: 'text',
+    default: 'local',
+    oneOf: KEY_SOURCES,
+    doc: 'Where the checkpoint key will be kept; held to the same rule in production.',
+  },
+  REQUIRE_KMS: {
+    kind: 'boolean',
+    doc: 'true: audit, proof and checkpoint keys must be in kms, proxy or pkcs11, in every environment.',
+  },
+  SIGNING_PROXY_URL: { kind: 'url', doc: 'Signing proxy. Not available in this version: refused when set.' },
+  OPA_ENGINE_URL: { kind: 'url', doc: 'External OPA server. Not available in this version: refused when set.' },
+  CASTELLAN_OPA_BIN: { kind: 'path', doc: 'The OPA executable that compiles policies.' },
+  CASTELLAN_DATA_DIR: { kind: 'path', default: '.castellan', doc: '`dev`: embedded database and generated keys.' },
+  CASTELLAN_CERTS_DIR: { kind: 'path', default: 'certs', doc: '`dev`: generated certificates.' },
+  CASTELLAN_LOG_LEVEL: {
+    kind: 'text',
+    default: 'info',
+    oneOf: ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'],
+    doc: 'Least level that is logged.',
+  },
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof SETTINGS;
