@@ -8,10 +8,10 @@ export const GENESIS_HASH = '0'.repeat(64);
 export const MAX_BODY = 65_535;
 const EVENT_PAYLOAD_TYPE = 'application/vnd.castellan.audit-event.v1';
 
-/** Who did it: an opaque id and its kind. `system` is Castellan itself (jobs, observed facts). */
+/** Who did it: an opaque id and its kind. `system` is Castellan itself (jobs, observed facts); `unknown` had no identity. */
 export interface Actor {
   readonly id: string;
-  readonly kind: 'human' | 'service' | 'agent' | 'system';
+  readonly kind: 'human' | 'service' | 'agent' | 'system' | 'unknown';
 }
 
 export interface EventInput<T extends EventType = EventType> {

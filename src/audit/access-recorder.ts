@@ -1,0 +1,138 @@
+import type { Clock } from '../clock.ts';
+import { sha256Digest } from '../crypto/digest.ts';
+import { AccessDenied, type Unauthenticated } from '../identity/errors.ts';
+import type { PrincipalKind } from '../identity/principal.ts';
+import { SYSTEM_CHAIN } from '../ids.ts';
+import type { AuditAppender } from './append.ts';
+import { AuditError } from './errors.ts';
+import type { EventInput } from './event.ts';
+
+/** Per principal, route and minute: what comes after is counted (contract §3). */
+const SINGLE_EVENTS = 10;
+const WINDOW_MS = 60_000;
+/** Denials that may be signed one by one per second, whoever they are of: 5 % of what one local signer does at least. */
+const SINGLE_RATE = 50;
+/** Principals and routes counted apart; the rest share one line, so that strangers cannot fill the memory. */
+const MAX_WINDOWS = 10_000;
+
+export interface DeniedCaller {
+  readonly id: string;
+  readonly kind: PrincipalKind | 'unknown';
+}
+
+export interface Denied {
+  readonly error: AccessDenied | Unauthenticated;
+  readonly caller: DeniedCaller;
+  readonly method: string;
+  readonly route: string;
+  readonly permission?: string | undefined;
+  readonly traceId: string;
+}
+
+interface Window {
+  readonly since: number;
+  readonly chain: string;
+  readonly event: EventInput<'access.denied'>;
+  seen: number;
+  /** Refusals not yet written. */
+  held: number;
+}
+
+export interface AccessRecorder {
+  /** Resolves once the refusal is in the audit, alone or in a count. False: its chain does not exist. */
+  record(denied: Denied): Promise<boolean>;
+  /** Writes the counts of windows that are over; with `all`, every count. */
+  flush(all?: boolean): Promise<void>;
+}
+
+/** Turns refused access into `access.denied` events, one each at first, then one count per window. */
+export function createAccessRecorder(options: { audit: AuditAppender; clock: Clock }): AccessRecorder {
+  const { audit, clock } = options;
+  const windows = new Map<string, Window>();
+  let second = 0;
+  let singles = 0;
+
+  async function record(denied: Denied): Promise<boolean> {
+    const now = clock();
+    const { chain, event } = toEvent(denied);
+    const window = windowOf(denied, chain, event, now);
+    window.seen += 1;
+    if (window.seen > SINGLE_EVENTS || !takeSingle(now)) {
+      window.held += 1;
+      return true;
+    }
+    return write(chain, event);
+  }
+
+  function windowOf(denied: Denied, chain: string, event: EventInput<'access.denied'>, now: number): Window {
+    const full = windows.size >= MAX_WINDOWS;
+    const key = full ? `${chain} *` : `${chain} ${denied.caller.id} ${denied.method} ${denied.route}`;
+    const known = windows.get(key);
+    if (known !== undefined && now - known.since < WINDOW_MS) return known;
+    const fresh: Window = { since: now, chain, event, seen: 0, held: known?.held ?? 0 };
+    windows.set(key, fresh);
+    return fresh;
+  }
+
+  function takeSingle(now: number): boolean {
+    const current = Math.floor(now / 1000);
+    if (current !== second) {
+      second = current;
+      singles = 0;
+    }
+    singles += 1;
+    return singles <= SINGLE_RATE;
+  }
+
+  async function flush(all = false): Promise<void> {
+    const now = clock();
+    for (const [key, window] of windows) {
+      if (!all && now - window.since < WINDOW_MS) continue;
+      windows.delete(key);
+      if (window.held === 0) continue;
+      const counted = { ...window.event, payload: { ...window.event.payload, count: window.held } };
+      try {
+        await write(window.chain, counted);
+      } catch (error) {
+        windows.set(key, window);
+        throw error;
+      }
+    }
+  }
+
+  async function write(chain: string, event: EventInput<'access.denied'>): Promise<boolean> {
+    try {
+      await audit.commit({ chain, brake: true, work: async ({ append }) => append(event) });
+      return true;
+    } catch (error) {
+      if (chain === SYSTEM_CHAIN || !(error instanceof AuditError) || error.code !== 'NOT_FOUND') throw error;
+      await write(SYSTEM_CHAIN, event);
+      return false;
+    }
+  }
+
+  return { record, flush };
+}
+
+function toEvent(denied: Denied): { chain: string; event: EventInput<'access.denied'> } {
+  const { error, caller, method, route, permission, traceId } = denied;
+  const access = error instanceof AccessDenied ? error.access : undefined;
+  const workspaceId = access?.chain === SYSTEM_CHAIN ? access.workspaceId : undefined;
+  return {
+    chain: access?.chain ?? SYSTEM_CHAIN,
+    event: {
+      type: 'access.denied',
+      actor: { id: caller.id, kind: caller.kind },
+      payload: {
+        code: error.code,
+        route: `${method} ${route}`,
+        ...(permission === undefined ? {} : { permission }),
+        // A digest: the name of another tenant is not for the readers of this chain.
+        ...(workspaceId === undefined ? {} : { workspaceDigest: sha256Digest(workspaceId) }),
+        reason: error instanceof AccessDenied ? error.access.reason : error.reason,
+        count: 1,
+      },
+      traceId,
+    },
+  };
+}

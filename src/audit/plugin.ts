@@ -1,0 +1,49 @@
+import fastifyPlugin from 'fastify-plugin';
+
+import type { Clock } from '../clock.ts';
+import type { Storage } from '../storage/storage.ts';
+import { type AuditAppender, createAuditAppender } from './append.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    audit: AuditAppender;
+  }
+}
+
+export interface AuditPluginOptions {
+  readonly clock: Clock;
+  /** Chains written at once; below the pool's size, so that reads always find a connection. */
+  readonly transactions: number;
+}
+
+/** The one way to change state: `app.audit.commit`. Closes after the units it accepted. */
+export const auditPlugin = fastifyPlugin(
+  async (app, options: AuditPluginOptions) => {
+    const { audit: metrics } = app.metrics;
+    const appender = createAuditAppender({
+      storage: app.storage,
+      signer: app.signers.audit,
+      clock: options.clock,
+      transactions: options.transactions,
+      observe: metrics,
+    });
+    app.decorate('audit', appender);
+    app.addHook('onClose', () => appender.close());
+  },
+  { name: 'audit', fastify: '5.x', dependencies: ['storage', 'metrics', 'signers'] },
+);
+
+/** Chains with events that are not signed yet (audit.md: the brakes work without the signer). */
+export async function uncoveredChains(storage: Storage): Promise<string[]> {
+  const rows = await storage.system((trx) =>
+    trx.selectFrom('audit_heads').select('chain').where('deferred_from', 'is not', null).limit(1000).execute(),
+  );
+  return rows.map((row) => row.chain);
+}
+
+/** Has each uncovered chain signed over as soon as the signer is back. */
+export async function coverDeferredEvents(storage: Storage, audit: AuditAppender): Promise<void> {
+  for (const chain of await uncoveredChains(storage)) {
+    await audit.commit({ chain, work: async () => undefined });
+  }
+}

@@ -1,0 +1,54 @@
+import type { Static } from '@sinclair/typebox';
+
+import { type CursorScope, DEFAULT_LIMIT, decodeCursor, encodeCursor } from '../http/pagination.ts';
+import { ValidationFailed } from '../http/problem.ts';
+import type { Trx } from '../storage/database.ts';
+import type { AuditEventSchema, EventPage, ListEventsQuery } from './schema.ts';
+
+type Query = Static<typeof ListEventsQuery>;
+
+/** One page of a chain by seq ascending. Keyset: the cost does not grow with the position. */
+export async function listEvents(trx: Trx, chain: string, query: Query): Promise<Static<typeof EventPage>> {
+  const { after, cursor, limit = DEFAULT_LIMIT, ...filters } = query;
+  const scope: CursorScope = { route: 'audit.events', workspaceId: chain, sort: 'seq', filters };
+  const from = cursor === undefined ? (after ?? 0) : position(scope, cursor);
+
+  let select = trx.selectFrom('audit_events').selectAll().where('chain', '=', chain).where('seq', '>', from);
+  if (query.type !== undefined) select = select.where('event_type', '=', query.type);
+  if (query.actor !== undefined) select = select.where('actor_id', '=', query.actor);
+  if (query.from !== undefined) select = select.where('ts', '>=', new Date(query.from));
+  if (query.to !== undefined) select = select.where('ts', '<', new Date(query.to));
+  const rows = await select
+    .orderBy('seq')
+    .limit(limit + 1)
+    .execute();
+
+  const events = rows.slice(0, limit).map(
+    (row): Static<typeof AuditEventSchema> => ({
+      id: row.id,
+      chain: row.chain,
+      seq: row.seq,
+      eventType: row.event_type,
+      ts: row.ts.toISOString(),
+      actor: { id: row.actor_id, kind: row.actor_kind },
+      payload: row.payload,
+      prevHash: row.prev_hash,
+      hash: row.hash,
+      signature: row.signature,
+      signerId: row.signer_id,
+      signMode: row.sign_mode,
+      body: row.body.toString('base64'),
+    }),
+  );
+  const last = events.at(-1);
+  const more = rows.length > limit && last !== undefined;
+  return { events, nextCursor: more ? encodeCursor(scope, [last.seq]) : null };
+}
+
+function position(scope: CursorScope, cursor: string): number {
+  const [seq] = decodeCursor(scope, cursor);
+  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) {
+    throw new ValidationFailed([{ pointer: '/cursor', detail: 'is not a cursor of this list' }]);
+  }
+  return seq;
+}

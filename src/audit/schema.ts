@@ -1,0 +1,41 @@
+import { Type } from '@sinclair/typebox';
+
+import { CursorSchema, LimitSchema } from '../http/pagination.ts';
+import { EVENT_TYPES } from './event-types.ts';
+
+const nullableText = Type.Union([Type.String(), Type.Null()]);
+
+/** One audit event as the API shows it; `body` is the authority, the rest are projections of it. */
+export const AuditEventSchema = Type.Object({
+  id: Type.String(),
+  chain: Type.String(),
+  seq: Type.Integer(),
+  eventType: Type.String(),
+  ts: Type.String(),
+  actor: Type.Object({ id: Type.String(), kind: Type.String() }),
+  payload: Type.Object({}, { additionalProperties: true }),
+  prevHash: Type.String(),
+  hash: Type.String(),
+  signature: nullableText,
+  signerId: nullableText,
+  signMode: Type.String(),
+  body: Type.String({ description: 'base64 of the exact bytes that hash covers' }),
+});
+
+/** Where the event of a change stands in its chain. */
+export const ReceiptSchema = Type.Object({ chain: Type.String(), seq: Type.Integer(), hash: Type.String() });
+
+export const ListEventsQuery = Type.Object(
+  {
+    after: Type.Optional(Type.Integer({ minimum: 0, description: 'Only events with a higher seq' })),
+    cursor: Type.Optional(CursorSchema),
+    limit: Type.Optional(LimitSchema),
+    type: Type.Optional(Type.Union(Object.keys(EVENT_TYPES).map((name) => Type.Literal(name)))),
+    actor: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
+    from: Type.Optional(Type.String({ format: 'date-time', description: 'Only events at or after this time' })),
+    to: Type.Optional(Type.String({ format: 'date-time', description: 'Only events before this time' })),
+  },
+  { additionalProperties: false },
+);
+
+export const EventPage = Type.Object({ events: Type.Array(AuditEventSchema), nextCursor: nullableText });

@@ -1,0 +1,57 @@
+/** What can be wrong with a log. The names are promised to readers of `--json`. */
+export type FindingClass =
+  | 'body-edited' // the body is not the one whose hash was signed (or, unsigned, the one the next event follows)
+  | 'hash-edited' // the hash column is not the body's, and the body is the signed one
+  | 'projection-edited' // a query column says something else than the body
+  | 'gap' // an event is missing between others; seq is the first missing one
+  | 'reordered' // events stand in each other's places
+  | 'spliced' // a signed event of another chain
+  | 'replayed' // one event twice
+  | 'forked' // two histories: two events at one position, or one that does not follow its predecessor
+  | 'signature-missing'
+  | 'signature-wrong'
+  | 'signature-wrong-key' // made by another registered key than the one named, or by one of another purpose
+  | 'signature-wrong-algorithm' // not made by the algorithm the registry has for the signer
+  | 'signer-out-of-range' // the signer was not allowed to sign then: unknown, pending, expired, revoked
+  | 'signer-compromised'
+  | 'tail-truncated' // the head row and the last event disagree
+  | 'chain-missing'
+  | 'clock-regression'
+  | 'non-canonical' // the signed bytes are not the RFC 8785 form of a version 1 event
+  | 'deferred-uncovered'; // unsigned so far: incomplete, not tampered
+
+export interface Finding {
+  readonly chain: string;
+  readonly seq: number;
+  readonly class: FindingClass;
+  readonly detail: string;
+}
+
+/** Findings kept of each class: the first tell the story, and memory stays bounded. */
+const KEPT_PER_CLASS = 1000;
+const INCOMPLETE: ReadonlySet<FindingClass> = new Set(['deferred-uncovered']);
+
+/** Collects findings: counts all, keeps the first 1,000 of each class. */
+export class Findings {
+  readonly #kept: Finding[] = [];
+  readonly #counts = new Map<FindingClass, number>();
+
+  add(chain: string, seq: number, findingClass: FindingClass, detail: string): void {
+    const count = (this.#counts.get(findingClass) ?? 0) + 1;
+    this.#counts.set(findingClass, count);
+    if (count <= KEPT_PER_CLASS) this.#kept.push({ chain, seq, class: findingClass, detail });
+  }
+
+  /** By chain, then seq. */
+  get kept(): readonly Finding[] {
+    return this.#kept.toSorted((a, b) => (a.chain === b.chain ? a.seq - b.seq : a.chain < b.chain ? -1 : 1));
+  }
+
+  get counts(): ReadonlyMap<FindingClass, number> {
+    return this.#counts;
+  }
+
+  get tampered(): boolean {
+    return this.#counts.keys().some((name) => !INCOMPLETE.has(name));
+  }
+}

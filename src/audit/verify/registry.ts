@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+
+import { VerifyError } from './errors.ts';
+
+export const ALGORITHMS = ['HMAC-SHA256', 'Ed25519', 'ECDSA-P256-SHA256', 'RSA-PSS-SHA256'] as const;
+const STATES = ['pending', 'active', 'retiring', 'retired', 'revoked', 'compromised'] as const;
+
+export type Algorithm = (typeof ALGORITHMS)[number];
+type State = (typeof STATES)[number];
+
+/** A registered signer. Times in ms since the epoch. Plain data: it is copied to the worker threads. */
+export interface SignerEntry {
+  readonly signerId: string;
+  readonly alg: Algorithm;
+  /** SPKI PEM; null for HMAC. */
+  readonly publicKey: string | null;
+  readonly purpose: string;
+  readonly state: State;
+  readonly notBefore: number | null;
+  readonly notAfter: number | null;
+  readonly revokedAt: number | null;
+}
+
+export type Registry = ReadonlyMap<string, SignerEntry>;
+
+/** A registry from entries in the form of signers.json. Throws VerifyError UNREADABLE for anything else. */
+export function parseRegistry(entries: unknown): Registry {
+  if (!Array.isArray(entries)) throw unreadable('"signers" is not a list');
+  const registry = new Map<string, SignerEntry>();
+  for (const value of entries) {
+    const entry = parseEntry(value);
+    if (registry.has(entry.signerId)) throw unreadable(`${entry.signerId} is listed twice`);
+    registry.set(entry.signerId, entry);
+  }
+  return registry;
+}
+
+/** The registry in a signers.json, as `castellan signers list --json` prints it. */
+export async function readRegistry(path: string): Promise<Registry> {
+  let document: unknown;
+  try {
+    document = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new VerifyError('UNREADABLE', `cannot read the signers file ${path}`, cause);
+  }
+  return parseRegistry(isRecord(document) ? document['signers'] : undefined);
+}
+
+function parseEntry(value: unknown): SignerEntry {
+  if (!isRecord(value)) throw unreadable('an entry is no object');
+  const { signerId, alg, publicKey, purpose, state } = value;
+  if (typeof signerId !== 'string' || signerId === '') throw unreadable('an entry has no signerId');
+  const algorithm = ALGORITHMS.find((name) => name === alg);
+  if (algorithm === undefined) throw unreadable(`${signerId}: unknown alg`);
+  if (publicKey !== null && publicKey !== undefined && typeof publicKey !== 'string') {
+    throw unreadable(`${signerId}: publicKey is no PEM text`);
+  }
+  if (typeof purpose !== 'string') throw unreadable(`${signerId}: no purpose`);
+  const known = STATES.find((name) => name === state);
+  if (known === undefined) throw unreadable(`${signerId}: unknown state`);
+  return {
+    signerId,
+    alg: algorithm,
+    publicKey: publicKey ?? null,
+    purpose,
+    state: known,
+    notBefore: time(value['notBefore'], signerId),
+    notAfter: time(value['notAfter'], signerId),
+    revokedAt: time(value['revokedAt'], signerId),
+  };
+}
+
+function time(value: unknown, signerId: string): number | null {
+  if (value === null || value === undefined) return null;
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  if (Number.isNaN(ms)) throw unreadable(`${signerId}: a date is not RFC 3339`);
+  return ms;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function unreadable(detail: string): VerifyError {
+  return new VerifyError('UNREADABLE', `the signer registry is not of its form: ${detail}`);
+}

@@ -1,0 +1,49 @@
+/** The largest body an event may have, in bytes. A source hands on one byte more, so that a longer one is seen. */
+export const MAX_BODY_BYTES = 65_535;
+
+/** One stored event as its source gives it. Every member may have been edited; only `body` under a signature counts. */
+export interface AuditRow {
+  readonly chain: string;
+  readonly seq: number;
+  readonly id: string;
+  readonly eventType: string;
+  /** RFC 3339 UTC, ms; more digits when the column holds more. */
+  readonly ts: string;
+  readonly actor: unknown;
+  /** JSON text of the projection. */
+  readonly payload: string;
+  readonly body: Buffer;
+  readonly hash: string;
+  readonly prevHash: string;
+  readonly signature: string | null;
+  readonly signerId: string | null;
+  readonly signMode: string;
+}
+
+export interface Head {
+  readonly seq: number;
+  readonly hash: string;
+}
+
+/** A chain that ought to have events and has none, and what says so. */
+export interface MissingChain {
+  readonly chain: string;
+  readonly detail: string;
+}
+
+export interface SourcePage {
+  readonly rows: readonly AuditRow[];
+  /** 0 … 1, how much of the source has been read, as far as it can be told. */
+  readonly fraction: number;
+}
+
+/** Where events come from. One consistent view of the log for as long as it is open. */
+export interface EventSource {
+  /** Rows of one chain stand together, in the order of seq; duplicates included. */
+  readonly ordered: boolean;
+  pages(): AsyncIterable<SourcePage>;
+  /** undefined: no head row; null: this source carries no heads at all. */
+  head(chain: string): Promise<Head | undefined | null>;
+  missingChains(): AsyncIterable<MissingChain>;
+  close(): Promise<void>;
+}
