@@ -27,6 +27,7 @@ t.test('refuses everything else', async (t) => {
     'unknown member': { ...envelope, extra: 1 },
     'missing member': withoutPayload,
     'inherited member': Object.create(envelope),
+    'as many other members': Object.assign(Object.create(envelope), { a: 1, b: 2, c: 3 }),
     'other member instead': { ...withoutPayload, payloads: 'e30=' },
     'type is no text': { ...envelope, payloadType: 1 },
     'type is empty': { ...envelope, payloadType: '' },

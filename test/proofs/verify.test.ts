@@ -166,6 +166,7 @@ t.test('no proof leaves that its registered key does not confirm', async (t) => 
   for (const wrong of [signerPair('proof-1').signer, broken, empty, shared]) {
     await t.rejects(issueProof(statement(), wrong, key), { code: 'SIGNER_UNAVAILABLE', constructor: SignerError });
   }
+  await t.rejects(issueProof(statement(), shared, key), { message: /registered for Ed25519/ }, 'says which it is');
   await t.rejects(issueProof(statement(), signer, key, AbortSignal.abort()), { code: 'SIGNER_UNAVAILABLE' });
 });
 
