@@ -54,7 +54,6 @@ const ProofStatement = Type.Object(
   closed,
 );
 
-export type ProofApproval = Static<typeof ProofApproval>;
 export type ProofPredicate = Static<typeof ProofPredicate>;
 export type ProofStatement = Static<typeof ProofStatement>;
 

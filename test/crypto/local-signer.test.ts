@@ -9,6 +9,8 @@ import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/lo
 import { createHmacSigner } from '../../src/signers/drivers/local/hmac.ts';
 import { KeyFileError, readKeyFile } from '../../src/signers/drivers/local/key-file.ts';
 
+/** Node cannot make a named pipe itself. */
+const MAKE_PIPE = 'mkfifo';
 const data = Buffer.from('what was decided');
 
 t.test('Ed25519 signatures verify with the public half', async (t) => {
@@ -63,7 +65,7 @@ t.test('a key file must be ours alone', async (t) => {
   const link = join(dir, 'link');
   symlinkSync(safe, link);
   const fifo = join(dir, 'fifo');
-  execFileSync('mkfifo', ['-m', '600', fifo]);
+  execFileSync(MAKE_PIPE, ['-m', '600', fifo]);
   const large = keyFile('large', 0o600, 'k'.repeat(65_537));
   const unsafe = { link, fifo, large, directory: join(dir, 'directory'), device: '/dev/null' };
   for (const [why, path] of Object.entries(unsafe)) {
