@@ -1,0 +1,80 @@
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+
+import { CanonicalJsonError, canonicalBytes } from '../crypto/canonical-json.ts';
+import { type Digest, sha256Digest } from '../crypto/digest.ts';
+import { type FieldError, ValidationFailed } from '../http/problem.ts';
+import { AgentError } from './errors.ts';
+import { type AgentSpec, AgentSpecSchema } from './spec-schema.ts';
+
+/** Bytes of the canonical form: bounds what a page of specs, a policy input and a proof have to carry. */
+const MAX_SPEC_BYTES = 262_144;
+const MAX_REPORTED_ERRORS = 32;
+/** The profile of the Kernel's own agents: none exists without a manifest (contract §5). */
+const MANIFEST_PROFILE = 'illuvrse';
+
+const checker = TypeCompiler.Compile(AgentSpecSchema);
+
+/** A spec in the forms it is kept in. `json` is the text of `bytes`. */
+export interface StoredSpec {
+  readonly bytes: Buffer;
+  readonly json: string;
+  readonly hash: Digest;
+}
+
+/** The value as a spec, unchanged; throws ValidationFailed with pointers below `pointer`. */
+export function parseSpec(value: unknown, pointer = '/spec'): AgentSpec {
+  if (!checker.Check(value)) throw new ValidationFailed(schemaErrors(value, pointer));
+  if (value.runtime?.command !== undefined && value.runtime.image !== undefined) {
+    throw new ValidationFailed([{ pointer: `${pointer}/runtime`, detail: 'command and image exclude each other' }]);
+  }
+  return value;
+}
+
+/** The RFC 8785 bytes of the spec and their digest; throws AgentError SPEC_NOT_CANONICAL when it has none that fit. */
+export function toStoredSpec(spec: AgentSpec): StoredSpec {
+  const bytes = canonical(spec);
+  if (bytes.length > MAX_SPEC_BYTES) {
+    throw new AgentError('SPEC_NOT_CANONICAL', `the spec has ${bytes.length} bytes, more than ${MAX_SPEC_BYTES}`);
+  }
+  return { bytes, json: bytes.toString('utf8'), hash: sha256Digest(bytes) };
+}
+
+/** The spec in stored bytes; throws AgentError UNPROCESSABLE when they are not what the hash says, or no spec. */
+export function readStoredSpec(bytes: Buffer, hash: string): AgentSpec {
+  if (sha256Digest(bytes) !== hash) throw new AgentError('UNPROCESSABLE', 'the stored spec does not match its hash');
+  const value: unknown = JSON.parse(bytes.toString('utf8'));
+  if (!checker.Check(value)) throw new AgentError('UNPROCESSABLE', 'the stored spec is not valid');
+  return value;
+}
+
+/** Throws AgentError MANIFEST_REQUIRED for a profile that needs a manifest: none can be in force yet. */
+export function requireManifest(spec: AgentSpec): void {
+  if (spec.profile !== MANIFEST_PROFILE) return;
+  throw new AgentError('MANIFEST_REQUIRED', `the profile ${MANIFEST_PROFILE} needs a manifest in force`);
+}
+
+/**
+ * A name as search compares it: composed, in lower case by Unicode's rules, and without the final form of sigma, which
+ * would hide a word inside a longer one.
+ */
+export function foldName(name: string): string {
+  return name.normalize('NFC').toLowerCase().replaceAll('ς', 'σ');
+}
+
+function canonical(spec: AgentSpec): Buffer {
+  try {
+    return canonicalBytes(spec);
+  } catch (error) {
+    if (error instanceof CanonicalJsonError) throw new AgentError('SPEC_NOT_CANONICAL', error.message, error);
+    throw error;
+  }
+}
+
+function schemaErrors(value: unknown, pointer: string): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const error of checker.Errors(value)) {
+    errors.push({ pointer: `${pointer}${error.path.slice(0, 512)}`, detail: error.message });
+    if (errors.length === MAX_REPORTED_ERRORS) break;
+  }
+  return errors;
+}
