@@ -1,0 +1,68 @@
+import { type Static, Type } from '@sinclair/typebox';
+import { TypeCompiler } from '@sinclair/typebox/compiler';
+
+import { signedBytes } from '../audit/event.ts';
+import { sha256Digest, sha256Hex } from '../crypto/digest.ts';
+import { type VerificationKey, verifySignature } from '../crypto/verify.ts';
+import type { BoundVersionRow } from './store.ts';
+
+const ACTIVATION_TYPES = ['policy.activated', 'policy.rolledback', 'policy.shadowed'] as const;
+
+/** The members of an activation event's body that bind a version; the rest is the audit verifier's concern. */
+const ActivationBody = Type.Object({
+  chain: Type.String(),
+  seq: Type.Integer(),
+  eventType: Type.Union(ACTIVATION_TYPES.map((type) => Type.Literal(type))),
+  signerId: Type.String(),
+  payload: Type.Object({
+    policySet: Type.String(),
+    version: Type.Integer(),
+    policyHash: Type.String(),
+    wasmSha256: Type.String(),
+    compilerVersion: Type.String(),
+  }),
+});
+type ActivationBody = Static<typeof ActivationBody>;
+const activationBody = TypeCompiler.Compile(ActivationBody);
+
+/**
+ * Why the stored bytes are not what the signed event says, or undefined when they are. Everything is computed from
+ * bytes: a row that somebody edited, bundle, wasm or head, cannot vouch for itself.
+ */
+export function bindingProblem(
+  workspaceId: string,
+  row: BoundVersionRow,
+  key: VerificationKey | undefined,
+): string | undefined {
+  if (sha256Digest(row.bundle) !== row.hash) return 'the stored bundle does not have the hash of its version';
+  const wasmSha256 = sha256Digest(row.wasm);
+  if (wasmSha256 !== row.wasm_sha256) return 'the stored wasm does not have its digest';
+  if (row.body === null || row.seq === null || row.signature === null) return 'no signed event activated this version';
+  if (row.active && Number(row.newest_seq) !== Number(row.seq)) return 'the head is not at the newest activation';
+  if (sha256Hex(row.body) !== row.event_hash) return 'the activation event does not have its hash';
+  if (key === undefined) return 'the signer of the activation event is not trusted';
+  if (!verifySignature(key, signedBytes({ body: row.body }), Buffer.from(row.signature, 'base64'))) {
+    return 'the signature of the activation event does not verify';
+  }
+  const body: unknown = JSON.parse(row.body.toString('utf8'));
+  if (!activationBody.Check(body)) return 'the event does not activate a policy';
+  return statementProblem(workspaceId, row, wasmSha256, body);
+}
+
+function statementProblem(
+  workspaceId: string,
+  row: BoundVersionRow,
+  wasmSha256: string,
+  body: ActivationBody,
+): string | undefined {
+  const { payload } = body;
+  if (body.chain !== workspaceId || body.seq !== Number(row.seq)) return 'the activation event is of another place';
+  if (body.signerId !== row.signer_id) return 'the activation event names another signer';
+  if (payload.policyHash !== row.hash) return 'the activation event names another policy hash';
+  if (payload.wasmSha256 !== wasmSha256) return 'the activation event names another wasm';
+  const same =
+    payload.version === row.version &&
+    payload.policySet === row.policy_set &&
+    payload.compilerVersion === row.compiler_version;
+  return same ? undefined : 'the activation event names another version';
+}

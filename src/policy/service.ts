@@ -1,0 +1,73 @@
+import type { UnitScope } from '../audit/append.ts';
+import type { Actor } from '../audit/event.ts';
+import type { Trx } from '../storage/database.ts';
+import { PolicyEvaluationError } from './errors.ts';
+import type { PolicyEngine, PolicyOutcome, PolicyPackage } from './evaluator/engine.ts';
+import { type PolicyHead, readHead } from './head.ts';
+import { type NewPolicy, pointHead, storeVersion } from './head-change.ts';
+import type { PolicyLoader } from './loader.ts';
+import { bumpRevision } from './store.ts';
+
+/** What the other slices ask of policy. */
+export interface PolicyService {
+  /** The active version as `trx` sees it. NotFound when there is no such workspace. */
+  head(trx: Trx, workspaceId: string): Promise<PolicyHead>;
+  /**
+   * Has the version with that hash in the engine when it resolves. Its bytes are hashed again and compared with the
+   * signed event that activated it; anything that does not fit rejects with POLICY_UNAVAILABLE. Single flight.
+   */
+  ensureLoaded(workspaceId: string, hash: string): Promise<void>;
+  /** The answer of one package of that version; undefined when the version has no such package. Loads when needed. */
+  evaluate(
+    workspaceId: string,
+    hash: string,
+    policyPackage: PolicyPackage,
+    input: unknown,
+  ): Promise<PolicyOutcome | undefined>;
+  /** Gives a new workspace the shipped policy as version 1, with its event, in the unit that creates the workspace. */
+  activateDefault(scope: UnitScope, workspaceId: string, actor: Actor): Promise<void>;
+  /** Makes the snapshot's revision rise; to be called in the unit that changes which agents are invalidated. */
+  bumpRevision(trx: Trx, workspaceId: string): Promise<void>;
+  /** Resolves when the engine can evaluate the shipped policy; rejects with POLICY_UNAVAILABLE when it cannot. */
+  ready(): Promise<void>;
+}
+
+/** What `ready` evaluates: an empty question has an answer, a denial. */
+const TRIAL_INPUT = { actor: { id: 'castellan', kind: 'service', roles: [] }, mode: 'promote' };
+
+/** The policy of the other slices, over stored versions. */
+export function createPolicyService(options: {
+  engine: PolicyEngine;
+  loader: PolicyLoader;
+  shipped: NewPolicy;
+}): PolicyService {
+  const { engine, loader, shipped } = options;
+
+  async function evaluate(workspaceId: string, hash: string, policyPackage: PolicyPackage, input: unknown) {
+    await loader.ensureLoaded(workspaceId, hash);
+    return engine.evaluate(hash, policyPackage, input);
+  }
+
+  async function activateDefault(scope: UnitScope, workspaceId: string, actor: Actor): Promise<void> {
+    const version = await storeVersion(scope, workspaceId, shipped, undefined, { actor });
+    const caller = { actor };
+    await pointHead(scope, workspaceId, {
+      type: 'policy.activated',
+      head: undefined,
+      version,
+      reason: undefined,
+      caller,
+    });
+  }
+
+  async function ready(): Promise<void> {
+    const { bundle, compiled } = shipped;
+    // Bytes of our own package: nothing stored is involved.
+    if (!engine.has(bundle.hash)) await engine.load(bundle.hash, compiled.wasm);
+    const outcome = await engine.evaluate(bundle.hash, 'castellan.promotion', TRIAL_INPUT);
+    if (outcome === undefined)
+      throw new PolicyEvaluationError('POLICY_UNAVAILABLE', 'the shipped policy has no answer');
+  }
+
+  return { head: readHead, ensureLoaded: loader.ensureLoaded, evaluate, activateDefault, bumpRevision, ready };
+}
