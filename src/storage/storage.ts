@@ -1,0 +1,115 @@
+import pg, { type PoolClient } from 'pg';
+
+import { isWorkspaceId, SYSTEM_CHAIN } from '../ids.ts';
+import { CONNECT_TIMEOUT_MS, type ServiceRole, serviceConnection } from './connection.ts';
+import type { Trx } from './database.ts';
+import { type MigrationState, migrationState } from './migrator.ts';
+import { StorageError } from './pg-errors.ts';
+import { inTransaction } from './transaction.ts';
+
+/** s; longest life of a connection, so that a fail-over or a changed password is noticed. */
+const MAX_LIFETIME_SECONDS = 1800;
+/** ms; an unused connection is given back to the server. */
+const IDLE_MS = 30_000;
+
+const SNAPSHOT = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+const READ_WRITE = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
+
+export interface PoolStats {
+  readonly max: number;
+  readonly total: number;
+  readonly idle: number;
+  readonly waiting: number;
+}
+
+/**
+ * The database as slices see it. Every method rejects with StorageError DATABASE_UNAVAILABLE when the server is away, full
+ * or too slow; errors that `work` throws on purpose, and constraint violations, come through as they are.
+ */
+export interface Storage {
+  /** One read-only snapshot as castellan_app for that workspace (or `_system`): row-level security holds. */
+  read<T>(workspaceId: string, work: (trx: Trx) => Promise<T>): Promise<T>;
+  /**
+   * One READ COMMITTED read-write transaction as castellan_app for that workspace (or `_system`); for audit/append alone.
+   * When the answer to COMMIT is lost the error says `outcomeUnknown`: look, or retry under the same idempotency key.
+   * `client` is the transaction's own connection, for named prepared statements.
+   */
+  transaction<T>(workspaceId: string, work: (trx: Trx, client: PoolClient) => Promise<T>): Promise<T>;
+  /** One read-only snapshot over all workspaces as castellan_system (jobs, look-ups). */
+  system<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
+  /** Resolves when both logins get an answer from the server. */
+  ping(): Promise<void>;
+  /** How the database's schema compares with this release's migrations. */
+  migrationsCurrent(): Promise<MigrationState>;
+  stats(): { readonly app: PoolStats; readonly system: PoolStats };
+  /** Waits for running transactions, then closes every connection. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+export interface StorageOptions {
+  /** Login that may become castellan_app. */
+  readonly appUrl: string;
+  /** Login that may become castellan_system. */
+  readonly systemUrl: string;
+  /** Connections of the app pool; the system pool has a quarter of that, at least 2. */
+  readonly poolSize: number;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName?: string;
+  readonly logger: { warn(fields: object, message: string): void };
+}
+
+/** Opens no connection yet: the first statement does. */
+export function createStorage(options: StorageOptions): Storage {
+  const app = openPool(options.appUrl, 'castellan_app', options.poolSize, options);
+  const system = openPool(options.systemUrl, 'castellan_system', Math.max(2, Math.ceil(options.poolSize / 4)), options);
+  let closed: Promise<void> | undefined;
+
+  const storage: Storage = {
+    read: async (workspaceId, work) => inTransaction(app, beginIn(workspaceId, SNAPSHOT), 'castellan_app', work),
+    transaction: async (workspaceId, work) =>
+      inTransaction(app, beginIn(workspaceId, READ_WRITE), 'castellan_app', work),
+    system: (work) => inTransaction(system, `${SNAPSHOT}; SELECT current_user AS role`, 'castellan_system', work),
+    ping: async () => {
+      const nothing = () => Promise.resolve();
+      await Promise.all([storage.read(SYSTEM_CHAIN, nothing), storage.system(nothing)]);
+    },
+    migrationsCurrent: () => storage.system((trx) => migrationState(trx)),
+    stats: () => ({ app: statsOf(app), system: statsOf(system) }),
+    close: () => {
+      closed ??= Promise.all([app.end(), system.end()]).then(() => undefined);
+      return closed;
+    },
+  };
+  return storage;
+}
+
+/** BEGIN and the workspace in one round trip; the setting is the transaction's own and ends with it. */
+function beginIn(workspaceId: string, begin: string): string {
+  if (!isWorkspaceId(workspaceId) && workspaceId !== SYSTEM_CHAIN) {
+    throw new StorageError('INVALID_WORKSPACE', 'not a workspace id');
+  }
+  return `${begin}; SELECT set_config('castellan.workspace', '${workspaceId}', true), current_user AS role`;
+}
+
+function openPool(url: string, role: ServiceRole, max: number, options: StorageOptions): pg.Pool {
+  const pool = new pg.Pool({
+    ...serviceConnection(url, role, options.applicationName ?? 'castellan'),
+    max,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    idleTimeoutMillis: IDLE_MS,
+    maxLifetimeSeconds: MAX_LIFETIME_SECONDS,
+  });
+  // Without listeners a connection that breaks would end the process: the client's is there while it is in use, too; the
+  // pool repeats what an idle one has said.
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => {
+    client.on('error', (error) => {
+      options.logger.warn({ role, reason: error.message }, 'a database connection was lost');
+    });
+  });
+  return pool;
+}
+
+function statsOf(pool: pg.Pool): PoolStats {
+  return { max: pool.options.max, total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
+}
