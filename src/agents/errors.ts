@@ -22,12 +22,18 @@ export class AgentError extends CodedError {
 /** A start that governance refused. Thrown after its event and its ledger row are committed. */
 export class AdmissionDenied extends CodedError {
   readonly code: 'ADMISSION_DENIED' | 'AGENT_QUARANTINED' | 'WORKSPACE_SUSPENDED';
+  readonly decisionId: string;
+  readonly denies: readonly Denial[];
+  readonly auditEvent: EventReceipt;
 
   constructor(decisionId: string, denies: readonly Denial[], auditEvent: EventReceipt) {
     super(denies.map((deny) => `${deny.code}: ${deny.reason}`).join('; '), {
       members: { decisionId, denies, auditEvent },
     });
     this.code = problemCode(denies);
+    this.decisionId = decisionId;
+    this.denies = denies;
+    this.auditEvent = auditEvent;
   }
 }
 

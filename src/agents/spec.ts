@@ -53,6 +53,12 @@ export function requireManifest(spec: AgentSpec): void {
   throw new AgentError('MANIFEST_REQUIRED', `the profile ${MANIFEST_PROFILE} needs a manifest in force`);
 }
 
+/** The replicas a stored spec asks for, else 1; throws AgentError UNPROCESSABLE when somebody made it ask for nonsense. */
+export function replicasOf(spec: unknown): number {
+  if (!checker.Check(spec)) throw new AgentError('UNPROCESSABLE', 'the stored spec is not valid');
+  return spec.runtime?.replicas ?? 1;
+}
+
 /**
  * A name as search compares it: composed, in lower case by Unicode's rules, and without the final form of sigma, which
  * would hide a word inside a longer one.

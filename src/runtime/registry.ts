@@ -4,7 +4,7 @@ import { registeredDriver } from './drivers/registered.ts';
 /** Chooses the runtime of an agent. */
 export interface RuntimeRegistry {
   /** The driver that runs an agent with this spec; one without `runtime` always runs elsewhere (contract §5). */
-  driverFor(spec: { readonly runtime?: unknown }): RuntimeDriver;
+  driverFor(spec: unknown): RuntimeDriver;
   /** The driver of an agent by what its row says. */
   driverOf(managed: boolean): RuntimeDriver;
 }
@@ -14,7 +14,11 @@ export function createRuntimeRegistry(drivers: readonly RuntimeDriver[] = []): R
   const [managed, ...others] = drivers.filter((driver) => driver.managed);
   if (others.length > 0) throw new RangeError('more than one managed runtime driver');
   return {
-    driverFor: (spec) => (spec.runtime === undefined ? registeredDriver : (managed ?? registeredDriver)),
+    driverFor: (spec) => (hasRuntime(spec) ? (managed ?? registeredDriver) : registeredDriver),
     driverOf: (isManaged) => (isManaged ? (managed ?? registeredDriver) : registeredDriver),
   };
+}
+
+function hasRuntime(spec: unknown): boolean {
+  return typeof spec === 'object' && spec !== null && 'runtime' in spec && spec.runtime !== undefined;
 }

@@ -1,0 +1,50 @@
+import { problemOf } from '../http/problem.ts';
+import type { Caller } from './caller.ts';
+import { AdmissionDenied } from './errors.ts';
+import type { BatchOutcome } from './schema.ts';
+
+/** Agents handled at the same time: enough to share transactions, not enough to fill the append queue. */
+const CONCURRENCY = 32;
+
+export type BatchAction = 'start' | 'stop' | 'promote' | 'delete';
+
+/** What one action did to one agent: members of the batch answer, or a thrown error, which is told as the agent's own problem. */
+type Act = (workspaceId: string, agentId: string, caller: Caller) => Promise<Omit<BatchOutcome, 'agentId'>>;
+
+/** Applies one action to each agent on its own and answers with one outcome per agent, in the order given. */
+export type RunBatch = (
+  workspaceId: string,
+  request: { readonly action: BatchAction; readonly agentIds: readonly string[] },
+  caller: Caller,
+) => Promise<BatchOutcome[]>;
+
+export interface BatchLog {
+  error(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+export function createRunBatch(parts: { actions: Readonly<Record<BatchAction, Act>>; log: BatchLog }): RunBatch {
+  const { actions, log } = parts;
+  return async (workspaceId, { action, agentIds }, caller) => {
+    const outcomes: BatchOutcome[] = [];
+    for (let at = 0; at < agentIds.length; at += CONCURRENCY) {
+      const ids = agentIds.slice(at, at + CONCURRENCY);
+      outcomes.push(...(await Promise.all(ids.map((agentId) => one(actions[action], workspaceId, agentId, caller)))));
+    }
+    return outcomes;
+  };
+
+  async function one(act: Act, workspaceId: string, agentId: string, caller: Caller): Promise<BatchOutcome> {
+    try {
+      return { agentId, ...(await act(workspaceId, agentId, caller)) };
+    } catch (error) {
+      const { code, detail } = problemOf(error, caller.traceId);
+      if (code === 'INTERNAL') log.error({ err: error, workspaceId, agentId }, 'one agent of a batch failed');
+      return { agentId, success: false, code, detail, ...evidence(error) };
+    }
+  }
+}
+
+function evidence(error: unknown): Pick<BatchOutcome, 'decisionId' | 'denies' | 'auditEvent'> {
+  if (!(error instanceof AdmissionDenied)) return {};
+  return { decisionId: error.decisionId, denies: [...error.denies], auditEvent: error.auditEvent };
+}

@@ -1,0 +1,24 @@
+import type { AdmissionSubject } from '../admission/subject.ts';
+import type { GovernanceView } from './schema.ts';
+
+/** How an agent stands with the policy of its workspace, from the stored rows that admission reads. Pure. */
+export function governanceOf(subject: AdmissionSubject): GovernanceView {
+  return {
+    mode: subject.mode,
+    status: statusOf(subject),
+    specHash: subject.specHash,
+    policyHash: subject.proof?.policyHash ?? null,
+    currentPolicyHash: subject.policy.hash,
+    proof: subject.proof?.envelope ?? null,
+    ...(subject.invalidation === null
+      ? {}
+      : { invalidation: { at: subject.invalidation.at, denies: [...subject.invalidation.denies] } }),
+  };
+}
+
+function statusOf(subject: AdmissionSubject): GovernanceView['status'] {
+  if (subject.mode === 'sandbox') return 'SANDBOX';
+  // A governed agent without a proof was made so behind our back: nothing vouches for it.
+  if (subject.invalidation !== null || subject.proof === null) return 'GOVERNED_INVALIDATED';
+  return subject.proof.policyHash === subject.policy.hash ? 'GOVERNED_VALID' : 'GOVERNED_RESTRICTED';
+}

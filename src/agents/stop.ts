@@ -1,0 +1,110 @@
+import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { EventInput, EventReceipt } from '../audit/event.ts';
+import type { RuntimeRegistry } from '../runtime/registry.ts';
+import type { Caller } from './caller.ts';
+import { isActive, transition } from './lifecycle.ts';
+import { found, known } from './lookup.ts';
+import type { StopView } from './schema.ts';
+import { type AgentRow, changeRun, findAgent } from './store.ts';
+
+/** What ends or forbids running. These are brakes: they commit even when no signature can be had (audit.md). */
+export interface AgentBrakes {
+  /** Ends running; an agent that does not run stays as it is, without an event. */
+  stop(workspaceId: string, agentId: string, request: { reason?: string }, caller: Caller): Promise<StopView>;
+  /** Ends running and forbids it until a release. */
+  quarantine(workspaceId: string, agentId: string, reason: string, caller: Caller): Promise<StopView>;
+  /** Stops a sandbox agent whose time is up, seen as such by the unit's clock. False when there was nothing to stop. */
+  expire(workspaceId: string, agentId: string): Promise<boolean>;
+}
+
+export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: RuntimeRegistry }): AgentBrakes {
+  const { audit, runtimes } = parts;
+
+  async function stop(
+    workspaceId: string,
+    agentId: string,
+    { reason }: { reason?: string },
+    caller: Caller,
+  ): Promise<StopView> {
+    return brake(workspaceId, agentId, async (scope, row) => {
+      const result = transition(row.status, 'stop');
+      if (!('to' in result)) return unchanged(row);
+      const change = isActive(row.status) ? stopped(row) : { status: result.to, desiredReplicas: 0, readyReplicas: 0 };
+      return settle(scope, row, change, {
+        type: 'agent.stopped',
+        actor: caller,
+        payload: { agentId, ...(reason === undefined ? {} : { reason }) },
+        traceId: caller.traceId,
+      });
+    });
+  }
+
+  async function quarantine(workspaceId: string, agentId: string, reason: string, caller: Caller): Promise<StopView> {
+    return brake(workspaceId, agentId, async (scope, row) => {
+      const result = transition(row.status, 'quarantine');
+      if (!('to' in result)) return unchanged(row);
+      const quarantine = { at: new Date(scope.now).toISOString(), by: caller.id, reason };
+      const change = { status: result.to, desiredReplicas: 0, readyReplicas: 0, quarantine };
+      return settle(scope, row, change, {
+        type: 'agent.quarantined',
+        actor: caller,
+        payload: { agentId, reason, wasRunning: isActive(row.status) },
+        traceId: caller.traceId,
+      });
+    });
+  }
+
+  async function expire(workspaceId: string, agentId: string): Promise<boolean> {
+    const result = await brake(workspaceId, agentId, async (scope, row) => {
+      const { expires_at: expiresAt } = row;
+      if (expiresAt === null || expiresAt.getTime() > scope.now) return unchanged(row);
+      if (!('to' in transition(row.status, 'expire'))) return unchanged(row);
+      return settle(scope, row, stopped(row), {
+        type: 'agent.expired',
+        actor: { id: 'castellan', kind: 'system' },
+        payload: { agentId, expiresAt: expiresAt.toISOString(), wasRunning: true },
+      });
+    });
+    return result.auditEvent !== null;
+  }
+
+  /** Runs `work` on the row under the chain's lock, so that no start can come in between. */
+  function brake(
+    workspaceId: string,
+    agentId: string,
+    work: (scope: UnitScope, row: AgentRow) => Promise<StopView>,
+  ): Promise<StopView> {
+    known(agentId);
+    return audit.commit({
+      chain: workspaceId,
+      brake: true,
+      work: async (scope) => work(scope, found(await findAgent(scope.trx, workspaceId, agentId))),
+    });
+  }
+
+  function stopped(row: AgentRow) {
+    const request = { workspaceId: row.workspace_id, agentId: row.id, replicas: 0 };
+    const run = runtimes.driverOf(row.managed).onStop(request);
+    return { status: run.status, desiredReplicas: 0, readyReplicas: run.readyReplicas };
+  }
+
+  async function settle(
+    scope: UnitScope,
+    row: AgentRow,
+    change: Parameters<typeof changeRun>[3],
+    event: EventInput,
+  ): Promise<StopView> {
+    await changeRun(scope.trx, row.workspace_id, row.id, change, new Date(scope.now));
+    return view(row.id, change.status, scope.append(event));
+  }
+
+  return { stop, quarantine, expire };
+}
+
+function unchanged(row: AgentRow): StopView {
+  return view(row.id, row.status, null);
+}
+
+function view(agentId: string, status: StopView['status'], auditEvent: EventReceipt | null): StopView {
+  return { success: true, agentId, status, auditEvent };
+}
