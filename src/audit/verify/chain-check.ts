@@ -1,0 +1,268 @@
+import type { EventBody } from './body.ts';
+import type { EventFacts } from './event-check.ts';
+import type { Findings } from './finding.ts';
+import { Positions } from './positions.ts';
+import type { Registry } from './registry.ts';
+import type { Head } from './row.ts';
+import { SeqRanges } from './seq-ranges.ts';
+import type { SignatureVerdict } from './signature.ts';
+import { CLOCK_TOLERANCE_MS, rangeProblem } from './signer-range.ts';
+
+const GENESIS_HASH = '0'.repeat(64);
+/** Rows at one seq whose hashes the next event may follow. */
+const MAX_BRANCHES = 16;
+
+/** What counts towards the verdict of the whole log. */
+export interface Tally {
+  events: number;
+  /** Valid signatures of the signer that the event names. */
+  signatures: number;
+  /** Reason → events that nothing here can verify. */
+  readonly unverifiable: Map<string, number>;
+}
+
+/** The event that the next one has to follow. */
+interface Predecessor {
+  readonly seq: number;
+  /** Hashes of rows at this seq, for telling a copy from a fork. */
+  readonly hashes: string[];
+  /** What the next event's prevHash must be one of; undefined: already broken here, so the next break is explained. */
+  links: string[] | undefined;
+  /** No signature of its own vouches for its hash: if the next event follows another, this one was rewritten. */
+  readonly weak: boolean;
+  /** An event of another chain: a second row at its seq may be the true one. */
+  readonly foreign: boolean;
+  readonly tsMs: number | undefined;
+  /** Body and hash disagree and no signature tells which was edited: the next event's prevHash does. */
+  readonly undecided: EventFacts | undefined;
+}
+
+/**
+ * One chain, event by event in the order of its rows. Each damage is named once, at its cause: a broken link right after
+ * an event that is itself found edited, forged, missing or displaced is that damage's consequence and not told again.
+ */
+export class ChainCheck {
+  readonly #chain: string;
+  readonly #registry: Registry;
+  readonly #findings: Findings;
+  readonly #tally: Tally;
+  readonly #positions = new Positions();
+  readonly #uncovered = new SeqRanges();
+  readonly #first: number;
+  #last: number;
+  #before: Predecessor;
+
+  constructor(chain: string, from: number, context: { registry: Registry; findings: Findings; tally: Tally }) {
+    this.#chain = chain;
+    this.#registry = context.registry;
+    this.#findings = context.findings;
+    this.#tally = context.tally;
+    this.#first = from;
+    this.#last = from - 1;
+    // From 1 the chain starts at the genesis hash; from later on the first prevHash is taken on trust.
+    const links = from === 1 ? [GENESIS_HASH] : undefined;
+    const seq = from - 1;
+    this.#before = { seq, hashes: [], links, weak: false, foreign: false, tsMs: undefined, undecided: undefined };
+  }
+
+  add(facts: EventFacts, verdict: SignatureVerdict | undefined): void {
+    this.#tally.events += 1;
+    if (facts.seq > this.#last || (facts.seq === this.#last && this.#before.foreign)) {
+      this.#advance(facts, verdict);
+      return;
+    }
+    const repeated = facts.seq === this.#last;
+    const standing = this.#judge(facts, verdict);
+    if (standing.foreign) return;
+    if (repeated) this.#second(facts, standing.body);
+    else if (this.#positions.late(facts.seq)) this.#report(facts.seq, 'reordered', 'the event stands after later ones');
+    else this.#report(facts.seq, 'replayed', `seq ${facts.seq} stands in the log again`);
+  }
+
+  /** `head`: null when the source has no heads, undefined when it has none for this chain. */
+  finish(head: Head | undefined | null): void {
+    const atHead = head?.seq === this.#before.seq;
+    this.#decide(atHead && head !== undefined && head !== null ? [head.hash] : []);
+    for (const { seq, class: name, detail } of this.#positions.finish()) this.#report(seq, name, detail);
+    for (const [from, to] of this.#uncovered.ranges) {
+      this.#report(
+        from,
+        'deferred-uncovered',
+        `seq ${from} to ${to} are unsigned and not covered by a signed event yet`,
+      );
+    }
+    if (this.#uncovered.dropped) this.#report(this.#last, 'deferred-uncovered', 'too many unsigned events to follow');
+    if (head === undefined) this.#report(this.#last, 'chain-missing', 'the chain has events but no head row');
+    else if (head !== null) this.#checkTail(head);
+  }
+
+  #advance(facts: EventFacts, verdict: SignatureVerdict | undefined): void {
+    const { seq } = facts;
+    if (seq > this.#last + 1) this.#positions.hole(this.#last + 1, seq - 1);
+    this.#last = seq;
+    const follows = this.#before.seq === seq - 1;
+    const prevHashes = typeof facts.body === 'string' ? [facts.prevHash] : [facts.body.prevHash, facts.prevHash];
+    this.#decide(follows ? prevHashes : []);
+    const { body, foreign, broken, weak, undecided } = this.#judge(facts, verdict);
+    // A forged row is named by its signature; what its body says about its place tells nothing.
+    const displaced = body !== undefined && !broken && body.seq !== seq;
+    if (foreign) this.#positions.foreign(seq);
+    else if (displaced) this.#positions.displaced(seq, body.seq);
+    else this.#positions.filled(seq);
+    const settled = body !== undefined && body.seq === seq && !foreign;
+    if (settled && follows) this.#checkLink(seq, body, broken);
+    if (settled) this.#trackDeferred(facts, body, broken);
+    this.#before = {
+      seq,
+      hashes: [facts.hash],
+      links: displaced || foreign || broken || undecided ? undefined : linkOf(facts, verdict),
+      weak,
+      foreign,
+      tsMs: settled && !broken ? body.tsMs : undefined,
+      undecided: undecided ? facts : undefined,
+    };
+  }
+
+  /** Judges the row by itself. `body` is there when its bytes can be taken as what was written. */
+  #judge(facts: EventFacts, verdict: SignatureVerdict | undefined): Standing {
+    const { seq } = facts;
+    const consistent = facts.hash === facts.bodyHash;
+    const over = verdict?.over ?? 'nothing';
+    const signed = over !== 'nothing';
+    const problem = this.#signatureProblem(facts, verdict);
+    if (!consistent && over === 'hash') this.#report(seq, 'body-edited', 'the body is not the one that was signed');
+    if (!consistent && over === 'body') this.#report(seq, 'hash-edited', 'the hash is not that of the signed body');
+    const undecided = !consistent && !signed;
+    const authentic = consistent || over === 'body';
+    const weak = authentic && !signed && !problem;
+    if (!authentic) return { body: undefined, foreign: false, broken: problem, weak, undecided };
+    if (typeof facts.body === 'string') {
+      // A forger's bytes need no further name; signed ones that are not canonical are a fault of their own.
+      if (!problem) this.#report(seq, 'non-canonical', facts.body);
+      return { body: undefined, foreign: false, broken: problem, weak, undecided };
+    }
+    const { body } = facts;
+    if (body.chain !== this.#chain) {
+      if (!problem) this.#report(seq, 'spliced', `an event of chain ${body.chain}, seq ${body.seq}`);
+      return { body, foreign: !problem, broken: problem, weak, undecided };
+    }
+    const edited = facts.edited.filter((name) => !(name === 'prevHash' && body.seq !== seq));
+    if (signed && facts.signMode === 'batch') edited.push('signMode');
+    if (edited.length > 0) {
+      this.#report(seq, 'projection-edited', `${edited.join(', ')}: not what the body says`);
+    }
+    if (signed && !problem) this.#checkRange(seq, body);
+    return { body, foreign: false, broken: problem, weak, undecided };
+  }
+
+  /** Counts and reports what the signature shows; true when it is not one this event may have. */
+  #signatureProblem(facts: EventFacts, verdict: SignatureVerdict | undefined): boolean {
+    const { seq } = facts;
+    if (verdict === undefined) {
+      // A deferred event is unsigned by its own word; coverage decides. A row only marked so has lost its signature.
+      if (facts.deferred) return false;
+      this.#report(seq, 'signature-missing', 'the event has no signature');
+      return true;
+    }
+    if (facts.deferred) return false; // an unsigned event with a signature: a projection edit, reported as such
+    if (verdict.unverifiable !== undefined || (facts.signMode === 'batch' && verdict.over === 'nothing')) {
+      this.#unverifiable(verdict.unverifiable ?? 'batch-signed, which this version cannot verify');
+      return false;
+    }
+    if (verdict.problem === undefined) {
+      this.#tally.signatures += 1;
+      return false;
+    }
+    this.#report(seq, verdict.problem.class, verdict.problem.detail);
+    return true;
+  }
+
+  #unverifiable(reason: string): void {
+    this.#tally.unverifiable.set(reason, (this.#tally.unverifiable.get(reason) ?? 0) + 1);
+  }
+
+  #checkRange(seq: number, body: EventBody): void {
+    const signer = body.signerId === null ? undefined : this.#registry.get(body.signerId);
+    const problem = signer === undefined ? undefined : rangeProblem(signer, body.tsMs);
+    if (problem !== undefined) this.#report(seq, problem.class, problem.detail);
+  }
+
+  #checkLink(seq: number, body: EventBody, broken: boolean): void {
+    const { links, weak, tsMs } = this.#before;
+    if (broken || links === undefined) return;
+    if (!links.includes(body.prevHash)) {
+      if (weak)
+        this.#report(
+          seq - 1,
+          'body-edited',
+          'the event, vouched for by no signature of its own, is not the one that the next event follows',
+        );
+      else this.#report(seq, 'forked', `the event does not follow the one at seq ${seq - 1}`);
+      return;
+    }
+    if (tsMs !== undefined && body.tsMs < tsMs - CLOCK_TOLERANCE_MS) {
+      this.#report(seq, 'clock-regression', `${tsMs - body.tsMs} ms before the event it follows`);
+    }
+  }
+
+  #trackDeferred(facts: EventFacts, body: EventBody, broken: boolean): void {
+    if (facts.deferred) this.#uncovered.add(facts.seq, facts.seq);
+    if (broken || facts.deferred || body.eventType !== 'audit.deferred.covered') return;
+    const { from, to } = body.payload;
+    if (typeof from !== 'number' || typeof to !== 'number') return;
+    // An event vouches only for what it follows.
+    this.#uncovered.remove(from, Math.min(to, facts.seq - 1));
+  }
+
+  /** A second row at the same seq: only possible without the primary key, or in an export. */
+  #second(facts: EventFacts, body: EventBody | undefined): void {
+    const { seq } = facts;
+    const copy = this.#before.hashes.includes(facts.hash);
+    if (copy) this.#report(seq, 'replayed', `seq ${seq} stands in the log twice`);
+    else if (body !== undefined && body.seq !== seq) this.#positions.surplus(seq, body.seq);
+    else this.#report(seq, 'forked', `two events at seq ${seq}`);
+    if (this.#before.hashes.length >= MAX_BRANCHES) return;
+    this.#before.hashes.push(facts.hash);
+    this.#before.links?.push(facts.hash);
+  }
+
+  /** Names the edit of the previous row by what the next event (or the head) says its hash was. */
+  #decide(next: readonly string[]): void {
+    const { undecided, seq } = this.#before;
+    if (undecided === undefined) return;
+    if (next.includes(undecided.bodyHash)) this.#report(seq, 'hash-edited', 'the hash is not that of the body');
+    else this.#report(seq, 'body-edited', 'the body does not have the stored hash');
+    this.#before = { ...this.#before, undecided: undefined };
+  }
+
+  #checkTail(head: Head): void {
+    const last = Math.max(this.#positions.lastPlace(head.seq), this.#first - 1);
+    const { seq, links, weak } = this.#before;
+    if (head.seq > last) {
+      this.#report(last + 1, 'tail-truncated', `the head is at seq ${head.seq}, the last event at ${last}`);
+    } else if (head.seq < last) {
+      this.#report(last, 'tail-truncated', `the head is at seq ${head.seq}, but events go on to ${last}`);
+    } else if (head.seq === seq && links !== undefined && !links.includes(head.hash)) {
+      const rewritten = weak ? ', or the unsigned event was rewritten' : '';
+      this.#report(seq, 'tail-truncated', `the head has another hash than the last event${rewritten}`);
+    }
+  }
+
+  #report(seq: number, name: Parameters<Findings['add']>[2], detail: string): void {
+    this.#findings.add(this.#chain, seq, name, detail);
+  }
+}
+
+interface Standing {
+  readonly body: EventBody | undefined;
+  readonly foreign: boolean;
+  /** The signature is missing or wrong. */
+  readonly broken: boolean;
+  readonly weak: boolean;
+  readonly undecided: boolean;
+}
+
+/** The hash that the next event follows: the signed one, whichever column it stands in. */
+function linkOf(facts: EventFacts, verdict: SignatureVerdict | undefined): string[] {
+  return [verdict?.over === 'body' ? facts.bodyHash : facts.hash];
+}

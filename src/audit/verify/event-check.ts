@@ -1,0 +1,59 @@
+import { hash } from 'node:crypto';
+
+import { type EventBody, parseBody } from './body.ts';
+import { editedProjections } from './projections.ts';
+import type { AuditRow } from './row.ts';
+import type { SignatureTask } from './signature.ts';
+
+/** What one row shows by itself, before its signature and its neighbours are looked at. Holds no body bytes. */
+export interface EventFacts {
+  readonly chain: string;
+  readonly seq: number;
+  readonly hash: string;
+  readonly bodyHash: string;
+  readonly prevHash: string;
+  /** The parsed body, or why it is no canonical event. */
+  readonly body: EventBody | string;
+  /** Columns that differ from the body; empty without one. */
+  readonly edited: readonly string[];
+  readonly signMode: string;
+  /** Undefined: the row has no signature, or names no signer it could be of. */
+  readonly task: SignatureTask | undefined;
+  /** The body itself says that it was written unsigned. */
+  readonly deferred: boolean;
+}
+
+/** Hashes and parses one row and compares its columns with its body. Pure; never throws. */
+export function checkEvent(row: AuditRow): EventFacts {
+  const bodyHash = hash('sha256', row.body, 'hex');
+  const body = parseBody(row.body);
+  const parsed = typeof body === 'string' ? undefined : body;
+  // An edited body may lie about its signer, too: then the row's word is tried first.
+  const names = bodyHash === row.hash ? [parsed?.signerId, row.signerId] : [row.signerId, parsed?.signerId];
+  const signerId = names.find((name) => typeof name === 'string');
+  const { signature } = row;
+  return {
+    chain: row.chain,
+    seq: row.seq,
+    hash: row.hash,
+    bodyHash,
+    prevHash: row.prevHash,
+    body,
+    edited: parsed === undefined ? [] : editedColumns(row, parsed),
+    signMode: row.signMode,
+    task:
+      signature === null || signature === '' || signerId === undefined
+        ? undefined
+        : { signerId, signature, hash: row.hash, bodyHash },
+    deferred: parsed !== undefined && parsed.signerId === null,
+  };
+}
+
+/** Besides the projections: an event that says it is unsigned has no signature, and the reverse. */
+function editedColumns(row: AuditRow, body: EventBody): string[] {
+  const edited = editedProjections(row, body);
+  const modes = body.signerId === null ? ['deferred'] : ['event', 'batch'];
+  if (!modes.includes(row.signMode)) edited.push('signMode');
+  if (body.signerId === null && row.signature !== null) edited.push('signature');
+  return edited;
+}

@@ -1,0 +1,11 @@
+import { parentPort, workerData } from 'node:worker_threads';
+
+import type { SignerEntry } from './registry.ts';
+import { createSignatureJudge, type SignatureTask } from './signature.ts';
+
+// The entry of a worker thread: one message in, one message out, in order.
+const entries: readonly SignerEntry[] = workerData;
+const judge = createSignatureJudge(entries);
+parentPort?.on('message', (tasks: readonly SignatureTask[]) => {
+  parentPort?.postMessage(tasks.map(judge));
+});
