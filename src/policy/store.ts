@@ -231,19 +231,20 @@ export async function bumpRevision(trx: Trx, workspaceId: string): Promise<void>
     .execute();
 }
 
-/** Ids of invalidated agents, ascending, at most `limit`, and how many there are. */
+/** Ids of invalidated agents, ascending, at most `limit`, and how many there are; only that one when it is named. */
 export async function findInvalidated(
   trx: Trx,
   workspaceId: string,
   limit: number,
+  onlyAgent?: string,
 ): Promise<{ ids: string[]; total: number }> {
+  const invalidated = sql`
+    FROM agents WHERE workspace_id = ${workspaceId} AND invalidation IS NOT NULL
+      AND (${onlyAgent ?? null}::uuid IS NULL OR id = ${onlyAgent ?? null}::uuid)`;
   // One row more than shown tells whether counting is needed at all.
-  const { rows } = await sql<{ id: string }>`
-    SELECT id FROM agents WHERE workspace_id = ${workspaceId} AND invalidation IS NOT NULL
-    ORDER BY id LIMIT ${limit + 1}`.execute(trx);
+  const { rows } = await sql<{ id: string }>`SELECT id ${invalidated} ORDER BY id LIMIT ${limit + 1}`.execute(trx);
   const ids = rows.slice(0, limit).map((row) => row.id);
   if (rows.length <= limit) return { ids, total: ids.length };
-  const count = await sql<{ n: string | number }>`
-    SELECT count(*) AS n FROM agents WHERE workspace_id = ${workspaceId} AND invalidation IS NOT NULL`.execute(trx);
-  return { ids, total: Number(count.rows[0]?.n ?? ids.length) };
+  const count = await sql<{ n: number }>`SELECT count(*) AS n ${invalidated}`.execute(trx);
+  return { ids, total: count.rows[0]?.n ?? ids.length };
 }

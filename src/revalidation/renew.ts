@@ -1,0 +1,85 @@
+import type { AdmissionSubject } from '../admission/subject.ts';
+import { timestamp } from '../clock.ts';
+import type { Digest } from '../crypto/digest.ts';
+import { type Signer, SignerError } from '../crypto/signer.ts';
+import type { VerificationKey } from '../crypto/verify.ts';
+import { newId } from '../ids.ts';
+import type { PolicyHead } from '../policy/head.ts';
+import { issueProof } from '../proofs/build.ts';
+import { parseProofEnvelope, proofDigest } from '../proofs/envelope.ts';
+import { buildStatement, type ProofStatement, statedSpecHash } from '../proofs/statement.ts';
+import type { RenewedProof } from './outcome.ts';
+
+/** Ms; below the audit signer's patience with a batch, for nothing is locked while proofs are signed. */
+const SIGN_DEADLINE_MS = 2000;
+/** A proof is renewed when this part of its life is over. */
+const RENEW_AFTER = 2 / 3;
+
+export interface ProofIssuer {
+  readonly signer: Signer;
+  /** What the registry lists for the signer. Rejects with SignerError when it lists none in force. */
+  readonly key: () => Promise<VerificationKey>;
+  readonly ttlMs: number;
+  readonly clock: () => number;
+}
+
+/** True when the proof is of another policy than the active one, or two thirds of its life are over. */
+export function needsRenewal({ predicate }: ProofStatement, head: PolicyHead, now: number): boolean {
+  if (predicate.policyHash !== head.hash) return true;
+  const issuedAt = Date.parse(predicate.issuedAt);
+  return now >= issuedAt + (Date.parse(predicate.expiresAt) - issuedAt) * RENEW_AFTER;
+}
+
+/**
+ * A new proof in place of one that holds: the same promotion, promoter, approvals and spec, for the active policy. Never
+ * call it for a proof that was not verified. Rejects with SignerError.
+ */
+export async function renewProof(
+  issuer: ProofIssuer,
+  subject: AdmissionSubject,
+  old: ProofStatement,
+  head: PolicyHead,
+): Promise<RenewedProof> {
+  const { proof } = subject;
+  if (proof === null) throw new RangeError('an agent without a proof has none to renew');
+  const issuedAt = issuer.clock();
+  const expiresAt = issuedAt + issuer.ttlMs;
+  const { previousProof: _, ...kept } = old.predicate;
+  const statement = buildStatement({
+    ...kept,
+    specHash: statedSpecHash(old),
+    policySet: head.policySet,
+    policyVersion: head.version,
+    policyHash: asDigest(head.hash),
+    issuedAt: timestamp(issuedAt),
+    expiresAt: timestamp(expiresAt),
+    previousProof: proofDigest(parseProofEnvelope(proof.envelope)),
+  });
+  const envelope = await sign(issuer, statement);
+  return {
+    id: newId(),
+    agentId: subject.agentId,
+    envelope,
+    digest: proofDigest(envelope),
+    signerId: issuer.signer.signerId,
+    specVersion: kept.specVersion,
+    specHash: statedSpecHash(old),
+    policyHash: head.hash,
+    promotionId: kept.promotionId,
+    previousProofId: proof.id,
+    issuedAt: new Date(issuedAt),
+    expiresAt: new Date(expiresAt),
+  };
+}
+
+async function sign({ signer, key }: ProofIssuer, statement: ProofStatement) {
+  try {
+    return await issueProof(statement, signer, await key(), AbortSignal.timeout(SIGN_DEADLINE_MS));
+  } catch (cause) {
+    throw cause instanceof SignerError ? cause : new SignerError('the proof signer failed', { cause });
+  }
+}
+
+function asDigest(text: string): Digest {
+  return `sha256:${text.replace(/^sha256:/, '')}`;
+}

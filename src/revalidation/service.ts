@@ -1,0 +1,194 @@
+import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { Actor } from '../audit/event.ts';
+import { NotFound } from '../http/problem.ts';
+import { newId } from '../ids.ts';
+import type { RevalidationPort, RevalidationState } from '../policy/revalidation-port.ts';
+import type { Storage } from '../storage/storage.ts';
+import { NotGoverned } from './errors.ts';
+import type { AgentResult } from './outcome.ts';
+import {
+  countGoverned,
+  findAbandoned,
+  findRevalidation,
+  insertRevalidation,
+  modesOf,
+  type RevalidationRow,
+} from './store.ts';
+import type { RevalidationCause } from './table.ts';
+import { LEASE_MS, runRevalidation, type WorkerOptions } from './worker.ts';
+
+/** Revalidations this process works on at once; others wait for the next round of `resume`. */
+const MAX_RUNS = 4;
+/** Contract §5. */
+const MAX_RESULTS = 500;
+
+export interface BeginRequest {
+  readonly workspaceId: string;
+  readonly policyHash: string;
+  readonly cause: RevalidationCause;
+  readonly actor: Actor;
+  readonly traceId?: string | undefined;
+  /** Ascending, each governed; none: every governed agent. */
+  readonly agentIds?: readonly string[];
+}
+
+export type StartedRevalidation = RevalidationState & { readonly id: string };
+
+export interface RevalidationAnswer {
+  /** Empty unless done in time. */
+  readonly results: AgentResult[];
+  readonly revalidation: StartedRevalidation;
+}
+
+export interface RevalidationService extends RevalidationPort {
+  begin(scope: UnitScope, request: BeginRequest): Promise<string>;
+  /** Checks the agents named, or all governed ones, against the active policy. NotFound, NotGoverned for a bad name. */
+  request(
+    workspaceId: string,
+    agentIds: readonly string[] | undefined,
+    caller: { actor: Actor; traceId?: string | undefined },
+    waitMs: number,
+  ): Promise<RevalidationAnswer>;
+  /** NotFound when the workspace has no such revalidation. */
+  find(workspaceId: string, id: string): Promise<RevalidationRow>;
+  /** Takes up what nobody works on, over all workspaces, and resolves when those have come to an end or a pause. */
+  resume(signal: AbortSignal): Promise<void>;
+  /** Ends after the pages under way; what is not done is left to other replicas. */
+  close(): Promise<void>;
+}
+
+interface LocalRun {
+  readonly ended: Promise<void>;
+  readonly results: AgentResult[];
+}
+
+export type RevalidationOptions = WorkerOptions & {
+  readonly storage: Storage;
+  readonly audit: AuditAppender;
+  readonly failed: (error: unknown) => void;
+};
+
+/** Starts revalidations, works on them, and says how far they are. */
+export function createRevalidationService(options: RevalidationOptions): RevalidationService {
+  const { storage, audit, clock, workerId } = options;
+  const closing = new AbortController();
+  const runs = new Map<string, LocalRun>();
+
+  async function begin(scope: UnitScope, request: BeginRequest): Promise<string> {
+    const { workspaceId, policyHash, cause, actor, traceId, agentIds } = request;
+    const id = newId();
+    const total = agentIds?.length ?? (await countGoverned(scope.trx, workspaceId));
+    await insertRevalidation(scope.trx, {
+      workspaceId,
+      id,
+      cause,
+      policyHash,
+      agentIds,
+      total,
+      actor,
+      // Ours from the start, so that this process can answer with the results.
+      lease: { by: workerId, until: new Date(scope.now + LEASE_MS) },
+      now: new Date(scope.now),
+    });
+    const payload = { revalidationId: id, policyHash, cause, agents: total };
+    scope.append({ type: 'revalidation.requested', actor, payload, traceId });
+    return id;
+  }
+
+  async function request(
+    workspaceId: string,
+    agentIds: readonly string[] | undefined,
+    caller: { actor: Actor; traceId?: string | undefined },
+    waitMs: number,
+  ): Promise<RevalidationAnswer> {
+    const ids = agentIds === undefined ? undefined : [...new Set(agentIds)].sort();
+    const id = await audit.commit({
+      chain: workspaceId,
+      work: async (scope) => {
+        if (ids !== undefined) await requireGoverned(scope, workspaceId, ids);
+        const { hash } = await options.head(scope.trx, workspaceId);
+        const named = ids === undefined ? {} : { agentIds: ids };
+        return begin(scope, { workspaceId, policyHash: hash, cause: 'request', ...caller, ...named });
+      },
+    });
+    const run = startRun(workspaceId, id);
+    const revalidation = await waitFor(workspaceId, id, run, waitMs);
+    const results = revalidation.state === 'done' ? (run?.results ?? []) : [];
+    return { results: results.toSorted(byAgent).slice(0, MAX_RESULTS), revalidation };
+  }
+
+  function follow(workspaceId: string, id: string, waitMs: number): Promise<RevalidationState> {
+    return waitFor(workspaceId, id, startRun(workspaceId, id), waitMs);
+  }
+
+  async function waitFor(
+    workspaceId: string,
+    id: string,
+    run: LocalRun | undefined,
+    waitMs: number,
+  ): Promise<StartedRevalidation> {
+    if (run !== undefined) await raceTimeout(run.ended, waitMs);
+    return stateOf(await find(workspaceId, id));
+  }
+
+  /** Undefined when this process has enough to do, or is closing: the lease runs out and somebody resumes it. */
+  function startRun(workspaceId: string, id: string): LocalRun | undefined {
+    const running = runs.get(id);
+    if (running !== undefined) return running;
+    if (runs.size >= MAX_RUNS || closing.signal.aborted) return undefined;
+    const results: AgentResult[] = [];
+    const report = (page: readonly AgentResult[]) => {
+      if (results.length < MAX_RESULTS) results.push(...page);
+    };
+    const ended = runRevalidation(options, workspaceId, id, closing.signal, report)
+      .then(() => undefined, options.failed)
+      .finally(() => runs.delete(id));
+    const run = { ended, results };
+    runs.set(id, run);
+    return run;
+  }
+
+  async function find(workspaceId: string, id: string): Promise<RevalidationRow> {
+    const row = await storage.read(workspaceId, (trx) => findRevalidation(trx, workspaceId, id));
+    if (row === undefined) throw new NotFound();
+    return row;
+  }
+
+  async function resume(signal: AbortSignal): Promise<void> {
+    const free = MAX_RUNS - runs.size;
+    if (free <= 0 || signal.aborted) return;
+    const abandoned = await storage.system((trx) => findAbandoned(trx, new Date(clock()), free));
+    await Promise.all(abandoned.map(({ workspace_id, id }) => startRun(workspace_id, id)?.ended));
+  }
+
+  async function close(): Promise<void> {
+    closing.abort();
+    await Promise.all([...runs.values()].map((run) => run.ended));
+  }
+
+  return { begin, request, follow, find, resume, close };
+}
+
+/** How far a revalidation is, as answers show it. */
+export function stateOf(row: RevalidationRow): StartedRevalidation {
+  const { id, state, total, done, invalidated } = row;
+  return { id, state, total, done, invalidated };
+}
+
+async function requireGoverned(scope: UnitScope, workspaceId: string, ids: readonly string[]): Promise<void> {
+  const agents = await modesOf(scope.trx, workspaceId, ids);
+  if (agents.length !== ids.length) throw new NotFound();
+  const sandbox = agents.find((agent) => agent.mode !== 'governed');
+  if (sandbox !== undefined) throw new NotGoverned(sandbox.id);
+}
+
+async function raceTimeout(ended: Promise<void>, waitMs: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, waitMs);
+  await Promise.race([ended, late]);
+  clearTimeout(timer);
+}
+
+function byAgent(a: AgentResult, b: AgentResult): number {
+  return a.agentId < b.agentId ? -1 : 1;
+}
