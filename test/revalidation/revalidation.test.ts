@@ -1,0 +1,224 @@
+import t from 'tap';
+
+import { createRevalidationService } from '../../src/revalidation/service.ts';
+import { POLICIES, recheckWith, WORKSPACE, type World, world } from './fixture.ts';
+
+const CALLER = { actor: { id: 'admin', kind: 'human' as const } };
+const WAIT = 20_000;
+
+async function agentRow(w: World, id: string) {
+  const { rows } = await w.database.query(
+    `SELECT a.*, p.policy_hash, p.previous_proof FROM agents a
+     JOIN agent_proofs p ON p.workspace_id = a.workspace_id AND p.id = a.proof_id WHERE a.id = $1`,
+    [id],
+  );
+  return rows[0];
+}
+
+t.test('agents that pass get a proof for the new policy, those that fail are invalidated and stopped', async (t) => {
+  const w = await world(t);
+  const good = await w.agents(60);
+  const bad = await w.agents(3, { capability: 'shell' });
+  await w.activatePolicy(POLICIES.second);
+  const { revision } = (await w.database.query('SELECT revision FROM policy_heads')).rows[0];
+  const service = createRevalidationService(w.options());
+
+  const { results, revalidation } = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+
+  t.match(revalidation, { state: 'done', total: 63, done: 63, invalidated: 3 });
+  t.equal(results.length, 63);
+  t.same(
+    results.map((result) => result.agentId),
+    [...good, ...bad].sort(),
+    'by id',
+  );
+  const failed = results.filter((result) => result.status === 'GOVERNED_INVALIDATED');
+  t.same(failed.map((result) => result.agentId).sort(), bad);
+  t.match(failed[0]?.denies, [{ code: 'INVALID_CAPABILITIES' }]);
+
+  const renewed = await agentRow(w, good[0] ?? '');
+  t.equal(renewed.policy_hash, POLICIES.second);
+  t.equal(renewed.status, 'running');
+  const invalid = await agentRow(w, bad[0] ?? '');
+  t.equal(invalid.policy_hash, POLICIES.first, 'an old proof that fails is never renewed');
+  t.equal(invalid.status, 'quarantined');
+  t.equal(invalid.desired_replicas, 0);
+  t.match(invalid.invalidation.denies, [{ code: 'INVALID_CAPABILITIES' }]);
+  t.ok(invalid.quarantine);
+
+  t.equal((await w.events('proof.renewed')).length, 60);
+  t.equal((await w.events('agent.revalidated')).length, 60);
+  const invalidations = await w.events('agent.invalidated');
+  t.equal(invalidations.length, 3);
+  t.match(invalidations[0]?.payload, { wasRunning: true, policyHash: POLICIES.second });
+  const after = (await w.database.query('SELECT revision FROM policy_heads')).rows[0];
+  t.ok(Number(after.revision) > Number(revision), 'the snapshot shows the invalidated agents under a new revision');
+});
+
+t.test('a second look changes nothing: no renewal, and only a release brings an invalidated agent back', async (t) => {
+  const w = await world(t);
+  await w.agents(2);
+  const [bad = ''] = await w.agents(1, { capability: 'shell' });
+  const service = createRevalidationService(w.options());
+  await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  const before = await agentRow(w, bad);
+  const lenient = createRevalidationService(w.options({ recheck: recheckWith(w.proofKey, new Set()) }));
+
+  const { results, revalidation } = await lenient.request(WORKSPACE, undefined, CALLER, WAIT);
+
+  t.match(revalidation, { state: 'done', done: 3, invalidated: 0 });
+  t.equal(results.find((result) => result.agentId === bad)?.status, 'GOVERNED_INVALIDATED');
+  t.same(await agentRow(w, bad), before);
+  t.equal((await w.events('proof.renewed')).length, 0, 'a proof of the active policy is not renewed');
+});
+
+t.test('a worker that dies in the middle is followed by another, and nothing happens twice', async (t) => {
+  const w = await world(t);
+  await w.agents(120);
+  await w.activatePolicy(POLICIES.second);
+  let checked = 0;
+  const recheck = recheckWith(w.proofKey, new Set());
+  // The first worker stops dead in its second page: its lease stays behind, as after kill -9.
+  const dying = createRevalidationService(
+    w.options({
+      workerId: 'dying',
+      recheck: async (subject) => {
+        checked += 1;
+        if (checked > 60) return new Promise(() => undefined);
+        return recheck(subject);
+      },
+    }),
+  );
+  const first = await dying.request(WORKSPACE, undefined, CALLER, 1000);
+  t.match(first, { results: [], revalidation: { state: 'running', total: 120, done: 50 } });
+
+  const second = createRevalidationService(w.options({ workerId: 'second', recheck }));
+  await second.resume(AbortSignal.timeout(WAIT));
+  t.equal((await second.find(WORKSPACE, first.revalidation.id)).state, 'running', 'the lease still holds');
+
+  w.now.ms += 31_000;
+  await second.resume(AbortSignal.timeout(WAIT));
+  t.match(await second.find(WORKSPACE, first.revalidation.id), { state: 'done', done: 120, total: 120 });
+  const renewals = await w.events('proof.renewed');
+  t.equal(renewals.length, 120);
+  t.equal(new Set(renewals.map((event) => event.payload['agentId'])).size, 120);
+});
+
+t.test('two workers at once: one works, and a lost lease writes nothing', async (t) => {
+  const w = await world(t);
+  await w.agents(10);
+  await w.activatePolicy(POLICIES.second);
+  const entered = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const recheck = recheckWith(w.proofKey, new Set());
+  const slow = createRevalidationService(
+    w.options({
+      workerId: 'slow',
+      recheck: async (subject) => {
+        entered.resolve();
+        await gate.promise;
+        return recheck(subject);
+      },
+    }),
+  );
+  const answer = slow.request(WORKSPACE, undefined, CALLER, WAIT);
+  await entered.promise;
+  w.now.ms += 31_000;
+  const fast = createRevalidationService(w.options({ workerId: 'fast', recheck }));
+  await fast.resume(AbortSignal.timeout(WAIT));
+  gate.resolve();
+  t.match(await answer, { revalidation: { state: 'done', done: 10 } });
+  t.equal((await w.events('proof.renewed')).length, 10);
+});
+
+t.test('a newer policy ends an older revalidation', async (t) => {
+  const w = await world(t);
+  await w.agents(10);
+  await w.activatePolicy(POLICIES.second);
+  const recheck = recheckWith(w.proofKey, new Set());
+  let superseded = false;
+  const service = createRevalidationService(
+    w.options({
+      recheck: async (subject) => {
+        if (!superseded) {
+          superseded = true;
+          await w.activatePolicy(POLICIES.third);
+        }
+        return recheck(subject);
+      },
+    }),
+  );
+  const older = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.match(older.revalidation, { state: 'done', done: 0 });
+  t.equal((await w.events('proof.renewed')).length, 0, 'no proof for a policy that is not active');
+  const newer = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.match(newer.revalidation, { state: 'done', done: 10 });
+});
+
+t.test('an agent that changes while it is checked is checked again', async (t) => {
+  const w = await world(t);
+  const [id = ''] = await w.agents(1);
+  await w.activatePolicy(POLICIES.second);
+  const recheck = recheckWith(w.proofKey, new Set(['shell']));
+  let touched = false;
+  let seen = 0;
+  const service = createRevalidationService(
+    w.options({
+      recheck: async (subject) => {
+        seen += 1;
+        const outcome = await recheck(subject);
+        if (!touched) {
+          touched = true;
+          await w.database.query("UPDATE agents SET name = 'changed' WHERE id = $1", [id]);
+        }
+        return outcome;
+      },
+    }),
+  );
+  t.match(await service.request(WORKSPACE, [id], CALLER, WAIT), { revalidation: { state: 'done', done: 1 } });
+  t.equal(seen, 2);
+  t.equal((await w.events('proof.renewed')).length, 1);
+});
+
+t.test('without a signer agents that fail are stopped all the same, and the rest waits', async (t) => {
+  const w = await world(t);
+  await w.agents(55);
+  const bad = await w.agents(2, { capability: 'shell' });
+  await w.activatePolicy(POLICIES.second);
+  const recheck = recheckWith(w.proofKey, new Set(['shell']));
+  const service = createRevalidationService(
+    w.options({
+      recheck: (subject) => {
+        w.auditSigner.down = true;
+        return recheck(subject);
+      },
+    }),
+  );
+  const paused = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.match(paused.revalidation, { state: 'running', done: 0, invalidated: 2 });
+  for (const id of bad) t.equal((await agentRow(w, id)).status, 'quarantined');
+  const deferred = await w.events('agent.invalidated');
+  t.same(
+    deferred.map((event) => event.sign_mode),
+    ['deferred', 'deferred'],
+  );
+  t.equal((await w.events('proof.renewed')).length, 0);
+
+  w.auditSigner.down = false;
+  w.now.ms += 6000;
+  const later = createRevalidationService(w.options({ recheck }));
+  await later.resume(AbortSignal.timeout(WAIT));
+  t.match(await later.find(WORKSPACE, paused.revalidation.id), { state: 'done', done: 57, invalidated: 2 });
+  t.equal((await w.events('agent.invalidated')).length, 2, 'nobody is invalidated twice');
+});
+
+t.test('a list of agents must name governed agents of the workspace', async (t) => {
+  const w = await world(t);
+  const [id = ''] = await w.agents(1);
+  const service = createRevalidationService(w.options());
+  const unknown = '01890000-0000-7000-8000-000000000000';
+  await t.rejects(service.request(WORKSPACE, [id, unknown], CALLER, WAIT), { code: 'NOT_FOUND' });
+  await w.database.query("UPDATE agents SET mode = 'sandbox' WHERE id = $1", [id]);
+  await t.rejects(service.request(WORKSPACE, [id], CALLER, WAIT), { code: 'CONFLICT' });
+  t.equal((await w.events('revalidation.requested')).length, 0, 'nothing was started');
+});
