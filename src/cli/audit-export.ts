@@ -8,8 +8,8 @@ import { VerifyError } from '../audit/verify/errors.ts';
 import { toExportLine } from '../audit/verify/export-line.ts';
 import { printable } from '../audit/verify/report.ts';
 import type { EventSource } from '../audit/verify/row.ts';
-import { loadDatabaseUrl } from '../config.ts';
 import { type Command, type CommandIo, EXIT, guarded, parseOptions } from './command.ts';
+import { databaseUrlOf } from './database-url.ts';
 
 /** Nothing to export, or rows are hidden from the login: as `audit verify` says it. */
 const INCOMPLETE = 2;
@@ -24,7 +24,7 @@ Writes the audit log as JSONL, one event per line in the order of its chain, bod
   --out <file>          write here, refusing a file that exists (default: standard output)
   -h, --help            show this
 
-Exit codes: 0 exported, 2 nothing to export or rows hidden from this login, 3 cannot read or write, 64 usage, 78 settings.
+Exit codes: 0 exported, 2 nothing to export or rows hidden from this login, 3 cannot read or write, 64 usage.
 `;
 
 export const auditExportCommand: Command = {
@@ -45,7 +45,7 @@ export function auditExport(argv: readonly string[], io: CommandIo): Promise<num
       io.stdout.write(USAGE);
       return EXIT.ok;
     }
-    const databaseUrl = values['database-url'] ?? loadDatabaseUrl(io.env, 'DATABASE_URL');
+    const databaseUrl = databaseUrlOf(values['database-url'], io.env);
     try {
       const count = await exportLog(databaseUrl, values.chain, values.out, io);
       io.stderr.write(`exported ${count} events\n`);

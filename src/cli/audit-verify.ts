@@ -8,8 +8,8 @@ import { type Registry, readRegistry } from '../audit/verify/registry.ts';
 import { printable, toJson, toText, type VerifyReport } from '../audit/verify/report.ts';
 import type { EventSource } from '../audit/verify/row.ts';
 import { verifyLog } from '../audit/verify/verify.ts';
-import { loadDatabaseUrl } from '../config.ts';
 import { type Command, type CommandIo, EXIT, guarded, parseOptions, UsageError } from './command.ts';
+import { databaseUrlOf } from './database-url.ts';
 import { startProgress } from './progress.ts';
 
 /** The verdict's exit codes; IO and usage are those of every subcommand. */
@@ -31,7 +31,7 @@ wrote the log, and changes nothing.
   --json                print { ok, strength, events, signatures, findings: [{ chain, seq, class, detail }] }
   -h, --help            show this
 
-Exit codes: 0 ok, 1 tampered, 2 incomplete or unverifiable (also: nothing to verify), 3 cannot read, 64 usage, 78 settings.
+Exit codes: 0 ok, 1 tampered, 2 incomplete or unverifiable (also: nothing to verify), 3 cannot read, 64 usage.
 `;
 
 interface Request {
@@ -85,8 +85,7 @@ function parseRequest(argv: readonly string[], io: CommandIo): Request | 'help' 
   // Never the environment's database here: an export is verified without a network.
   if (exportPath !== undefined && signersPath === undefined) throw new UsageError('--export needs --signers');
   return {
-    databaseUrl:
-      exportPath === undefined ? (values['database-url'] ?? loadDatabaseUrl(io.env, 'DATABASE_URL')) : undefined,
+    databaseUrl: exportPath === undefined ? databaseUrlOf(values['database-url'], io.env) : undefined,
     exportPath,
     signersPath,
     chain,
