@@ -3,7 +3,6 @@ import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { bindingProblem } from './binding.ts';
 import { PolicyEvaluationError } from './errors.ts';
-import type { PolicyEngine } from './evaluator/engine.ts';
 import { findBoundVersion } from './store.ts';
 
 /** Pairs of workspace and hash known to be bound; a workspace has one or two in use. */
@@ -11,6 +10,13 @@ const MAX_BOUND = 20_000;
 
 /** The key of an audit signer whose signature counts, or undefined: unknown, not for audit, revoked. */
 export type FindAuditKey = (trx: Trx, signerId: string) => Promise<VerificationKey | undefined>;
+
+/** The part of the engine that loading needs. */
+export interface LoadingEngine {
+  has(hash: string): boolean;
+  /** Rejects when the wasm cannot be run here. */
+  load(hash: string, wasm: Buffer): Promise<void>;
+}
 
 /** What the stored bytes and the signed event agree on. */
 export interface BoundVersion {
@@ -34,7 +40,7 @@ export interface PolicyLoader {
  */
 export function createPolicyLoader(options: {
   storage: Storage;
-  engine: PolicyEngine;
+  engine: LoadingEngine;
   findAuditKey: FindAuditKey;
 }): PolicyLoader {
   const { storage, engine, findAuditKey } = options;

@@ -1,0 +1,53 @@
+import fastifyPlugin from 'fastify-plugin';
+
+import { newId } from '../ids.ts';
+import { needsRenewal, type ProofIssuer, renewProof } from './renew.ts';
+import { renewProofs } from './renewal.ts';
+import { revalidationRoutes } from './routes.ts';
+import { createRevalidationService, type RevalidationOptions, type RevalidationService } from './service.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    revalidation: RevalidationService & {
+      /** One round of renewing proofs at two thirds of their life; for the job. */
+      renewDue(signal: AbortSignal): Promise<void>;
+    };
+  }
+}
+
+export type RevalidationPluginOptions = Pick<
+  RevalidationOptions,
+  'loadMany' | 'fingerprints' | 'recheck' | 'observe' | 'clock'
+> & {
+  readonly issuer: Omit<ProofIssuer, 'clock'>;
+};
+
+/** The second look at governed agents: `app.revalidation`, its routes, and its end with the process. */
+export const revalidationPlugin = fastifyPlugin(
+  async (app, options: RevalidationPluginOptions) => {
+    const { storage, audit } = app;
+    const { clock } = options;
+    const head = app.policy.head;
+    const issuer = { ...options.issuer, clock };
+    const service = createRevalidationService({
+      storage,
+      audit,
+      head,
+      bumpRevision: app.policy.bumpRevision,
+      loadMany: options.loadMany,
+      fingerprints: options.fingerprints,
+      recheck: options.recheck,
+      observe: options.observe,
+      clock,
+      needsRenewal,
+      renew: (subject, statement, active) => renewProof(issuer, subject, statement, active),
+      workerId: newId(),
+      failed: (error) => app.log.error({ err: error }, 'a revalidation could not go on'),
+    });
+    const renewal = { storage, audit, revalidation: service, head, clock, ttlMs: issuer.ttlMs };
+    app.decorate('revalidation', { ...service, renewDue: (signal: AbortSignal) => renewProofs(renewal, signal) });
+    app.addHook('onClose', () => service.close());
+    await app.register(revalidationRoutes, { revalidation: service });
+  },
+  { name: 'revalidation', fastify: '5.x', dependencies: ['storage', 'audit', 'policy'] },
+);
