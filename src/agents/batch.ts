@@ -11,6 +11,8 @@ export type BatchAction = 'start' | 'stop' | 'promote' | 'delete';
 /** What one action did to one agent: members of the batch answer, or a thrown error, which is told as the agent's own problem. */
 type Act = (workspaceId: string, agentId: string, caller: Caller) => Promise<Omit<BatchOutcome, 'agentId'>>;
 
+export type BatchActions = Readonly<Record<BatchAction, Act>>;
+
 /** Applies one action to each agent on its own and answers with one outcome per agent, in the order given. */
 export type RunBatch = (
   workspaceId: string,
@@ -22,7 +24,7 @@ export interface BatchLog {
   error(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 
-export function createRunBatch(parts: { actions: Readonly<Record<BatchAction, Act>>; log: BatchLog }): RunBatch {
+export function createRunBatch(parts: { actions: BatchActions; log: BatchLog }): RunBatch {
   const { actions, log } = parts;
   return async (workspaceId, { action, agentIds }, caller) => {
     const outcomes: BatchOutcome[] = [];

@@ -1,9 +1,10 @@
-import type { AuditAppender } from '../audit/append.ts';
+import type { AuditAppender, Unit } from '../audit/append.ts';
 import type { Actor } from '../audit/event.ts';
 import { type CursorScope, DEFAULT_LIMIT, decodeCursor, encodeCursor } from '../http/pagination.ts';
 import { NotFound, ValidationFailed } from '../http/problem.ts';
 import { isWorkspaceId } from '../ids.ts';
 import type { PolicyService } from '../policy/service.ts';
+import { isUniqueViolation } from '../storage/pg-errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { WorkspaceExists } from './errors.ts';
 import type { WorkspaceListView, WorkspaceView } from './schema.ts';
@@ -35,7 +36,7 @@ export function createWorkspaceService(parts: {
     { traceId, ...actor }: WorkspaceCaller,
   ): Promise<WorkspaceView> {
     if ((await find(workspaceId)) !== undefined) throw new WorkspaceExists();
-    return audit.commit({
+    const unit: Unit<WorkspaceView> = {
       chain: workspaceId,
       creates: true,
       work: async (scope) => {
@@ -46,7 +47,14 @@ export function createWorkspaceService(parts: {
         await policy.activateDefault(scope, workspaceId, actor);
         return view(row);
       },
-    });
+    };
+    try {
+      return await audit.commit(unit);
+    } catch (error) {
+      // Another replica created the same chain a moment earlier.
+      if (isUniqueViolation(error, 'audit_heads_pkey')) throw new WorkspaceExists();
+      throw error;
+    }
   }
 
   async function list(

@@ -1,0 +1,52 @@
+import fastifyPlugin from 'fastify-plugin';
+
+import type { Clock } from '../clock.ts';
+import { type BatchActions, createRunBatch } from './batch.ts';
+import { createExpireDue, type ExpireDue } from './expiry.ts';
+import { createAgentLists } from './lists.ts';
+import { agentRoutes } from './routes.ts';
+import { runRoutes } from './run-routes.ts';
+import { createAgentService } from './service.ts';
+import { createStartAgent, type StartAgent, type StartObserver } from './start.ts';
+import { createAgentBrakes } from './stop.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What other slices and jobs ask of agents. */
+    readonly agents: { readonly start: StartAgent; readonly expireDue: ExpireDue };
+  }
+}
+
+export interface AgentsPluginOptions {
+  readonly clock: Clock;
+  readonly observe: StartObserver;
+  /** Promotes one agent of a batch; looked up when it is called, for promotion is registered later. */
+  readonly promote: BatchActions['promote'];
+}
+
+/** Agents and their routes. */
+export const agentsPlugin = fastifyPlugin(
+  async (app, { clock, observe, promote }: AgentsPluginOptions) => {
+    const { storage, audit, admission, policy, runtimes, log } = app;
+    const service = createAgentService({ storage, audit, policy, runtimes });
+    const lists = createAgentLists({ storage });
+    const brakes = createAgentBrakes({ audit, runtimes });
+    const start = createStartAgent({ audit, admission, runtimes, observe, log });
+    const batch = createRunBatch({
+      log,
+      actions: {
+        start: (workspaceId, agentId, caller) => start(workspaceId, agentId, {}, caller),
+        stop: (workspaceId, agentId, caller) => brakes.stop(workspaceId, agentId, {}, caller),
+        promote,
+        delete: async (workspaceId, agentId, caller) => {
+          await service.remove(workspaceId, agentId, caller);
+          return { success: true };
+        },
+      },
+    });
+    app.decorate('agents', { start, expireDue: createExpireDue({ storage, brakes, clock, log }) });
+    await app.register(agentRoutes, { service, lists });
+    await app.register(runRoutes, { start, brakes, lists, batch, admission });
+  },
+  { name: 'agents', fastify: '5.x', dependencies: ['storage', 'audit', 'policy', 'admission', 'runtime'] },
+);
