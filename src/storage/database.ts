@@ -6,6 +6,7 @@ import { oneConnectionDriver } from './one-connection-driver.ts';
 /**
  * The tables, by name. Each slice adds its own in its table.ts:
  * `declare module '../storage/database.ts' { interface Database { agents: AgentsTable } }`.
+ * @public Named by those declarations only, which are no imports.
  */
 export interface Database {
   /** Which migrations this database has had; kept by the migrator. */

@@ -77,17 +77,27 @@ async function runPending(trx: Trx, folder: string): Promise<string[]> {
   if (state !== 'current' && 'newer' in state) {
     throw new StorageError('SCHEMA_NEWER', `the schema is newer than this release: ${state.newer.join(', ')}`);
   }
+  const migrations = await loadMigrations(folder);
+  let failure: StorageError | undefined;
+  for (const [name, { up }] of Object.entries(migrations)) {
+    migrations[name] = {
+      up: async (db) => {
+        await up(db).catch((cause: unknown) => {
+          failure = new StorageError('MIGRATION_FAILED', `${name} failed`, { cause });
+          throw failure;
+        });
+      },
+    };
+  }
   const migrator = new Migrator({
     db: trx,
-    provider: { getMigrations: () => loadMigrations(folder) },
+    provider: { getMigrations: () => Promise.resolve(migrations) },
     // The transaction is ours, so that bookkeeping, grants and schema are committed together.
     disableTransactions: true,
   });
   const { error, results } = await migrator.migrateToLatest();
-  if (error !== undefined) {
-    const failed = results?.find((result) => result.status === 'Error')?.migrationName ?? 'the migrations';
-    throw asUnavailable(error) ?? new StorageError('MIGRATION_FAILED', `${failed} failed`, { cause: error });
-  }
+  // Kysely's own error would be that of its unlocking in the failed transaction.
+  if (error !== undefined) throw failure ?? error;
   // readyz asks through the service's own logins whether the schema is current.
   await sql`GRANT SELECT ON kysely_migration TO castellan_app, castellan_system, castellan_verifier`.execute(trx);
   return (results ?? []).map((result) => result.migrationName);

@@ -15,7 +15,7 @@ const IDLE_MS = 30_000;
 const SNAPSHOT = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 const READ_WRITE = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 
-export interface PoolStats {
+interface PoolStats {
   readonly max: number;
   readonly total: number;
   readonly idle: number;

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { access, constants, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, constants, readdir, realpath } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 import type { Account } from './account.ts';
 import { run } from './command.ts';
@@ -68,8 +68,10 @@ function directoryOnPath(): Promise<string | undefined> {
 
 async function inspect(binDir: string): Promise<Binaries | undefined> {
   try {
-    await access(join(binDir, 'initdb'), constants.X_OK);
-    return { binDir, major: await majorVersion(binDir) };
+    // A link into another directory would make the server look there for its parts, by changing directory.
+    const real = dirname(await realpath(join(binDir, 'initdb')));
+    await access(join(real, 'initdb'), constants.X_OK);
+    return { binDir: real, major: await majorVersion(real) };
   } catch {
     return undefined;
   }

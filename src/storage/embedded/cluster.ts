@@ -45,9 +45,10 @@ export async function ensureCluster(
  * The data directory as the server is to name it. Where its account may not walk to it (a checkout under /root), it is given
  * as the working directory, which Linux lets a process keep and reopen whatever lies above.
  */
-export async function pathForServer(pgdata: string, account: Account | undefined): Promise<string> {
+export async function pathForServer(pgdata: string, account: Account | undefined, major: number): Promise<string> {
   if (await canEnter(pgdata, account)) return pgdata;
-  if (process.platform === 'linux') return '/proc/self/cwd';
+  // PostgreSQL 15 leaves its working directory while it looks for its own program.
+  if (process.platform === 'linux' && major >= 16) return '/proc/self/cwd';
   throw new EmbeddedPostgresError('DATA_DIR_UNUSABLE', `${pgdata} cannot be entered by the account of the server`);
 }
 
@@ -94,7 +95,7 @@ async function initialise(
     await handOver(passwordFile, account);
     await handOver(secrets, account);
     const args = [
-      `--pgdata=${await pathForServer(staging, account)}`,
+      `--pgdata=${await pathForServer(staging, account, binaries.major)}`,
       `--username=${SUPERUSER}`,
       `--pwfile=${passwordFile}`,
       '--auth=scram-sha-256',
@@ -116,7 +117,15 @@ async function handOver(path: string, account: Account | undefined): Promise<voi
 }
 
 /** Makes the directory that holds the cluster, its password and its log; private, but passable for the server's account. */
-export async function ensureDataDir(dataDir: string, account: Account | undefined): Promise<void> {
+export async function ensureDataDir(dataDir: string, account: Account | undefined): Promise<string> {
   const made = await mkdir(dataDir, { recursive: true, mode: 0o700 });
   if (made !== undefined && account !== undefined) await chmod(dataDir, 0o711);
+  return dataDir;
+}
+
+/** Such a directory in the system's place for temporary ones. */
+export async function temporaryDataDir(account: Account | undefined): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'castellan-postgres-data-'));
+  if (account !== undefined) await chmod(dataDir, 0o711);
+  return dataDir;
 }

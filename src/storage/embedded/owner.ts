@@ -33,5 +33,7 @@ async function startOf(pid: number): Promise<string> {
     return (await run('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => '')).trim();
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // Field 22, counted behind the command name, which may itself hold spaces and brackets (proc_pid_stat(5)).
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // A dead process that nobody has reaped yet still has its entry.
+  return fields[0] === 'Z' ? '' : (fields[19] ?? '');
 }

@@ -36,27 +36,33 @@ export async function stopOrphan(
     return;
   }
   logger.warn({ pid: found.pid }, 'stopping a database server left behind by an earlier run');
-  await endServer(found.pid, () => isAlive(found.pid));
+  // By what it is, not by its number: where nobody reaps the dead, the number stays taken.
+  await endServer(found.pid, () => isServerOf(found.pid, pgdata));
 }
 
 /** Fast shutdown (SIGINT), then immediate (SIGQUIT), then SIGKILL, each with a limit. */
-export async function endServer(pid: number, alive: () => boolean): Promise<void> {
+export async function endServer(pid: number, alive: () => boolean | Promise<boolean>): Promise<void> {
   const steps = [
     ['SIGINT', FAST_MS],
     ['SIGQUIT', IMMEDIATE_MS],
     ['SIGKILL', KILL_MS],
   ] as const;
   for (const [signal, limit] of steps) {
-    if (!alive()) return;
-    process.kill(pid, signal);
-    for (const deadline = Date.now() + limit; alive() && Date.now() < deadline; ) await delay(POLL_MS);
+    if (!(await alive())) return;
+    send(pid, signal);
+    for (const deadline = Date.now() + limit; (await alive()) && Date.now() < deadline; ) await delay(POLL_MS);
   }
-  if (alive()) throw new EmbeddedPostgresError('START_FAILED', `the database server ${pid} does not end`);
+  if (await alive()) throw new EmbeddedPostgresError('START_FAILED', `the database server ${pid} does not end`);
 }
 
 function isAlive(pid: number): boolean {
+  return send(pid, 0);
+}
+
+/** False when there is no such process any more. */
+function send(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
-    process.kill(pid, 0);
+    process.kill(pid, signal);
     return true;
   } catch (error) {
     // EPERM: it lives, and is not ours.

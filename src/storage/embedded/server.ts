@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { type Account, serverAccount } from './account.ts';
 import { type Binaries, findBinaries } from './binaries.ts';
-import { type Cluster, ensureCluster, ensureDataDir, pathForServer, SUPERUSER } from './cluster.ts';
+import { type Cluster, ensureCluster, ensureDataDir, pathForServer, SUPERUSER, temporaryDataDir } from './cluster.ts';
 import { CLEAN_ENVIRONMENT } from './command.ts';
 import { EmbeddedPostgresError } from './errors.ts';
 import { claimDataDir } from './owner.ts';
@@ -56,8 +55,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const account = await serverAccount();
   const binaries = options.binaries ?? (await findBinaries(account));
   const ephemeral = !('dataDir' in options);
-  const dataDir = ephemeral ? await mkdtemp(join(tmpdir(), 'castellan-postgres-data-')) : resolve(options.dataDir);
-  await ensureDataDir(dataDir, account);
+  const dataDir = await (ephemeral ? temporaryDataDir(account) : ensureDataDir(resolve(options.dataDir), account));
   const giveBack = await claimDataDir(dataDir);
   const cleanUp = () => (ephemeral ? rm(dataDir, { recursive: true, force: true }) : giveBack());
   try {
@@ -120,7 +118,11 @@ async function spawnServer({ cluster, binaries, account, log, durable }: Launch,
   try {
     const child = spawn(
       join(binaries.binDir, 'postgres'),
-      ['-D', await pathForServer(cluster.pgdata, account), ...settings.flatMap((setting) => ['-c', setting])],
+      [
+        '-D',
+        await pathForServer(cluster.pgdata, account, binaries.major),
+        ...settings.flatMap((setting) => ['-c', setting]),
+      ],
       {
         cwd: cluster.pgdata,
         env: CLEAN_ENVIRONMENT,
