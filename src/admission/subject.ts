@@ -1,4 +1,4 @@
-import type { VerificationKey } from '../crypto/verification-key.ts';
+import type { VerificationKey } from '../crypto/verify.ts';
 import type { Denial } from './check.ts';
 
 /** The registry's word on the signer that a proof names. */

@@ -1,0 +1,53 @@
+import type { DsseEnvelope } from '../../crypto/dsse.ts';
+import type { VerificationKey } from '../../crypto/verify.ts';
+import { checkSignature } from '../../proofs/envelope.ts';
+import type { ProofStatement } from '../../proofs/statement.ts';
+import { type AdmissionCheck, PASS, SKIP } from '../check.ts';
+import { readProof } from '../proof-reading.ts';
+import type { AdmissionSubject, ProofSigner } from '../subject.ts';
+import { deny } from '../verdict.ts';
+
+/** Whether a signature verifies; may remember what it has verified, never what failed. */
+export type VerifyEnvelope = (envelope: DsseEnvelope, key: VerificationKey) => boolean;
+
+/**
+ * The proof is signed by a registered proof signer, with the registry's algorithm and key, within the signer's time,
+ * and is about this very agent. A revoked signer's signature may verify here: signerRevocation has the word on that.
+ */
+export function createSignatureCheck(verify: VerifyEnvelope = checkSignature): AdmissionCheck {
+  return {
+    name: 'signature',
+    check(subject) {
+      if (subject.mode !== 'governed' || subject.proof === null) return SKIP;
+      const problem = signatureProblem(subject, subject.proof.envelope, verify);
+      return problem === undefined ? PASS : deny('signature', 'SIGNATURE_INVALID', problem);
+    },
+  };
+}
+
+function signatureProblem(subject: AdmissionSubject, envelope: unknown, verify: VerifyEnvelope): string | undefined {
+  const reading = readProof(envelope);
+  if (!reading.readable) return `the proof is malformed: ${reading.problem}`;
+  const { signer } = subject;
+  if (signer === null || signer.signerId !== reading.signerId) return 'the registry does not list the signer';
+  const unfit = signerProblem(signer, reading.statement);
+  if (unfit !== undefined) return unfit;
+  if (signer.key === undefined) return 'the key of the signer is not at hand';
+  if (!verify(reading.envelope, signer.key)) return 'the signature does not verify';
+  return strangerProblem(subject, reading.statement);
+}
+
+function signerProblem(signer: ProofSigner, statement: ProofStatement): string | undefined {
+  if (signer.purpose !== 'proof') return `the signer is for ${signer.purpose}, not for proofs`;
+  if (signer.state === 'pending') return 'the signer is not in force yet';
+  const issuedAt = Date.parse(statement.predicate.issuedAt);
+  const tooEarly = signer.notBefore !== null && issuedAt < signer.notBefore.getTime();
+  const tooLate = signer.notAfter !== null && issuedAt > signer.notAfter.getTime();
+  return tooEarly || tooLate ? 'the signer was not in force when the proof was issued' : undefined;
+}
+
+function strangerProblem(subject: AdmissionSubject, { predicate }: ProofStatement): string | undefined {
+  if (predicate.workspaceId !== subject.workspaceId) return 'the proof is about an agent of another workspace';
+  if (predicate.agentId !== subject.agentId) return 'the proof is about another agent';
+  return undefined;
+}

@@ -1,0 +1,58 @@
+import type { Denial } from './check.ts';
+import type { AdmissionSubject } from './subject.ts';
+import { interceptorError } from './verdict.ts';
+
+export type PolicyPackageName = 'castellan.promotion' | 'castellan.runtime';
+
+/** The part of the policy slice that decisions need. */
+export interface PolicyAnswers {
+  /** Undefined: that version has no such package. Rejects when there is no usable answer. */
+  evaluate(
+    workspaceId: string,
+    hash: string,
+    policyPackage: PolicyPackageName,
+    input: unknown,
+  ): Promise<{ readonly deny: readonly { readonly code: string; readonly reason: string }[] } | undefined>;
+}
+
+/** Who a policy is asked about; a revalidation knows the promoter's id and roles from the proof, and no kind. */
+export interface PolicyActor {
+  readonly id: string;
+  readonly kind?: string;
+  readonly roles: readonly string[];
+}
+
+/** The input document of a policy (contract §7); `extra` has what a mode adds. */
+export function policyInput(
+  subject: AdmissionSubject,
+  mode: 'promote' | 'revalidate' | 'start',
+  actor: PolicyActor,
+  extra: Readonly<Record<string, unknown>> = {},
+): Record<string, unknown> {
+  const { agentId, workspaceId, spec, specHash } = subject;
+  const who = { id: actor.id, ...(actor.kind === undefined ? {} : { kind: actor.kind }), roles: [...actor.roles] };
+  const agent = { id: agentId, mode: subject.mode, spec: spec?.json ?? null, specHash };
+  return { actor: who, workspace: workspaceId, agent, mode, ...extra };
+}
+
+/**
+ * The denials of one package of the version `hash`; undefined when it has no such package. An evaluation that failed is
+ * one denial, INTERCEPTOR_ERROR. Rejects when the policy could not be asked at all (POLICY_UNAVAILABLE, the database).
+ */
+export async function askPolicy(
+  policy: PolicyAnswers,
+  question: { workspaceId: string; hash: string; policyPackage: PolicyPackageName; input: unknown },
+): Promise<readonly Denial[] | undefined> {
+  const { workspaceId, hash, policyPackage, input } = question;
+  try {
+    const outcome = await policy.evaluate(workspaceId, hash, policyPackage, input);
+    return outcome?.deny.map(({ code, reason }) => ({ code, reason, severity: 'DENY', check: policyPackage }));
+  } catch (error) {
+    if (!isEvaluationFailure(error)) throw error;
+    return [interceptorError(policyPackage, 'the policy could not be evaluated')];
+  }
+}
+
+function isEvaluationFailure(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'POLICY_EVALUATION_FAILED';
+}

@@ -1,0 +1,124 @@
+import type { Clock } from '../clock.ts';
+import type { VerificationKey } from '../crypto/verify.ts';
+import { isUuid } from '../ids.ts';
+import type { KeyRow } from '../signers/keys.ts';
+import type { Trx } from '../storage/database.ts';
+import type { Storage } from '../storage/storage.ts';
+import { CHAIN_TIMEOUT_MS, type CheckOutcome, runChain } from './chain.ts';
+import type { AdmissionCheck, Denial } from './check.ts';
+import { admissionChecks } from './checks/index.ts';
+import { proofExpiry } from './interceptors/proof-expiry.ts';
+import { quarantine } from './interceptors/quarantine.ts';
+import { createRuntimePolicy } from './interceptors/runtime-policy.ts';
+import { workspaceState } from './interceptors/workspace-state.ts';
+import { type PolicyAnswers, policyInput } from './policy-question.ts';
+import { askShadow, type ShadowAnswer } from './shadow.ts';
+import { findFingerprints, findSubjects } from './store.ts';
+import type { AdmissionSubject } from './subject.ts';
+import { subjectOf } from './subject-of.ts';
+import { createVerifyEnvelope } from './verified-envelopes.ts';
+
+/** Who asks, from the request's principal. */
+export interface AdmissionActor {
+  readonly id: string;
+  readonly kind: string;
+  readonly roles: readonly string[];
+}
+
+export interface AdmissionResult {
+  readonly allowed: boolean;
+  /** Exactly the seven of the contract (§9), in its order. */
+  readonly checks: readonly CheckOutcome[];
+  readonly interceptors: readonly CheckOutcome[];
+  /** In chain order; empty exactly when allowed. */
+  readonly denies: readonly Denial[];
+  /** What the candidate policy would have answered; absent when there is none. */
+  readonly shadow?: ShadowAnswer;
+}
+
+/** Decides whether an agent may start, from stored rows alone; changes nothing. */
+export interface AdmissionService {
+  /** Phase one: everything the decision rests on, in one statement. Undefined: no such agent here. */
+  load(workspaceId: string, agentId: string, actor: AdmissionActor): Promise<AdmissionSubject | undefined>;
+  /** As load, for many and in the caller's transaction, by id ascending. Agents that do not exist are left out. */
+  loadMany(trx: Trx, workspaceId: string, ids: readonly string[], actor: AdmissionActor): Promise<AdmissionSubject[]>;
+  /** The seven checks and the interceptors, failing closed. Never rejects. */
+  evaluate(subject: AdmissionSubject): Promise<AdmissionResult>;
+  /** Phase two, under the chain's lock: the fingerprint of the same rows now. Undefined: the agent is gone. */
+  reread(
+    trx: Trx,
+    workspaceId: string,
+    agentId: string,
+  ): Promise<{ readonly fingerprint: string; readonly policyHash: string } | undefined>;
+  /** Fingerprints by agent id; an agent that is gone has none. */
+  fingerprints(trx: Trx, workspaceId: string, ids: readonly string[]): Promise<ReadonlyMap<string, string>>;
+}
+
+export interface AdmissionOptions {
+  readonly storage: Storage;
+  readonly policy: PolicyAnswers;
+  readonly keyOf: (row: KeyRow) => VerificationKey | undefined;
+  readonly clock: Clock;
+  /** Told of checks that failed, for the log. */
+  readonly onFailure: (check: string, error: unknown) => void;
+  /** ms for the whole chain. */
+  readonly timeoutMs?: number;
+  /** Run after the ones of this slice. */
+  readonly interceptors?: readonly AdmissionCheck[];
+}
+
+export function createAdmissionService(options: AdmissionOptions): AdmissionService {
+  const { storage, policy, keyOf, clock, onFailure, timeoutMs = CHAIN_TIMEOUT_MS } = options;
+  const checks = admissionChecks(createVerifyEnvelope());
+  const interceptors = [
+    quarantine,
+    workspaceState,
+    proofExpiry,
+    createRuntimePolicy(policy),
+    ...(options.interceptors ?? []),
+  ];
+  const links = [...checks, ...interceptors];
+
+  async function load(workspaceId: string, agentId: string, actor: AdmissionActor) {
+    if (!isUuid(agentId)) return undefined;
+    const [subject] = await storage.read(workspaceId, (trx) => loadMany(trx, workspaceId, [agentId], actor));
+    return subject;
+  }
+
+  async function loadMany(trx: Trx, workspaceId: string, ids: readonly string[], actor: AdmissionActor) {
+    if (ids.length === 0) return [];
+    const rows = await findSubjects(trx, workspaceId, ids);
+    const context = { workspaceId, actor, now: clock(), keyOf };
+    return rows.map((row) => subjectOf(row, context));
+  }
+
+  async function evaluate(subject: AdmissionSubject): Promise<AdmissionResult> {
+    const question = {
+      policyPackage: 'castellan.runtime' as const,
+      input: policyInput(subject, 'start', subject.actor),
+    };
+    const [{ outcomes, denies }, shadow] = await Promise.all([
+      runChain(links, subject, { timeoutMs, onFailure }),
+      askShadow(policy, subject, question, { timeoutMs, onFailure }),
+    ]);
+    return {
+      allowed: denies.length === 0,
+      checks: outcomes.slice(0, checks.length),
+      interceptors: outcomes.slice(checks.length),
+      denies,
+      ...(shadow === undefined ? {} : { shadow }),
+    };
+  }
+
+  async function reread(trx: Trx, workspaceId: string, agentId: string) {
+    const [row] = await findFingerprints(trx, workspaceId, [agentId]);
+    return row === undefined ? undefined : { fingerprint: row.fingerprint, policyHash: row.policy_hash };
+  }
+
+  async function fingerprints(trx: Trx, workspaceId: string, ids: readonly string[]) {
+    const rows = ids.length === 0 ? [] : await findFingerprints(trx, workspaceId, ids);
+    return new Map(rows.map((row) => [row.id, row.fingerprint]));
+  }
+
+  return { load, loadMany, evaluate, reread, fingerprints };
+}

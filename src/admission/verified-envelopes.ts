@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto';
+
+import type { DsseEnvelope } from '../crypto/dsse.ts';
+import type { VerificationKey } from '../crypto/verify.ts';
+import { checkSignature } from '../proofs/envelope.ts';
+import type { VerifyEnvelope } from './checks/signature.ts';
+
+/** About 100 bytes each: a few MiB for as many agents as a replica starts again and again. */
+const MAX_ENTRIES = 50_000;
+
+/**
+ * Verifies, and remembers by key and exact envelope what was valid, the least recently used forgotten first. What
+ * failed is never remembered, and what else may have changed (revocation, expiry, policy) is not this function's.
+ */
+export function createVerifyEnvelope(maxEntries: number = MAX_ENTRIES): VerifyEnvelope {
+  const verifiedBy = new WeakMap<VerificationKey, Map<string, true>>();
+
+  return (envelope, key) => {
+    const verified = verifiedBy.get(key) ?? new Map<string, true>();
+    verifiedBy.set(key, verified);
+    const name = digestOf(envelope);
+    if (!verified.has(name) && !checkSignature(envelope, key)) return false;
+    verified.delete(name);
+    verified.set(name, true);
+    if (verified.size > maxEntries) drop(verified);
+    return true;
+  };
+}
+
+/** No two envelopes share it: neither base64 nor the printable type holds a line break. */
+function digestOf({ payloadType, payload, signatures }: DsseEnvelope): string {
+  const hash = createHash('sha256').update(`${payloadType}\n${payload}`);
+  for (const { keyid, sig } of signatures) hash.update(`\n${keyid}\n${sig}`);
+  return hash.digest('base64');
+}
+
+function drop(verified: Map<string, true>): void {
+  const oldest = verified.keys().next();
+  if (oldest.done !== true) verified.delete(oldest.value);
+}
