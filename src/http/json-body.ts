@@ -1,0 +1,52 @@
+import { type TSchema, Type } from '@sinclair/typebox';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fastifyPlugin from 'fastify-plugin';
+import { CodedError } from '../errors.ts';
+import { RequestRefused } from './refusals.ts';
+import { parseStrictJson } from './strict-json.ts';
+
+/** A body in a media type this route does not read. */
+export class UnsupportedMediaType extends CodedError {
+  readonly code = 'UNSUPPORTED_MEDIA_TYPE';
+}
+
+/**
+ * The schema of a body that may be left out. An absent body is validated as `null`, so a route without this refuses one;
+ * the handler reads `request.body ?? {}`.
+ */
+export function optionalBody<T extends TSchema>(schema: T) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+/** Reads JSON bodies with the strict reader, and nothing else: no text/plain, no forms. */
+export const jsonBodyPlugin = fastifyPlugin(
+  async (app: FastifyInstance) => {
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) =>
+      parseBody(request, body),
+    );
+    app.addContentTypeParser(
+      'application/merge-patch+json',
+      { parseAs: 'buffer' },
+      async (request: FastifyRequest, body: Buffer) => {
+        if (request.method !== 'PATCH') throw new UnsupportedMediaType('A merge patch is sent with PATCH.');
+        return parseBody(request, body);
+      },
+    );
+    // `curl -X POST -d ''` names a form and sends nothing: that is no body.
+    app.addContentTypeParser('*', async (request: FastifyRequest) => {
+      if (request.headers['content-length'] === '0') return undefined;
+      throw new UnsupportedMediaType('Send application/json.');
+    });
+  },
+  { name: 'json-body', fastify: '5.x', dependencies: ['problem'] },
+);
+
+function parseBody(request: FastifyRequest, body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  // Silently ignoring a body would let a caller believe that it was obeyed.
+  if (!request.is404 && request.routeOptions.schema?.body === undefined) {
+    throw new RequestRefused('This route takes no body.');
+  }
+  return parseStrictJson(body);
+}

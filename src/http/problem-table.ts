@@ -1,0 +1,68 @@
+export interface ProblemRow {
+  readonly status: number;
+  readonly title: string;
+  /** Shown instead of the error's own message, where a message of our own would tell apart what must look the same. */
+  readonly detail?: string;
+}
+
+/**
+ * Every code the API answers with, and the only place where one becomes an HTTP status. Codes are never renamed or reused.
+ * A code that is missing here is answered as INTERNAL, so that a forgotten row fails loudly instead of leaking.
+ */
+export const PROBLEM_TABLE = {
+  VALIDATION_FAILED: { status: 400, title: 'The request does not match the schema' },
+  MALFORMED_JSON: { status: 400, title: 'The body is not acceptable JSON' },
+  MALFORMED_REQUEST: { status: 400, title: 'The request is malformed' },
+  UNAUTHENTICATED: { status: 401, title: 'No accepted identity' },
+  PERMISSION_DENIED: { status: 403, title: 'The caller may not do this' },
+  ADMISSION_DENIED: { status: 403, title: 'Admission denied the start' },
+  AGENT_QUARANTINED: { status: 403, title: 'The agent is quarantined' },
+  MANIFEST_REQUIRED: { status: 403, title: 'A manifest in force is required' },
+  WORKSPACE_SUSPENDED: { status: 403, title: 'The workspace is suspended' },
+  RELEASE_DENIED: { status: 403, title: 'The agent may not leave quarantine' },
+  // One text for what does not exist and for what is not the caller's: the two must be indistinguishable.
+  NOT_FOUND: { status: 404, title: 'Not found', detail: 'There is no such resource, or it is not yours to see.' },
+  METHOD_NOT_ALLOWED: { status: 405, title: 'The resource does not take this method' },
+  CONFLICT: { status: 409, title: 'The request conflicts with the present state' },
+  AGENT_RUNNING: { status: 409, title: 'The agent is running' },
+  AGENT_NOT_RUNNING: { status: 409, title: 'The agent is not running' },
+  SPEC_FROZEN: { status: 409, title: 'The spec of a governed agent is frozen' },
+  ALREADY_GOVERNED: { status: 409, title: 'The agent is governed already' },
+  POLICY_HASH_CONFLICT: { status: 409, title: 'Another policy version is active' },
+  ALREADY_EXISTS: { status: 409, title: 'It exists already' },
+  SIGNER_STATE_CONFLICT: { status: 409, title: 'The state of the signer does not allow this' },
+  NOT_QUARANTINED: { status: 409, title: 'The agent is not quarantined' },
+  PRECONDITION_FAILED: { status: 412, title: 'The resource has changed since it was read' },
+  BODY_TOO_LARGE: { status: 413, title: 'The body is too large' },
+  URI_TOO_LONG: { status: 414, title: 'The request target is too long' },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The media type is not supported' },
+  UNPROCESSABLE: { status: 422, title: 'The content is understood but cannot be used' },
+  SPEC_NOT_CANONICAL: { status: 422, title: 'The spec has no canonical form' },
+  POLICY_INVALID: { status: 422, title: 'The policy cannot be used' },
+  SIGNER_INVALID: { status: 422, title: 'The signer cannot be used' },
+  RATE_LIMITED: { status: 429, title: 'Too many requests' },
+  HEADERS_TOO_LARGE: { status: 431, title: 'The header section is too large' },
+  INTERNAL: { status: 500, title: 'Internal error', detail: 'The request could not be completed.' },
+  DATABASE_UNAVAILABLE: { status: 503, title: 'The database is unavailable' },
+  SIGNER_UNAVAILABLE: { status: 503, title: 'The signer is unavailable' },
+  POLICY_UNAVAILABLE: { status: 503, title: 'The policy is unavailable' },
+  POLICY_COMPILER_UNAVAILABLE: { status: 503, title: 'There is no policy compiler' },
+  POLICY_EVALUATION_FAILED: { status: 503, title: 'The policy could not be evaluated' },
+  AUDIT_UNAVAILABLE: { status: 503, title: 'The audit log is unavailable' },
+  OVERLOADED: { status: 503, title: 'The service is overloaded' },
+  DRAINING: { status: 503, title: 'The service is shutting down' },
+  HANDLER_TIMEOUT: { status: 503, title: 'The request took too long' },
+  CHAIN_UNCOVERED: { status: 503, title: 'The audit chain is not covered by a checkpoint' },
+} as const satisfies Record<string, ProblemRow>;
+
+export type ProblemCode = keyof typeof PROBLEM_TABLE;
+
+/** True when `code` has a row. Own members only, so that `toString` is no code. */
+export function isProblemCode(code: unknown): code is ProblemCode {
+  return typeof code === 'string' && Object.hasOwn(PROBLEM_TABLE, code);
+}
+
+/** The stable `type` URI of a code (RFC 9457 §3.1.1). */
+export function problemType(code: ProblemCode): string {
+  return `https://castellan.dev/problems/${code.toLowerCase().replaceAll('_', '-')}`;
+}

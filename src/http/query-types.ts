@@ -1,0 +1,38 @@
+import type { FastifyInstance } from 'fastify';
+import fastifyPlugin from 'fastify-plugin';
+
+// Exactly the decimal integers a double holds; Ajv's own coercion would also take '', '1e3' and ' 7'.
+const INTEGER = /^-?(?:0|[1-9][0-9]{0,14})$/;
+
+/**
+ * Turns query strings into the integers, booleans and one-element lists their schema asks for, in an exact spelling only;
+ * everything else stays a string and fails validation. Bodies are never coerced.
+ */
+export const queryTypesPlugin = fastifyPlugin(
+  async (app: FastifyInstance) => {
+    app.addHook('preValidation', async (request) => {
+      const schema = request.routeOptions.schema?.querystring;
+      if (!isRecord(schema) || !isRecord(schema['properties']) || !isRecord(request.query)) return;
+      for (const [name, wanted] of Object.entries(schema['properties'])) {
+        if (!Object.hasOwn(request.query, name) || !isRecord(wanted)) continue;
+        request.query[name] = convert(request.query[name], wanted);
+      }
+    });
+  },
+  { name: 'query-types', fastify: '5.x' },
+);
+
+function convert(value: unknown, schema: Record<string, unknown>): unknown {
+  if (schema['type'] === 'array') {
+    const items = isRecord(schema['items']) ? schema['items'] : {};
+    return (Array.isArray(value) ? value : [value]).map((item: unknown) => convert(item, items));
+  }
+  if (typeof value !== 'string') return value;
+  if (schema['type'] === 'integer' && INTEGER.test(value)) return Number(value);
+  if (schema['type'] === 'boolean' && (value === 'true' || value === 'false')) return value === 'true';
+  return value;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,85 @@
+import type { FastifyInstance } from 'fastify';
+import fastifyPlugin from 'fastify-plugin';
+import { CodedError } from '../errors.ts';
+
+/** Node drops headers past its limit without a word, so a hidden one could carry an identity: refuse long before. */
+export const MAX_HEADERS = 100;
+/** Bytes of the request target; the longest honest one is a list with a cursor. */
+export const MAX_TARGET_BYTES = 2048;
+
+/** Headers of which the first or the last could win, depending on who reads. */
+const SINGLETONS = new Set([
+  'host',
+  'content-type',
+  'content-length',
+  'transfer-encoding',
+  'authorization',
+  'if-match',
+  'if-none-match',
+  'idempotency-key',
+  'traceparent',
+  'x-request-id',
+  'x-forwarded-client-cert',
+]);
+
+// Encoded slash, backslash, dot and control characters: they mean one thing to a router and another to whoever decodes later.
+const ENCODED_TRICK = /%(?:2f|5c|2e|[01][0-9a-f]|7f)/i;
+// `;` starts path parameters for some proxies; dot segments and empty segments are normalised away by others.
+const PATH_TRICK = /[;\\]|\/\/|\/\.{1,2}(?:\/|$)/;
+const PRINTABLE_ASCII = /^[\x21-\x7e]+$/;
+
+/** A request that two readers could understand differently. Answered and cut off. */
+export class RequestRefused extends CodedError {
+  readonly code: 'MALFORMED_REQUEST' | 'URI_TOO_LONG';
+  constructor(message: string, code: 'MALFORMED_REQUEST' | 'URI_TOO_LONG' = 'MALFORMED_REQUEST') {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Throws RequestRefused when the request target has more than one reading. */
+export function checkTarget(target: string): void {
+  if (target.length > MAX_TARGET_BYTES) throw new RequestRefused('The request target is too long.', 'URI_TOO_LONG');
+  if (!target.startsWith('/')) throw new RequestRefused('The request target must be a path.');
+  if (!PRINTABLE_ASCII.test(target))
+    throw new RequestRefused('The request target holds raw characters that need encoding.');
+  const query = target.indexOf('?');
+  const path = query === -1 ? target : target.slice(0, query);
+  if (ENCODED_TRICK.test(path) || PATH_TRICK.test(path)) throw new RequestRefused('The path is ambiguous.');
+  if (target.includes('%00')) throw new RequestRefused('The request target holds a NUL.');
+}
+
+/** Throws RequestRefused when the header section has more than one reading. `raw` alternates names and values. */
+export function checkHeaders(raw: readonly string[]): void {
+  if (raw.length > MAX_HEADERS * 2) throw new RequestRefused(`More than ${MAX_HEADERS} headers.`);
+  const seen = new Set<string>();
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = (raw[index] ?? '').toLowerCase();
+    if (!SINGLETONS.has(name)) continue;
+    if (seen.has(name)) throw new RequestRefused(`The header ${name} is sent twice.`);
+    seen.add(name);
+  }
+  if (!seen.has('host')) throw new RequestRefused('There is no Host header.');
+  if (seen.has('transfer-encoding') && seen.has('content-length')) {
+    throw new RequestRefused('Transfer-Encoding and Content-Length exclude each other.');
+  }
+  // Only a proxy we know may speak for a client, and no such listener exists: from anyone else this is a forgery.
+  if (seen.has('x-forwarded-client-cert')) throw new RequestRefused('This connection may not forward a certificate.');
+}
+
+/** Refuses ambiguous requests before anything else looks at them. */
+export const refusalsPlugin = fastifyPlugin(
+  async (app: FastifyInstance) => {
+    app.addHook('onRequest', async (request, reply) => {
+      try {
+        checkHeaders(request.raw.rawHeaders);
+        checkTarget(request.raw.url ?? '');
+      } catch (error) {
+        // Whatever follows on this connection may be the smuggled half.
+        reply.header('connection', 'close');
+        throw error;
+      }
+    });
+  },
+  { name: 'refusals', fastify: '5.x', dependencies: ['problem'] },
+);

@@ -1,0 +1,126 @@
+import { constants, randomUUID } from 'node:crypto';
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import type { Server as HttpsServer, ServerOptions } from 'node:https';
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger, FastifyHttpsOptions } from 'fastify';
+import { PROBLEM_MEDIA_TYPE, problemDocument, sendProblem } from './problem.ts';
+import type { ProblemCode } from './problem-table.ts';
+import { requestId } from './request-context.ts';
+
+// Node has every one of these off or in minutes; the figures are those of the security page, in milliseconds.
+/** Whole request, from its first byte to its last. */
+const REQUEST_TIMEOUT = 15_000;
+const HEADERS_TIMEOUT = 5_000;
+/** How often Node looks for connections past their limit. */
+const CONNECTION_CHECK = 1_000;
+const KEEP_ALIVE_TIMEOUT = 10_000;
+/** A route with a limit of its own says `handlerTimeout`. */
+const HANDLER_TIMEOUT = 10_000;
+const HANDSHAKE_TIMEOUT = 5_000;
+
+/** Bytes; hotreload says `bodyLimit`. */
+const BODY_LIMIT = 1_048_576;
+const MAX_HEADER_BYTES = 16_384;
+/** Sockets, each about 50 kB with TLS. */
+const MAX_CONNECTIONS = 4_096;
+/** Ends a connection now and then, so that load spreads over replicas. */
+const MAX_REQUESTS_PER_SOCKET = 10_000;
+/** Characters of one path parameter; longest is a signer id. */
+const MAX_PARAM_LENGTH = 256;
+
+export interface TlsMaterial {
+  /** PEM: server key and certificate chain, and the authorities that client certificates must come from. */
+  readonly key: string;
+  readonly cert: string;
+  readonly clientCa: string;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** False only with DEV_SKIP_MTLS: a connection without a certificate then gets as far as the identity plugin. */
+  readonly requireCertificate: boolean;
+}
+
+export interface ServerOptionsInput {
+  readonly tls: TlsMaterial;
+  readonly random: () => number;
+  readonly loggerInstance?: FastifyBaseLogger;
+}
+
+/** Options of node:https that refuse strangers at the handshake and make session resumption impossible. */
+export function tlsOptions(tls: TlsMaterial): ServerOptions {
+  return {
+    key: tls.key,
+    cert: tls.cert,
+    ca: tls.clientCa,
+    minVersion: tls.minVersion,
+    requestCert: true,
+    rejectUnauthorized: tls.requireCertificate,
+    // A resumed session brings back a certificate that expired or was revoked in between.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    handshakeTimeout: HANDSHAKE_TIMEOUT,
+    requestTimeout: REQUEST_TIMEOUT,
+    headersTimeout: HEADERS_TIMEOUT,
+    connectionsCheckingInterval: CONNECTION_CHECK,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    insecureHTTPParser: false,
+    // Checked in refusals.ts, where the answer is a problem document.
+    requireHostHeader: false,
+  };
+}
+
+/** The options of the API listener. Bodies are never coerced, completed or thinned out by validation. */
+export function fastifyOptions(input: ServerOptionsInput): FastifyHttpsOptions<HttpsServer> {
+  return {
+    https: tlsOptions(input.tls),
+    ...(input.loggerInstance === undefined ? {} : { loggerInstance: input.loggerInstance }),
+    requestTimeout: REQUEST_TIMEOUT,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
+    handlerTimeout: HANDLER_TIMEOUT,
+    maxRequestsPerSocket: MAX_REQUESTS_PER_SOCKET,
+    bodyLimit: BODY_LIMIT,
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    trustProxy: false,
+    requestIdHeader: false,
+    genReqId: (request: IncomingMessage) => requestId(request),
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: false, caseSensitive: true },
+    ajv: {
+      customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
+    },
+    // Errors of the router itself: no hook has run, so the id is echoed here.
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id).header('connection', 'close');
+      sendProblem(error, request, reply, input.random);
+    },
+    clientErrorHandler: answerClientError,
+  };
+}
+
+/** Limits that exist only on the server object; call once, before listen. */
+export function applyServerLimits(server: Server | HttpsServer): void {
+  server.maxConnections = MAX_CONNECTIONS;
+  // No silent cut: refusals.ts refuses above 100, and maxHeaderSize bounds what can arrive.
+  server.maxHeadersCount = 0;
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, { code: ProblemCode; detail: string }>> = {
+  HPE_HEADER_OVERFLOW: { code: 'HEADERS_TOO_LARGE', detail: 'The header section is too large.' },
+  ERR_HTTP_REQUEST_TIMEOUT: { code: 'MALFORMED_REQUEST', detail: 'The request did not arrive in time.' },
+};
+
+/** What Node could not parse: one answer, then the connection is closed, for the next byte has no meaning. */
+function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const known = CLIENT_ERRORS[error.code ?? ''] ?? { code: 'MALFORMED_REQUEST', detail: 'This is not valid HTTP/1.1.' };
+  const problem = problemDocument(known.code, known.detail, randomUUID());
+  const body = JSON.stringify(problem);
+  const head = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Error'}`,
+    `Content-Type: ${PROBLEM_MEDIA_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
+}

@@ -1,0 +1,52 @@
+import type { Socket } from 'node:net';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fastifyPlugin from 'fastify-plugin';
+import { requireAccess, requireWorkspace } from './access.ts';
+import { Unauthenticated } from './errors.ts';
+import type { Principal } from './principal.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who calls. Throws Unauthenticated on a public route, where nobody was asked. */
+    readonly principal: Principal;
+    /** For routes with scope `agent`: throws AccessDenied (404) unless the workspace found is the caller's. */
+    requireWorkspace(workspaceId: string, agentId?: string): void;
+  }
+}
+
+export interface IdentityOptions {
+  /** Throws Unauthenticated. The socket is the request's; the request is there for tokens. */
+  readonly authenticate: (socket: Socket, request: FastifyRequest) => Principal | Promise<Principal>;
+}
+
+/** Authenticates and authorises every request before its body is read, and unknown paths too: a stranger learns no routes. */
+export const identityPlugin = fastifyPlugin(
+  async (app: FastifyInstance, options: IdentityOptions) => {
+    const principals = new WeakMap<FastifyRequest, Principal>();
+
+    app.decorateRequest('principal', {
+      getter(this: FastifyRequest) {
+        const principal = principals.get(this);
+        if (principal === undefined) throw new Unauthenticated('NO_IDENTITY');
+        return principal;
+      },
+    });
+    app.decorateRequest('requireWorkspace', function (this: FastifyRequest, workspaceId: string, agentId?: string) {
+      requireWorkspace(this.principal, this, workspaceId, agentId);
+    });
+
+    app.addHook('onRequest', async (request, reply) => {
+      if (!request.is404 && request.routeOptions.config.permission === 'public') return;
+      try {
+        principals.set(request, await options.authenticate(request.raw.socket, request));
+      } catch (error) {
+        // The connection's identity will not become better; make the client come back with another.
+        reply.header('connection', 'close');
+        if (error instanceof Unauthenticated) request.log.warn({ reason: error.reason }, 'unauthenticated');
+        throw error;
+      }
+      if (!request.is404) requireAccess(request.principal, request);
+    });
+  },
+  { name: 'identity', fastify: '5.x', dependencies: ['problem', 'refusals', 'route-contract'] },
+);
