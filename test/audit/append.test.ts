@@ -1,0 +1,153 @@
+import { Writable } from 'node:stream';
+import { sql } from 'kysely';
+import t from 'tap';
+import type { Unit } from '../../src/audit/append.ts';
+import { auditVerify } from '../../src/cli/audit-verify.ts';
+import { auditBench, type Bench } from './support.ts';
+
+const actor = { id: 'tester', kind: 'human' } as const;
+
+function created(chain: string, note: string, extra: Partial<Unit<number>> = {}): Unit<number> {
+  return {
+    chain,
+    ...extra,
+    work: async ({ append }) =>
+      append({ type: 'workspace.created', actor, payload: { workspaceId: chain, displayName: note } }).seq,
+  };
+}
+
+async function verdict(bench: Bench): Promise<{ code: number; report: Record<string, unknown> }> {
+  const chunks: Buffer[] = [];
+  const stdout = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  const argv = ['--database-url', bench.database.superuserUrl, '--json'];
+  const code = await auditVerify(argv, { env: {}, stdout, stderr: stdout });
+  return { code, report: JSON.parse(Buffer.concat(chunks).toString('utf8')) };
+}
+
+t.test('64 writers over two replicas keep every chain linear', async (t) => {
+  const chains = ['alpha', 'beta', 'gamma'];
+  const bench = await auditBench(t, chains);
+  const replicas = [bench.replica(), bench.replica()];
+  const writes = Array.from({ length: 64 }, async (_, writer) => {
+    for (let round = 0; round < 5; round += 1) {
+      const chain = chains[(writer + round) % chains.length] ?? 'alpha';
+      await replicas[writer % 2]?.commit(created(chain, `${writer}/${round}`));
+    }
+  });
+  await Promise.all(writes);
+
+  const { rows } = await bench.database.query(
+    `SELECT chain, count(*)::int AS n, max(seq)::int AS top, count(DISTINCT prev_hash)::int AS parents FROM audit_events GROUP BY chain`,
+  );
+  t.equal(
+    rows.reduce((sum, row) => sum + row.n, 0),
+    320,
+  );
+  for (const row of rows) {
+    t.equal(row.top, row.n, `${row.chain} has no gap`);
+    t.equal(row.parents, row.n, `${row.chain} never forked`);
+  }
+  const { code, report } = await verdict(bench);
+  t.equal(code, 0);
+  t.match(report, { ok: true, events: 320, signatures: 320, findings: [] });
+});
+
+t.test('a unit that fails takes nothing of its neighbours with it, and leaves nothing of its own', async (t) => {
+  const bench = await auditBench(t, ['alpha']);
+  const audit = bench.replica();
+  const failure = new Error('no');
+  const results = await Promise.allSettled(
+    Array.from({ length: 30 }, (_, index) =>
+      audit.commit({
+        chain: 'alpha',
+        work: async ({ trx, append }) => {
+          append({ type: 'workspace.created', actor, payload: { workspaceId: 'alpha', displayName: String(index) } });
+          await sql`INSERT INTO workspaces (id, display_name, created_at, created_by) VALUES ('alpha', '', now(), '')`.execute(
+            trx,
+          );
+          if (index % 3 === 0) throw failure;
+        },
+      }),
+    ),
+  );
+  const kept = results.filter(({ status }) => status === 'fulfilled').length;
+  t.equal(kept, 1, 'every other one hit the unique key or failed on purpose');
+  const { rows } = await bench.database.query(`SELECT count(*)::int AS n FROM audit_events`);
+  t.equal(rows[0].n, 1);
+  t.equal((await verdict(bench)).code, 0);
+});
+
+t.test('without a signer only brakes commit, unsigned, and are signed over later', async (t) => {
+  const bench = await auditBench(t, ['alpha']);
+  const audit = bench.replica();
+  await audit.commit(created('alpha', 'before'));
+  bench.signer.broken = true;
+  const [permissive, brake] = await Promise.allSettled([
+    audit.commit(created('alpha', 'permissive')),
+    audit.commit(created('alpha', 'brake', { brake: true })),
+  ]);
+  t.match(permissive, { status: 'rejected', reason: { code: 'SIGNER_UNAVAILABLE' } });
+  t.match(brake, { status: 'fulfilled', value: 2 });
+  const during = await verdict(bench);
+  t.equal(during.code, 2);
+  t.match(during.report, { findings: [{ chain: 'alpha', seq: 2, class: 'deferred-uncovered' }] });
+
+  bench.signer.broken = false;
+  t.equal(await audit.commit(created('alpha', 'after')), 4, 'audit.deferred.covered takes position 3');
+  const { rows } = await bench.database.query(
+    `SELECT seq::int, event_type, sign_mode, payload FROM audit_events WHERE chain = 'alpha' ORDER BY seq`,
+  );
+  t.match(rows.slice(1), [
+    { seq: 2, sign_mode: 'deferred' },
+    { seq: 3, event_type: 'audit.deferred.covered', sign_mode: 'event', payload: { from: 2, to: 2 } },
+    { seq: 4, sign_mode: 'event' },
+  ]);
+  t.equal((await verdict(bench)).code, 0);
+});
+
+t.test('a revoked audit signer signs nothing more, whatever it could', async (t) => {
+  const bench = await auditBench(t, ['alpha']);
+  const audit = bench.replica();
+  await audit.commit(created('alpha', 'before'));
+  await bench.database.query(`UPDATE signers SET state = 'revoked', revoked_at = now()`);
+  await t.rejects(audit.commit(created('alpha', 'after')), { code: 'SIGNER_UNAVAILABLE' });
+  t.equal(await audit.commit(created('alpha', 'brake', { brake: true })), 2);
+});
+
+t.test('an unknown chain is NOT_FOUND; a creating unit that fails leaves no head', async (t) => {
+  const bench = await auditBench(t, []);
+  const audit = bench.replica();
+  await t.rejects(audit.commit(created('nowhere', 'x')), { code: 'NOT_FOUND' });
+  await t.rejects(
+    audit.commit({
+      chain: 'fresh',
+      creates: true,
+      work: async () => {
+        throw new Error('no');
+      },
+    }),
+    { message: 'no' },
+  );
+  const { rows } = await bench.database.query('SELECT chain FROM audit_heads');
+  t.same(rows, []);
+  t.equal(await audit.commit(created('fresh', 'x', { creates: true })), 1);
+});
+
+t.test('the queue is bounded, and closing refuses new units and finishes accepted ones', async (t) => {
+  const bench = await auditBench(t, ['alpha']);
+  const audit = bench.replica();
+  const accepted = Array.from({ length: 4096 }, (_, index) => audit.commit(created('alpha', String(index))));
+  await t.rejects(audit.commit(created('alpha', 'one too many')), { code: 'OVERLOADED' });
+  const closed = audit.close();
+  await t.rejects(audit.commit(created('alpha', 'late')), { code: 'AUDIT_UNAVAILABLE' });
+  const results = await Promise.allSettled(accepted);
+  await closed;
+  const kept = results.filter(({ status }) => status === 'fulfilled').length;
+  const { rows } = await bench.database.query(`SELECT count(*)::int AS n FROM audit_events`);
+  t.equal(rows[0].n, kept, 'exactly the acknowledged ones are there');
+});
