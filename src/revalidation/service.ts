@@ -53,6 +53,8 @@ export interface RevalidationService extends RevalidationPort {
   find(workspaceId: string, id: string): Promise<RevalidationRow>;
   /** Takes up what nobody works on, over all workspaces, and resolves when those have come to an end or a pause. */
   resume(signal: AbortSignal): Promise<void>;
+  /** Resolves when nothing that this process began is under way. */
+  settled(): Promise<void>;
   /** Ends after the pages under way; what is not done is left to other replicas. */
   close(): Promise<void>;
 }
@@ -163,10 +165,14 @@ export function createRevalidationService(options: RevalidationOptions): Revalid
 
   async function close(): Promise<void> {
     closing.abort();
+    await settled();
+  }
+
+  async function settled(): Promise<void> {
     await Promise.all([...runs.values()].map((run) => run.ended));
   }
 
-  return { begin, request, follow, find, resume, close };
+  return { begin, request, follow, find, resume, settled, close };
 }
 
 /** How far a revalidation is, as answers show it. */
