@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import t from 'tap';
 
 import type { Binaries } from '../../src/storage/embedded/binaries.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/storage/embedded/server.ts';
@@ -36,6 +35,8 @@ export async function testServerUrl(): Promise<string> {
   if (given !== undefined) return given;
   if (own === undefined) {
     own = startEmbeddedPostgres({ ephemeral: true, logger: quiet });
+    // Loaded here: merely importing tap makes a process a test with a time limit, and scripts/test.ts is none.
+    const { t } = await import('tap');
     t.teardown(async () => (await own)?.stop());
   }
   return (await own).superuserUrl;
