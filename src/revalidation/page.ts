@@ -58,6 +58,9 @@ interface Passed {
   readonly proof: RenewedProof | undefined;
 }
 
+/** What agents came to; nothing is stored yet. */
+export type JudgedPage = Judged | 'superseded';
+
 interface Judged {
   readonly passed: readonly Passed[];
   readonly failed: readonly { subject: AdmissionSubject; invalidation: Invalidation }[];
@@ -67,45 +70,45 @@ interface Judged {
 }
 
 /**
- * Checks the agents outside any lock, then commits what came of it: invalidations first and even without a signer, then
- * renewals together with the progress. An agent whose rows changed in between is checked again. `unsigned`: agents that
- * fail are invalidated, but the progress did not move, for proofs could not be signed.
+ * Commits what came of a page: invalidations first and even without a signer, then renewals together with the progress.
+ * An agent whose rows changed since is judged again. `unsigned`: agents that fail are invalidated, but the progress did
+ * not move, for proofs or events could not be signed.
  */
-export async function revalidatePage(
+export async function commitPage(
   deps: PageDependencies,
   run: PageRun,
-  ids: readonly string[],
+  page: { readonly ids: readonly string[]; readonly judged: JudgedPage },
   mode: PageMode,
   report: (results: readonly AgentResult[]) => void,
 ): Promise<PageEnd> {
-  let pending = ids;
+  const { ids } = page;
+  let { judged } = page;
   const results = new Map<string, AgentResult>();
   for (let round = 1; round <= MAX_ROUNDS; round += 1) {
-    const judged = await judge(deps, run, pending, mode);
     if (judged === 'superseded') return 'superseded';
     const failing = await commitInvalidations(deps, run, judged);
     if (failing === 'superseded') return 'superseded';
     if (judged.unsigned || mode === 'restrict') return 'unsigned';
     const passing = await commitRenewals(deps, run, judged, ids, failing);
-    if (passing === 'superseded') return 'superseded';
-    if (passing === 'unsigned') return 'unsigned';
+    if (passing === 'superseded' || passing === 'unsigned') return passing;
     const stale = new Set([...failing, ...passing]);
     for (const result of judged.results) if (!stale.has(result.agentId)) results.set(result.agentId, result);
     if (stale.size === 0) {
       report(ids.flatMap((id) => results.get(id) ?? []));
       return 'committed';
     }
-    pending = [...stale];
+    judged = await judgePage(deps, run, [...stale], mode);
   }
   throw new StaleRead('an agent');
 }
 
-async function judge(
+/** Checks agents outside any lock and signs their new proofs. Rejects when one could not be checked. */
+export async function judgePage(
   deps: PageDependencies,
   run: PageRun,
   ids: readonly string[],
   mode: PageMode,
-): Promise<Judged | 'superseded'> {
+): Promise<JudgedPage> {
   const { head, subjects } = await deps.storage.read(run.workspaceId, async (trx) => ({
     head: await deps.head(trx, run.workspaceId),
     subjects: await deps.loadMany(trx, run.workspaceId, ids),

@@ -3,7 +3,7 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import type { Trx } from '../storage/database.ts';
 import { LeaseLost } from './errors.ts';
 import type { AgentResult } from './outcome.ts';
-import { type PageDependencies, type PageMode, type PageRun, revalidatePage } from './page.ts';
+import { commitPage, type JudgedPage, judgePage, type PageDependencies, type PageMode, type PageRun } from './page.ts';
 import { advance, claim, giveBack, type Lease, pageOfGoverned, type RevalidationRow } from './store.ts';
 
 /** Agents checked in memory and committed together: events of one unit, and the time the chain is locked, stay small. */
@@ -56,20 +56,34 @@ async function runPages(
   report: (results: readonly AgentResult[]) => void,
 ): Promise<RunEnd> {
   let mode: PageMode = 'full';
-  let afterId = row.after_id;
+  let page = await nextPage(options, run, row, row.after_id, mode);
   while (!signal.aborted) {
-    const ids = await nextIds(options, row, afterId);
-    const last = ids.at(-1);
+    const last = page.ids.at(-1);
     if (last === undefined) return mode === 'full' ? finish(options, run) : 'postponed';
-    const end = await revalidatePage(options, run, ids, mode, report);
+    // The next page is judged while this one is committed: the one waits for the processor, the other for the database.
+    const [end, following] = await Promise.all([
+      commitPage(options, run, page, mode, report),
+      nextPage(options, run, row, last, mode),
+    ]);
     if (end === 'superseded') return finish(options, run);
     // Without a signer the rest is only searched for agents that fail; the stored progress stays here.
     if (end === 'unsigned') mode = 'restrict';
-    afterId = last;
+    page = following;
     // Requests come first: a revalidation of many pages must not hold the event loop.
     await breathe();
   }
   return 'postponed';
+}
+
+async function nextPage(
+  options: WorkerOptions,
+  run: PageRun,
+  row: RevalidationRow,
+  afterId: string | null,
+  mode: PageMode,
+): Promise<{ ids: string[]; judged: JudgedPage }> {
+  const ids = await nextIds(options, row, afterId);
+  return { ids, judged: await judgePage(options, run, ids, mode) };
 }
 
 async function nextIds(options: WorkerOptions, row: RevalidationRow, afterId: string | null): Promise<string[]> {
