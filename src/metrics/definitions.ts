@@ -1,0 +1,52 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+const PREFIX = 'castellan_';
+
+/** Upper bounds in seconds; the promises of the service are at 0.02 and 0.1. */
+const REQUEST_SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** Evaluation in process takes tens of microseconds; 0.5 ms is the promise. */
+const DECISION_SECONDS = [0.00002, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 1];
+const SIGN_SECONDS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 5];
+const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+/** Every metric of the service, one line each, in a registry of its own. Names are those of the contract (§11). */
+export function defineMetrics() {
+  const registry = new Registry();
+  const counter = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
+    new Counter({ name: PREFIX + name, help, labelNames, registers: [registry] });
+  const gauge = <L extends string = never>(name: string, help: string, labelNames: L[] = []) =>
+    new Gauge({ name: PREFIX + name, help, labelNames, registers: [registry] });
+  const histogram = <L extends string = never>(name: string, help: string, buckets: number[], labelNames: L[] = []) =>
+    new Histogram({ name: PREFIX + name, help, buckets, labelNames, registers: [registry] });
+
+  return {
+    registry,
+    agentStartsAllowed: counter('agent_starts_allowed_total', 'Agent starts that admission allowed'),
+    agentStartsDenied: counter('agent_starts_denied_total', 'Denied agent starts, by the first code', ['reason']),
+    agentInvalidations: counter('agent_invalidation_events_total', 'Governed agents that lost their standing'),
+    policyReloads: counter('policy_reload_success_total', 'Policy versions activated'),
+    policyReloadFailures: counter('policy_reload_failure_total', 'Policy reloads refused or failed'),
+    policyVersionInfo: gauge('policy_version_info', 'Policies last activated here', ['policy_set', 'hash']),
+    policyDecisionSeconds: histogram('policy_decision_duration_seconds', 'One policy evaluation', DECISION_SECONDS),
+    promotionAttempts: counter('promotion_attempts_total', 'Promotion requests'),
+    promotionDenies: counter('promotion_denies_total', 'Denied promotions, by the first code', ['reason']),
+    admissionSeconds: histogram('admission_duration_seconds', 'The chain of admission checks', REQUEST_SECONDS),
+    httpSeconds: histogram('http_request_duration_seconds', 'HTTP requests, by route pattern', REQUEST_SECONDS, [
+      'method',
+      'route',
+      'status',
+    ]),
+    auditBatchSize: histogram('audit_append_batch_size', 'Audit events per commit', BATCH_SIZES),
+    auditSignSeconds: histogram('audit_sign_duration_seconds', 'Signing the events of one commit', SIGN_SECONDS),
+    auditEvents: counter('audit_events_total', 'Audit events appended'),
+    auditEventsDropped: counter('audit_events_dropped_total', 'Audit events lost; anything but 0 is an incident'),
+    auditQueueDepth: gauge('audit_queue_depth', 'Units of work waiting for their chain'),
+    signerErrors: counter('signer_errors_total', 'Failed calls of a signer'),
+    dbPoolConnections: gauge('db_pool_connections', 'Connections of a database pool', ['pool', 'state']),
+    certificateDaysLeft: gauge('certificate_days_left', 'Days until a certificate expires', ['certificate']),
+    jobRoundSeconds: histogram('job_round_duration_seconds', 'One round of a periodic job', REQUEST_SECONDS, ['job']),
+    jobFailures: counter('job_failures_total', 'Rounds of a periodic job that failed', ['job']),
+  };
+}
+
+export type Definitions = ReturnType<typeof defineMetrics>;

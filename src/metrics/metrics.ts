@@ -1,0 +1,95 @@
+import { collectDefaultMetrics, type Gauge } from 'prom-client';
+import type { Clock } from '../clock.ts';
+import { defineMetrics } from './definitions.ts';
+import { reasonLabel } from './reasons.ts';
+
+const DAY_MS = 86_400_000;
+/** Policies shown by `policy_version_info`; a service may have one per workspace, a label may not. */
+const MAX_POLICY_INFOS = 50;
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** The counters of a database pool, as `pg.Pool` has them. */
+export interface PoolCounts {
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
+}
+
+/** What the slices tell; each takes its own member as its observer, so none of them knows Prometheus. */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** A fresh set of metrics. `collectProcess: false` leaves out those of the process, which start timers and observers. */
+export function createMetrics(options: { readonly clock: Clock; readonly collectProcess?: boolean }) {
+  const metrics = defineMetrics();
+  if (options.collectProcess !== false) collectDefaultMetrics({ register: metrics.registry, prefix: 'castellan_' });
+  const watchers: (() => void)[] = [];
+  return {
+    /** The exposition text and its media type, as of now. */
+    read: async (): Promise<{ readonly contentType: string; readonly text: string }> => {
+      for (const watch of watchers) watch();
+      return { contentType: metrics.registry.contentType, text: await metrics.registry.metrics() };
+    },
+    agents: {
+      allowed: () => metrics.agentStartsAllowed.inc(),
+      denied: (code: string) => metrics.agentStartsDenied.inc({ reason: reasonLabel(code) }),
+    },
+    admission: { finished: (seconds: number) => metrics.admissionSeconds.observe(seconds) },
+    promotion: {
+      attempted: () => metrics.promotionAttempts.inc(),
+      denied: (code: string) => metrics.promotionDenies.inc({ reason: reasonLabel(code) }),
+    },
+    policy: {
+      reloaded: () => metrics.policyReloads.inc(),
+      reloadFailed: () => metrics.policyReloadFailures.inc(),
+      decided: (seconds: number) => metrics.policyDecisionSeconds.observe(seconds),
+      activated: policyInfo(metrics.policyVersionInfo),
+    },
+    revalidation: { invalidated: (agents: number) => metrics.agentInvalidations.inc(agents) },
+    audit: {
+      batch: (size: number) => {
+        metrics.auditBatchSize.observe(size);
+        metrics.auditEvents.inc(size);
+      },
+      signed: (seconds: number) => metrics.auditSignSeconds.observe(seconds),
+      signerFailed: () => metrics.signerErrors.inc(),
+      queueDepth: (pending: number) => metrics.auditQueueDepth.set(pending),
+      dropped: (events: number) => metrics.auditEventsDropped.inc(events),
+    },
+    jobs: {
+      finished: (job: string, seconds: number) => metrics.jobRoundSeconds.observe({ job }, seconds),
+      failed: (job: string) => metrics.jobFailures.inc({ job }),
+    },
+    http: {
+      /** `route` is the pattern, never the path. */
+      answered: (method: string, route: string, status: number, seconds: number) =>
+        metrics.httpSeconds.observe({ method: METHODS.has(method) ? method : 'OTHER', route, status }, seconds),
+    },
+    /** Shows the pool's connections whenever the metrics are read. */
+    watchPool: (pool: string, counts: PoolCounts) => {
+      watchers.push(() => {
+        metrics.dbPoolConnections.set({ pool, state: 'idle' }, counts.idleCount);
+        metrics.dbPoolConnections.set({ pool, state: 'busy' }, counts.totalCount - counts.idleCount);
+        metrics.dbPoolConnections.set({ pool, state: 'waiting' }, counts.waitingCount);
+      });
+    },
+    /** Shows the days left of a certificate that ends at `notAfter` (epoch ms) whenever the metrics are read. */
+    watchCertificate: (certificate: string, notAfter: number) => {
+      watchers.push(() => metrics.certificateDaysLeft.set({ certificate }, (notAfter - options.clock()) / DAY_MS));
+    },
+  };
+}
+
+function policyInfo(gauge: Gauge<'policy_set' | 'hash'>) {
+  const shown = new Map<string, { policy_set: string; hash: string }>();
+  return (policySet: string, hash: string) => {
+    const labels = { policy_set: policySet, hash };
+    const key = JSON.stringify([policySet, hash]);
+    shown.delete(key);
+    shown.set(key, labels);
+    gauge.set(labels, 1);
+    const [oldest] = shown;
+    if (shown.size <= MAX_POLICY_INFOS || oldest === undefined) return;
+    shown.delete(oldest[0]);
+    gauge.remove(oldest[1]);
+  };
+}
