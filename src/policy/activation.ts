@@ -58,7 +58,11 @@ export interface ActivationOptions {
   /** Loads a version that is not stored yet, so that one the engine cannot run is refused before it is active. */
   readonly tryLoad: (hash: string, compiled: CompiledPolicy) => Promise<void>;
   readonly revalidation: RevalidationPort;
-  readonly observe: { reloaded(): void; reloadFailed(): void };
+  readonly observe: {
+    reloaded(): void;
+    reloadFailed(): void;
+    activated(policySet: string, hash: string): void;
+  };
   /** Ms a caller waits for the revalidation before it is answered "running". */
   readonly waitMs: number;
 }
@@ -85,6 +89,7 @@ export function createActivationService(options: ActivationOptions): ActivationS
         commitReload(workspaceId, await prepare(workspaceId, bundle), request, caller),
       );
       observe.reloaded();
+      if (request.mode === 'enforce') observe.activated(request.policySet, change.newHash);
       return await answer(workspaceId, change);
     } catch (error) {
       observe.reloadFailed();
@@ -121,6 +126,7 @@ export function createActivationService(options: ActivationOptions): ActivationS
         return { oldHash: head.hash, newHash: version.hash, revalidationId };
       },
     });
+    observe.activated(version.policySet, version.hash);
     return answer(workspaceId, change);
   }
 

@@ -1,6 +1,6 @@
 import fastifyPlugin from 'fastify-plugin';
 
-import { createActivationService } from './activation.ts';
+import { type ActivationOptions, createActivationService } from './activation.ts';
 import type { PolicyEngine } from './evaluator/engine.ts';
 import type { CompiledPolicy, NewPolicy, PolicyBundle } from './head-change.ts';
 import { createPolicyLoader, type FindAuditKey } from './loader.ts';
@@ -30,16 +30,16 @@ export interface PolicyPluginOptions {
   readonly findRevocations: FindRevocations;
   /** Asked at the first request: the slice is above this one and registered later. */
   readonly revalidation: () => RevalidationPort;
-  readonly observe: { reloaded(): void; reloadFailed(): void };
+  readonly observe: ActivationOptions['observe'] & { decided(seconds: number): void };
 }
 
 /** What each workspace is governed by: `app.policy`, and the routes that show and change it. */
 export const policyPlugin = fastifyPlugin(
   async (app, options: PolicyPluginOptions) => {
     const { storage, audit } = app;
-    const { engine, findAuditKey, findRevocations, revalidation } = options;
+    const { engine, findAuditKey, findRevocations, revalidation, observe } = options;
     const loader = createPolicyLoader({ storage, engine, findAuditKey });
-    app.decorate('policy', createPolicyService({ engine, loader, shipped: options.shipped }));
+    app.decorate('policy', createPolicyService({ engine, loader, shipped: options.shipped, observe }));
     const activation = createActivationService({
       storage,
       audit,
@@ -51,7 +51,7 @@ export const policyPlugin = fastifyPlugin(
         begin: (scope, request) => revalidation().begin(scope, request),
         follow: (workspaceId, id, waitMs) => revalidation().follow(workspaceId, id, waitMs),
       },
-      observe: options.observe,
+      observe,
       waitMs: WAIT_MS,
     });
     const snapshots = createSnapshotReader({ storage, findRevocations });

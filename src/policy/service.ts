@@ -40,12 +40,18 @@ export function createPolicyService(options: {
   engine: PolicyEngine;
   loader: PolicyLoader;
   shipped: NewPolicy;
+  observe: { decided(seconds: number): void };
 }): PolicyService {
-  const { engine, loader, shipped } = options;
+  const { engine, loader, shipped, observe } = options;
 
   async function evaluate(workspaceId: string, hash: string, policyPackage: PolicyPackage, input: unknown) {
     await loader.ensureLoaded(workspaceId, hash);
-    return engine.evaluate(hash, policyPackage, input);
+    const started = performance.now();
+    try {
+      return await engine.evaluate(hash, policyPackage, input);
+    } finally {
+      observe.decided((performance.now() - started) / 1000);
+    }
   }
 
   async function activateDefault(scope: UnitScope, workspaceId: string, actor: Actor): Promise<void> {

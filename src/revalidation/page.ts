@@ -45,6 +45,8 @@ export interface PageDependencies {
   readonly needsRenewal: (statement: ProofStatement, head: PolicyHead, now: number) => boolean;
   /** Signs; rejects with SignerError. */
   readonly renew: (subject: AdmissionSubject, statement: ProofStatement, head: PolicyHead) => Promise<RenewedProof>;
+  /** In the unit that stores proofs: SignerError unless their signer is still in force. */
+  readonly requireSigner: (trx: Trx, now: number) => Promise<void>;
   readonly observe: { invalidated(agents: number): void };
 }
 
@@ -65,7 +67,7 @@ interface Judged {
   readonly passed: readonly Passed[];
   readonly failed: readonly { subject: AdmissionSubject; invalidation: Invalidation }[];
   readonly results: readonly AgentResult[];
-  /** A proof could not be signed; those agents stay as they are. */
+  /** Not every proof that is due is signed; those agents stay as they are. */
   readonly unsigned: boolean;
 }
 
@@ -88,16 +90,22 @@ export async function commitPage(
     if (judged === 'superseded') return 'superseded';
     const failing = await commitInvalidations(deps, run, judged);
     if (failing === 'superseded') return 'superseded';
-    if (judged.unsigned || mode === 'restrict') return 'unsigned';
+    // A page judged before the signer went away may be signed all the same; past the one that is not, it must wait.
+    if (judged.unsigned || mode === 'restrict') {
+      if (failing.length === 0) return 'unsigned';
+      judged = await judgePage(deps, run, failing, 'restrict');
+      continue;
+    }
     const passing = await commitRenewals(deps, run, judged, ids, failing);
-    if (passing === 'superseded' || passing === 'unsigned') return passing;
-    const stale = new Set([...failing, ...passing]);
-    for (const result of judged.results) if (!stale.has(result.agentId)) results.set(result.agentId, result);
-    if (stale.size === 0) {
+    if (passing === 'superseded') return 'superseded';
+    const stale = passing === 'unsigned' ? failing : [...failing, ...passing];
+    if (passing === 'unsigned' && stale.length === 0) return 'unsigned';
+    for (const result of judged.results) if (!stale.includes(result.agentId)) results.set(result.agentId, result);
+    if (stale.length === 0) {
       report(ids.flatMap((id) => results.get(id) ?? []));
       return 'committed';
     }
-    judged = await judgePage(deps, run, [...stale], mode);
+    judged = await judgePage(deps, run, stale, passing === 'unsigned' ? 'restrict' : 'full');
   }
   throw new StaleRead('an agent');
 }
@@ -117,7 +125,7 @@ export async function judgePage(
   const passed: Passed[] = [];
   const failed: { subject: AdmissionSubject; invalidation: Invalidation }[] = [];
   const results: AgentResult[] = [];
-  let unsigned = false;
+  let unsigned = mode === 'restrict';
   await Promise.all(
     subjects.map(async (subject) => {
       if (subject.mode !== 'governed') return;
@@ -221,7 +229,10 @@ async function commitRenewals(
       );
       const proofs = renewed.flatMap(({ proof }) => (proof === undefined || changed.has(proof.agentId) ? [] : [proof]));
       const now = new Date(scope.now);
-      if (proofs.length > 0) await storeRenewals(scope.trx, workspaceId, proofs, now);
+      if (proofs.length > 0) {
+        await deps.requireSigner(scope.trx, scope.now);
+        await storeRenewals(scope.trx, workspaceId, proofs, now);
+      }
       for (const proof of proofs) appendRenewal(scope, run, proof);
       if (failing.length + changed.size === 0) {
         await advance(scope.trx, workspaceId, id, { afterId: page.at(-1) ?? '', done: page.length }, now);

@@ -1,6 +1,9 @@
 import fastifyPlugin from 'fastify-plugin';
 
+import type {} from '../audit/plugin.ts';
 import { newId } from '../ids.ts';
+import type {} from '../policy/plugin.ts';
+import type {} from '../signers/plugin.ts';
 import { needsRenewal, type ProofIssuer, renewProof } from './renew.ts';
 import { renewProofs } from './renewal.ts';
 import { revalidationRoutes } from './routes.ts';
@@ -15,18 +18,22 @@ declare module 'fastify' {
   }
 }
 
-export type RevalidationPluginOptions = Pick<
-  RevalidationOptions,
-  'loadMany' | 'fingerprints' | 'recheck' | 'observe' | 'clock'
-> & {
+export interface RevalidationPluginOptions
+  extends Pick<RevalidationOptions, 'fingerprints' | 'recheck' | 'observe' | 'clock'> {
+  readonly loadMany: (
+    ...args: [...Parameters<RevalidationOptions['loadMany']>, actor: typeof ACTOR]
+  ) => ReturnType<RevalidationOptions['loadMany']>;
   readonly issuer: Omit<ProofIssuer, 'clock'>;
-};
+}
+
+/** The jobs and requests read agents in Castellan's own name. */
+const ACTOR = { id: 'castellan', kind: 'system', roles: [] };
 
 /** The second look at governed agents: `app.revalidation`, its routes, and its end with the process. */
 export const revalidationPlugin = fastifyPlugin(
   async (app, options: RevalidationPluginOptions) => {
-    const { storage, audit } = app;
-    const { clock } = options;
+    const { storage, audit, signers } = app;
+    const { clock, fingerprints, recheck, observe } = options;
     const head = app.policy.head;
     const issuer = { ...options.issuer, clock };
     const service = createRevalidationService({
@@ -34,10 +41,11 @@ export const revalidationPlugin = fastifyPlugin(
       audit,
       head,
       bumpRevision: app.policy.bumpRevision,
-      loadMany: options.loadMany,
-      fingerprints: options.fingerprints,
-      recheck: options.recheck,
-      observe: options.observe,
+      loadMany: (trx, workspaceId, ids) => options.loadMany(trx, workspaceId, ids, ACTOR),
+      fingerprints,
+      recheck,
+      requireSigner: signers.requireProofSigner,
+      observe,
       clock,
       needsRenewal,
       renew: (subject, statement, active) => renewProof(issuer, subject, statement, active),
@@ -49,5 +57,9 @@ export const revalidationPlugin = fastifyPlugin(
     app.addHook('onClose', () => service.close());
     await app.register(revalidationRoutes, { revalidation: service });
   },
-  { name: 'revalidation', fastify: '5.x', dependencies: ['storage', 'audit', 'policy'] },
+  {
+    name: 'revalidation',
+    fastify: '5.x',
+    dependencies: ['storage', 'signers', 'audit', 'policy'],
+  },
 );

@@ -4,6 +4,8 @@ import { PolicyInvalid } from '../../src/policy/errors.ts';
 import { readHead } from '../../src/policy/head.ts';
 import { CALLER, modules, type Replica, reload, WORKSPACE, type World, world } from './fixture.ts';
 
+const nothing = () => undefined;
+
 function headOf(replica: Replica) {
   return replica.storage.read(WORKSPACE, (trx) => readHead(trx, WORKSPACE));
 }
@@ -17,7 +19,7 @@ t.test('a reload activates version, event and head in one unit', async (t) => {
   const replica = w.replica();
   const before = await headOf(replica);
   let reloads = 0;
-  const observe = { reloaded: () => void reloads++, reloadFailed: () => t.fail('nothing failed') };
+  const observe = { reloaded: () => void reloads++, reloadFailed: () => t.fail('nothing failed'), activated: nothing };
 
   const answer = await replica
     .activation({ observe })
@@ -90,7 +92,7 @@ t.test('a bundle that does not compile is recorded, and the active version stays
   const w = await world(t);
   const replica = w.replica();
   let failures = 0;
-  const observe = { reloaded: () => t.fail('not loaded'), reloadFailed: () => void failures++ };
+  const observe = { reloaded: () => t.fail('not loaded'), reloadFailed: () => void failures++, activated: nothing };
   const bundle = { modules: { 'promotion.rego': 'package castellan.promotion\n\ndeny contains {' }, data: {} };
   await t.rejects(replica.activation({ observe }).hotReload(WORKSPACE, reload('', { bundle }), CALLER), PolicyInvalid);
   t.match(await headOf(replica), { version: 1 });

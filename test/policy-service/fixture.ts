@@ -120,7 +120,7 @@ export async function world(t: Teardown): Promise<World> {
           begin: () => Promise.reject(new Error('no revalidation is asked for here')),
           follow: () => Promise.reject(new Error('no revalidation is asked for here')),
         },
-        observe: { reloaded: nothing, reloadFailed: nothing },
+        observe: { reloaded: nothing, reloadFailed: nothing, activated: nothing },
         waitMs: 1000,
         ...overrides,
       });

@@ -1,5 +1,7 @@
 import { sql } from 'kysely';
-import type { AdmissionSubject } from '../../src/admission/subject.ts';
+import type { PolicyAnswers } from '../../src/admission/policy-question.ts';
+import { readProof } from '../../src/admission/proof-reading.ts';
+import { type AdmissionService, createAdmissionService } from '../../src/admission/service.ts';
 import { type AuditAppender, createAuditAppender } from '../../src/audit/append.ts';
 import { canonicalBytes } from '../../src/crypto/canonical-json.ts';
 import { type Digest, sha256Digest } from '../../src/crypto/digest.ts';
@@ -10,12 +12,11 @@ import { readHead } from '../../src/policy/head.ts';
 import { activate, bumpRevision } from '../../src/policy/store.ts';
 import { issueProof } from '../../src/proofs/build.ts';
 import { buildStatement } from '../../src/proofs/statement.ts';
-import { verifyProof } from '../../src/proofs/verify.ts';
 import type { Recheck } from '../../src/revalidation/outcome.ts';
 import { needsRenewal, renewProof } from '../../src/revalidation/renew.ts';
 import type { RevalidationOptions } from '../../src/revalidation/service.ts';
 import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
-import type { Trx } from '../../src/storage/database.ts';
+import { createKeyOf } from '../../src/signers/keys.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
 
@@ -39,6 +40,8 @@ export interface World {
   /** Adds governed agents with real proofs for a policy; ids ascending. */
   agents(count: number, options?: { policyHash?: Digest; capability?: string; issuedAt?: number }): Promise<string[]>;
   activatePolicy(hash: Digest): Promise<void>;
+  /** The real admission over a policy that denies agents with that one capability. */
+  admissionFor(forbidden: string): AdmissionService;
   options(overrides?: Partial<RevalidationOptions>): RevalidationOptions;
   events(type: string): Promise<{ seq: number; payload: Record<string, unknown>; sign_mode: string }[]>;
 }
@@ -95,12 +98,15 @@ export async function world(t: Teardown): Promise<World> {
   await audit.commit({
     chain: WORKSPACE,
     creates: true,
-    work: async ({ append }) =>
+    work: async ({ trx, append }) => {
+      await sql`INSERT INTO workspaces (id, display_name, created_at, created_by)
+        VALUES (${WORKSPACE}, 'Demo', now(), 'test')`.execute(trx);
       append({
         type: 'workspace.created',
         actor: { id: 'test', kind: 'service' },
         payload: { workspaceId: WORKSPACE, displayName: 'Demo' },
-      }),
+      });
+    },
   });
   await activatePolicy(POLICIES.first);
 
@@ -159,6 +165,17 @@ export async function world(t: Teardown): Promise<World> {
     return ids.sort();
   }
 
+  const admissionFor = (forbidden: string) =>
+    createAdmissionService({
+      storage,
+      policy: policyForbidding(forbidden),
+      keyOf: createKeyOf(new Map()),
+      clock: () => now.ms,
+      onFailure: (check, error) => {
+        throw new Error(check, { cause: error });
+      },
+    });
+  const admission = admissionFor('shell');
   const issuer = { signer: proofSigner, key: async () => proofKey, ttlMs: 90 * DAY, clock: () => now.ms };
   function options(overrides: Partial<RevalidationOptions> = {}): RevalidationOptions {
     return {
@@ -166,11 +183,13 @@ export async function world(t: Teardown): Promise<World> {
       audit,
       head: readHead,
       bumpRevision,
-      loadMany: (trx, workspaceId, ids) => loadMany(trx, workspaceId, ids, now.ms),
-      fingerprints,
-      recheck: recheckWith(proofKey, new Set(['shell'])),
+      loadMany: (trx, workspaceId, ids) =>
+        admission.loadMany(trx, workspaceId, ids, { id: 'castellan', kind: 'system', roles: [] }),
+      fingerprints: admission.fingerprints,
+      recheck: recheckWith(admission),
       needsRenewal,
       renew: (subject, statement, head) => renewProof(issuer, subject, statement, head),
+      requireSigner: async () => undefined,
       observe: { invalidated: nothing },
       workerId: 'worker-1',
       clock: () => now.ms,
@@ -189,7 +208,20 @@ export async function world(t: Teardown): Promise<World> {
     return rows;
   }
 
-  return { database, storage, audit, auditSigner, proofSigner, proofKey, now, agents, activatePolicy, options, events };
+  return {
+    database,
+    storage,
+    audit,
+    auditSigner,
+    proofSigner,
+    proofKey,
+    now,
+    agents,
+    activatePolicy,
+    options,
+    events,
+    admissionFor,
+  };
 }
 
 const nothing = () => undefined;
@@ -200,25 +232,27 @@ interface AgentOptions {
   issuedAt?: number;
 }
 
-/** The proof must hold, and no capability may be forbidden. */
-export function recheckWith(key: VerificationKey, forbidden: ReadonlySet<string>): Recheck {
+/** The real proof checks; the policy denies agents with a forbidden capability. */
+export function recheckWith(admission: AdmissionService): Recheck {
   return async (subject) => {
-    const verdict = verifyProof({
-      envelope: subject.proof?.envelope,
-      signer: () => ({ key, purpose: 'proof', state: 'active' }),
-      now: subject.now,
-      expected: { agentId: subject.agentId, workspaceId: subject.workspaceId },
-    });
-    if (!verdict.valid) return deny(verdict.reason, verdict.detail);
-    const spec: unknown = subject.spec?.json;
-    const listed = typeof spec === 'object' && spec !== null && 'capabilities' in spec ? spec.capabilities : [];
-    const bad = Array.isArray(listed) && listed.some((capability) => forbidden.has(String(capability)));
-    return bad ? deny('INVALID_CAPABILITIES', 'not allowed') : { outcome: 'valid', statement: verdict.statement };
+    const broken = await admission.proofHolds(subject);
+    if (broken.length > 0) return { outcome: 'invalid', denies: broken };
+    const reading = readProof(subject.proof?.envelope);
+    if (!reading.readable) throw new Error(reading.problem);
+    const { statement } = reading;
+    const { denies } = await admission.judge(subject, 'revalidate', statement.predicate.promoter);
+    return denies.length > 0 ? { outcome: 'invalid', denies } : { outcome: 'valid', statement };
   };
 }
 
-function deny(code: string, reason: string) {
-  return { outcome: 'invalid' as const, denies: [{ code, reason, severity: 'DENY' as const, check: 'revalidation' }] };
+/** Stands in for the evaluation of Rego, which is not under test here. */
+function policyForbidding(capability: string): PolicyAnswers {
+  return {
+    evaluate: async (_workspaceId, _hash, _package, input) =>
+      JSON.stringify(input).includes(`"capabilities":["${capability}"]`)
+        ? { deny: [{ code: 'INVALID_CAPABILITIES', reason: 'not allowed' }] }
+        : { deny: [] },
+  };
 }
 
 async function registerSigner(database: TestDatabase, id: string, purpose: string, publicKey: string): Promise<void> {
@@ -235,83 +269,4 @@ function switchable(signer: Signer, state: { down: boolean }): Signer {
     sign: (data, signal) =>
       state.down ? Promise.reject(new SignerError('the key is disabled')) : signer.sign(data, signal),
   };
-}
-
-async function loadMany(
-  trx: Trx,
-  workspaceId: string,
-  ids: readonly string[],
-  now: number,
-): Promise<AdmissionSubject[]> {
-  const prints = await fingerprints(trx, workspaceId, ids);
-  const head = await readHead(trx, workspaceId);
-  const { rows } = await sql<Row>`
-    SELECT a.*, s.spec, s.spec_bytes, p.envelope, p.policy_hash, p.promotion_id, p.expires_at AS proof_expires_at
-    FROM agents a
-    JOIN agent_specs s ON s.workspace_id = a.workspace_id AND s.agent_id = a.id AND s.version = a.spec_version
-    LEFT JOIN agent_proofs p ON p.workspace_id = a.workspace_id AND p.id = a.proof_id
-    WHERE a.workspace_id = ${workspaceId} AND a.id = ANY(${[...ids]}::uuid[])`.execute(trx);
-  return rows.map((row) => ({
-    workspaceId,
-    agentId: row.id,
-    mode: row.mode,
-    status: row.status,
-    name: row.name,
-    expiresAt: null,
-    desiredReplicas: row.desired_replicas,
-    specVersion: row.spec_version,
-    specHash: row.spec_hash,
-    spec: { json: row.spec, bytes: row.spec_bytes, hash: row.spec_hash },
-    proof:
-      row.proof_id === null
-        ? null
-        : {
-            id: row.proof_id,
-            envelope: row.envelope,
-            specVersion: row.spec_version,
-            specHash: row.spec_hash,
-            policyHash: row.policy_hash,
-            promotionId: row.promotion_id,
-            expiresAt: row.proof_expires_at,
-          },
-    everProved: true,
-    signer: null,
-    policy: { policySet: head.policySet, version: head.version, hash: head.hash },
-    shadowPolicyHash: null,
-    invalidation: row.invalidation,
-    quarantine: row.quarantine,
-    workspaceState: 'active',
-    rowVersion: row.version,
-    fingerprint: prints.get(row.id) ?? '',
-    actor: { id: 'castellan', kind: 'system', roles: [] },
-    now,
-  }));
-}
-
-interface Row {
-  id: string;
-  mode: 'sandbox' | 'governed';
-  status: string;
-  name: string;
-  desired_replicas: number;
-  spec_version: number;
-  spec_hash: string;
-  spec: unknown;
-  spec_bytes: Buffer;
-  proof_id: string | null;
-  envelope: unknown;
-  policy_hash: string;
-  promotion_id: string;
-  proof_expires_at: Date;
-  invalidation: AdmissionSubject['invalidation'];
-  quarantine: AdmissionSubject['quarantine'];
-  version: number;
-}
-
-async function fingerprints(trx: Trx, workspaceId: string, ids: readonly string[]): Promise<Map<string, string>> {
-  const { rows } = await sql<{ id: string; fingerprint: string }>`
-    SELECT a.id, concat_ws('.', a.xmin, p.xmin) AS fingerprint FROM agents a
-    LEFT JOIN agent_proofs p ON p.workspace_id = a.workspace_id AND p.id = a.proof_id
-    WHERE a.workspace_id = ${workspaceId} AND a.id = ANY(${[...ids]}::uuid[])`.execute(trx);
-  return new Map(rows.map((row) => [row.id, row.fingerprint]));
 }

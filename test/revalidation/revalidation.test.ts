@@ -62,7 +62,7 @@ t.test('a second look changes nothing: no renewal, and only a release brings an 
   const service = createRevalidationService(w.options());
   await service.request(WORKSPACE, undefined, CALLER, WAIT);
   const before = await agentRow(w, bad);
-  const lenient = createRevalidationService(w.options({ recheck: recheckWith(w.proofKey, new Set()) }));
+  const lenient = createRevalidationService(w.options({ recheck: recheckWith(w.admissionFor('none')) }));
 
   const { results, revalidation } = await lenient.request(WORKSPACE, undefined, CALLER, WAIT);
 
@@ -77,7 +77,7 @@ t.test('a worker that dies in the middle is followed by another, and nothing hap
   await w.agents(120);
   await w.activatePolicy(POLICIES.second);
   let checked = 0;
-  const recheck = recheckWith(w.proofKey, new Set());
+  const recheck = recheckWith(w.admissionFor('none'));
   // The first worker stops dead in its second page: its lease stays behind, as after kill -9.
   const dying = createRevalidationService(
     w.options({
@@ -110,7 +110,7 @@ t.test('two workers at once: one works, and a lost lease writes nothing', async 
   await w.activatePolicy(POLICIES.second);
   const entered = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const recheck = recheckWith(w.proofKey, new Set());
+  const recheck = recheckWith(w.admissionFor('none'));
   const slow = createRevalidationService(
     w.options({
       workerId: 'slow',
@@ -135,7 +135,7 @@ t.test('a newer policy ends an older revalidation', async (t) => {
   const w = await world(t);
   await w.agents(10);
   await w.activatePolicy(POLICIES.second);
-  const recheck = recheckWith(w.proofKey, new Set());
+  const recheck = recheckWith(w.admissionFor('none'));
   let superseded = false;
   const service = createRevalidationService(
     w.options({
@@ -159,7 +159,7 @@ t.test('an agent that changes while it is checked is checked again', async (t) =
   const w = await world(t);
   const [id = ''] = await w.agents(1);
   await w.activatePolicy(POLICIES.second);
-  const recheck = recheckWith(w.proofKey, new Set(['shell']));
+  const recheck = recheckWith(w.admissionFor('shell'));
   let touched = false;
   let seen = 0;
   const service = createRevalidationService(
@@ -182,10 +182,12 @@ t.test('an agent that changes while it is checked is checked again', async (t) =
 
 t.test('without a signer agents that fail are stopped all the same, and the rest waits', async (t) => {
   const w = await world(t);
-  await w.agents(55);
-  const bad = await w.agents(2, { capability: 'shell' });
+  // Agents that fail on two pages: the first page's invalidation changes what the second page's check rests on.
+  const bad = await w.agents(1, { capability: 'shell' });
+  await w.agents(54);
+  bad.push(...(await w.agents(1, { capability: 'shell' })));
   await w.activatePolicy(POLICIES.second);
-  const recheck = recheckWith(w.proofKey, new Set(['shell']));
+  const recheck = recheckWith(w.admissionFor('shell'));
   const service = createRevalidationService(
     w.options({
       recheck: (subject) => {
@@ -208,7 +210,7 @@ t.test('without a signer agents that fail are stopped all the same, and the rest
   w.now.ms += 6000;
   const later = createRevalidationService(w.options({ recheck }));
   await later.resume(AbortSignal.timeout(WAIT));
-  t.match(await later.find(WORKSPACE, paused.revalidation.id), { state: 'done', done: 57, invalidated: 2 });
+  t.match(await later.find(WORKSPACE, paused.revalidation.id), { state: 'done', done: 56, invalidated: 2 });
   t.equal((await w.events('agent.invalidated')).length, 2, 'nobody is invalidated twice');
 });
 
