@@ -5,11 +5,12 @@ import { StaleRead } from '../audit/errors.ts';
 import type { Actor } from '../audit/event.ts';
 import { SignerError } from '../crypto/signer.ts';
 import type { PolicyHead } from '../policy/head.ts';
+import type { Recheck } from '../promotion/recheck.ts';
 import type { ProofStatement } from '../proofs/statement.ts';
 import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { LeaseLost } from './errors.ts';
-import type { AgentResult, Recheck, RenewedProof } from './outcome.ts';
+import type { AgentResult, RenewedProof } from './outcome.ts';
 import { advance, holdLease, type Invalidation, type Lease, storeInvalidations, storeRenewals } from './store.ts';
 
 /** Rounds over agents whose rows change while they are checked; what never holds still is left for the next attempt. */
@@ -40,6 +41,7 @@ export interface PageDependencies {
     workspaceId: string,
     ids: readonly string[],
   ) => Promise<ReadonlyMap<string, string>>;
+  /** The old proof must hold, then the policy decides; rejects only when it could not be asked. */
   readonly recheck: Recheck;
   /** Whether a proof that holds is to be replaced: its policy is not the active one, or its life is nearly over. */
   readonly needsRenewal: (statement: ProofStatement, head: PolicyHead, now: number) => boolean;

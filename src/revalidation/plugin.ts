@@ -3,8 +3,10 @@ import fastifyPlugin from 'fastify-plugin';
 import type {} from '../audit/plugin.ts';
 import { newId } from '../ids.ts';
 import type {} from '../policy/plugin.ts';
+import type { ProofIssuer } from '../promotion/issue.ts';
+import type { ProofRenewal } from '../promotion/release.ts';
 import type {} from '../signers/plugin.ts';
-import { needsRenewal, type ProofIssuer, renewProof } from './renew.ts';
+import { needsRenewal, renewProof } from './renew.ts';
 import { renewProofs } from './renewal.ts';
 import { revalidationRoutes } from './routes.ts';
 import { createRevalidationService, type RevalidationOptions, type RevalidationService } from './service.ts';
@@ -14,6 +16,8 @@ declare module 'fastify' {
     revalidation: RevalidationService & {
       /** One round of renewing proofs at two thirds of their life; for the job. */
       renewDue(signal: AbortSignal): Promise<void>;
+      /** How a proof takes the place of an earlier one; a release does the same. */
+      readonly renewal: ProofRenewal;
     };
   }
 }
@@ -36,6 +40,10 @@ export const revalidationPlugin = fastifyPlugin(
     const { clock, fingerprints, recheck, observe } = options;
     const head = app.policy.head;
     const issuer = { ...options.issuer, clock };
+    const renewal: ProofRenewal = {
+      needed: needsRenewal,
+      renew: (subject, statement, active) => renewProof(issuer, subject, statement, active),
+    };
     const service = createRevalidationService({
       storage,
       audit,
@@ -47,13 +55,13 @@ export const revalidationPlugin = fastifyPlugin(
       requireSigner: signers.requireProofSigner,
       observe,
       clock,
-      needsRenewal,
-      renew: (subject, statement, active) => renewProof(issuer, subject, statement, active),
+      needsRenewal: renewal.needed,
+      renew: renewal.renew,
       workerId: newId(),
       failed: (error) => app.log.error({ err: error }, 'a revalidation could not go on'),
     });
-    const renewal = { storage, audit, revalidation: service, head, clock, ttlMs: issuer.ttlMs };
-    app.decorate('revalidation', { ...service, renewDue: (signal: AbortSignal) => renewProofs(renewal, signal) });
+    const due = { storage, audit, revalidation: service, head, clock, ttlMs: issuer.ttlMs };
+    app.decorate('revalidation', { ...service, renewDue: (signal: AbortSignal) => renewProofs(due, signal), renewal });
     app.addHook('onClose', () => service.close());
     await app.register(revalidationRoutes, { revalidation: service });
   },

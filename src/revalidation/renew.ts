@@ -1,10 +1,10 @@
 import type { AdmissionSubject } from '../admission/subject.ts';
 import { timestamp } from '../clock.ts';
 import type { Digest } from '../crypto/digest.ts';
-import { type Signer, SignerError } from '../crypto/signer.ts';
-import type { VerificationKey } from '../crypto/verify.ts';
+import { SignerError } from '../crypto/signer.ts';
 import { newId } from '../ids.ts';
 import type { PolicyHead } from '../policy/head.ts';
+import type { ProofIssuer } from '../promotion/issue.ts';
 import { issueProof } from '../proofs/build.ts';
 import { parseProofEnvelope, proofDigest } from '../proofs/envelope.ts';
 import { buildStatement, type ProofStatement, statedSpecHash } from '../proofs/statement.ts';
@@ -14,14 +14,6 @@ import type { RenewedProof } from './outcome.ts';
 const SIGN_DEADLINE_MS = 2000;
 /** A proof is renewed when this part of its life is over. */
 const RENEW_AFTER = 2 / 3;
-
-export interface ProofIssuer {
-  readonly signer: Signer;
-  /** What the registry lists for the signer. Rejects with SignerError when it lists none in force. */
-  readonly key: () => Promise<VerificationKey>;
-  readonly ttlMs: number;
-  readonly clock: () => number;
-}
 
 /** True when the proof is of another policy than the active one, or two thirds of its life are over. */
 export function needsRenewal({ predicate }: ProofStatement, head: PolicyHead, now: number): boolean {

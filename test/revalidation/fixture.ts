@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import type { PolicyAnswers } from '../../src/admission/policy-question.ts';
-import { readProof } from '../../src/admission/proof-reading.ts';
 import { type AdmissionService, createAdmissionService } from '../../src/admission/service.ts';
 import { type AuditAppender, createAuditAppender } from '../../src/audit/append.ts';
 import { canonicalBytes } from '../../src/crypto/canonical-json.ts';
@@ -10,9 +9,9 @@ import { type VerificationKey, verificationKey } from '../../src/crypto/verify.t
 import { newId } from '../../src/ids.ts';
 import { readHead } from '../../src/policy/head.ts';
 import { activate, bumpRevision } from '../../src/policy/store.ts';
+import { createRecheck } from '../../src/promotion/recheck.ts';
 import { issueProof } from '../../src/proofs/build.ts';
 import { buildStatement } from '../../src/proofs/statement.ts';
-import type { Recheck } from '../../src/revalidation/outcome.ts';
 import { needsRenewal, renewProof } from '../../src/revalidation/renew.ts';
 import type { RevalidationOptions } from '../../src/revalidation/service.ts';
 import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
@@ -186,7 +185,7 @@ export async function world(t: Teardown): Promise<World> {
       loadMany: (trx, workspaceId, ids) =>
         admission.loadMany(trx, workspaceId, ids, { id: 'castellan', kind: 'system', roles: [] }),
       fingerprints: admission.fingerprints,
-      recheck: recheckWith(admission),
+      recheck: createRecheck(admission),
       needsRenewal,
       renew: (subject, statement, head) => renewProof(issuer, subject, statement, head),
       requireSigner: async () => undefined,
@@ -230,19 +229,6 @@ interface AgentOptions {
   policyHash?: Digest;
   capability?: string;
   issuedAt?: number;
-}
-
-/** The real proof checks; the policy denies agents with a forbidden capability. */
-export function recheckWith(admission: AdmissionService): Recheck {
-  return async (subject) => {
-    const broken = await admission.proofHolds(subject);
-    if (broken.length > 0) return { outcome: 'invalid', denies: broken };
-    const reading = readProof(subject.proof?.envelope);
-    if (!reading.readable) throw new Error(reading.problem);
-    const { statement } = reading;
-    const { denies } = await admission.judge(subject, 'revalidate', statement.predicate.promoter);
-    return denies.length > 0 ? { outcome: 'invalid', denies } : { outcome: 'valid', statement };
-  };
 }
 
 /** Stands in for the evaluation of Rego, which is not under test here. */

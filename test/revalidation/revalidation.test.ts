@@ -1,7 +1,8 @@
 import t from 'tap';
 
+import { createRecheck } from '../../src/promotion/recheck.ts';
 import { createRevalidationService } from '../../src/revalidation/service.ts';
-import { POLICIES, recheckWith, WORKSPACE, type World, world } from './fixture.ts';
+import { POLICIES, WORKSPACE, type World, world } from './fixture.ts';
 
 const CALLER = { actor: { id: 'admin', kind: 'human' as const } };
 const WAIT = 20_000;
@@ -62,7 +63,7 @@ t.test('a second look changes nothing: no renewal, and only a release brings an 
   const service = createRevalidationService(w.options());
   await service.request(WORKSPACE, undefined, CALLER, WAIT);
   const before = await agentRow(w, bad);
-  const lenient = createRevalidationService(w.options({ recheck: recheckWith(w.admissionFor('none')) }));
+  const lenient = createRevalidationService(w.options({ recheck: createRecheck(w.admissionFor('none')) }));
 
   const { results, revalidation } = await lenient.request(WORKSPACE, undefined, CALLER, WAIT);
 
@@ -77,7 +78,7 @@ t.test('a worker that dies in the middle is followed by another, and nothing hap
   await w.agents(120);
   await w.activatePolicy(POLICIES.second);
   let checked = 0;
-  const recheck = recheckWith(w.admissionFor('none'));
+  const recheck = createRecheck(w.admissionFor('none'));
   // The first worker stops dead in its second page: its lease stays behind, as after kill -9.
   const dying = createRevalidationService(
     w.options({
@@ -110,7 +111,7 @@ t.test('two workers at once: one works, and a lost lease writes nothing', async 
   await w.activatePolicy(POLICIES.second);
   const entered = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const recheck = recheckWith(w.admissionFor('none'));
+  const recheck = createRecheck(w.admissionFor('none'));
   const slow = createRevalidationService(
     w.options({
       workerId: 'slow',
@@ -135,7 +136,7 @@ t.test('a newer policy ends an older revalidation', async (t) => {
   const w = await world(t);
   await w.agents(10);
   await w.activatePolicy(POLICIES.second);
-  const recheck = recheckWith(w.admissionFor('none'));
+  const recheck = createRecheck(w.admissionFor('none'));
   let superseded = false;
   const service = createRevalidationService(
     w.options({
@@ -159,7 +160,7 @@ t.test('an agent that changes while it is checked is checked again', async (t) =
   const w = await world(t);
   const [id = ''] = await w.agents(1);
   await w.activatePolicy(POLICIES.second);
-  const recheck = recheckWith(w.admissionFor('shell'));
+  const recheck = createRecheck(w.admissionFor('shell'));
   let touched = false;
   let seen = 0;
   const service = createRevalidationService(
@@ -187,7 +188,7 @@ t.test('without a signer agents that fail are stopped all the same, and the rest
   await w.agents(54);
   bad.push(...(await w.agents(1, { capability: 'shell' })));
   await w.activatePolicy(POLICIES.second);
-  const recheck = recheckWith(w.admissionFor('shell'));
+  const recheck = createRecheck(w.admissionFor('shell'));
   const service = createRevalidationService(
     w.options({
       recheck: (subject) => {
@@ -212,6 +213,26 @@ t.test('without a signer agents that fail are stopped all the same, and the rest
   await later.resume(AbortSignal.timeout(WAIT));
   t.match(await later.find(WORKSPACE, paused.revalidation.id), { state: 'done', done: 56, invalidated: 2 });
   t.equal((await w.events('agent.invalidated')).length, 2, 'nobody is invalidated twice');
+});
+
+t.test('an old proof that does not hold is never renewed, whatever the policy says', async (t) => {
+  const w = await world(t);
+  const [edited = '', revoked = ''] = await w.agents(2);
+  await w.activatePolicy(POLICIES.second);
+  await w.database.query(`UPDATE agent_specs SET spec = '{"name":"other"}' WHERE agent_id = $1`, [edited]);
+  const service = createRevalidationService(w.options());
+  const first = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.match(
+    first.results.find((result) => result.agentId === edited),
+    { status: 'GOVERNED_INVALIDATED', denies: [{ code: 'SPEC_HASH_MISMATCH' }] },
+  );
+  t.match(
+    first.results.find((result) => result.agentId === revoked),
+    { status: 'GOVERNED_VALID' },
+  );
+  await w.database.query("UPDATE signers SET state = 'revoked', revoked_at = now() WHERE signer_id = 'proof-1'");
+  const second = await service.request(WORKSPACE, [revoked], CALLER, WAIT);
+  t.match(second.results, [{ status: 'GOVERNED_INVALIDATED', denies: [{ code: 'SIGNER_REVOKED' }] }]);
 });
 
 t.test('a list of agents must name governed agents of the workspace', async (t) => {
