@@ -24,7 +24,6 @@ export const openApiPlugin = fastifyPlugin(
           license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
         },
         servers: [{ url: 'https://127.0.0.1:8443' }],
-        security: [{ mutualTLS: [] }],
       },
       transform: describePermission,
       transformObject: (document) => ('openapiObject' in document ? finish(document.openapiObject) : {}),
@@ -77,7 +76,7 @@ function finish(document: object): Json {
   const copy = record(JSON.parse(JSON.stringify(document)));
   const components = record(copy['components']);
   const { $id: _, ...problem } = record(JSON.parse(JSON.stringify(ProblemSchema)));
-  // OpenAPI 3.1 has this type of scheme; the plugin's types do not know it.
+  // OpenAPI 3.1 has this type of scheme; the plugin does not know it.
   components['securitySchemes'] = { mutualTLS: { type: 'mutualTLS' } };
   components['schemas'] = sorted({ ...record(components['schemas']), Problem: problem });
   components['responses'] = {
@@ -91,7 +90,7 @@ function finish(document: object): Json {
     const responses = record(record(operation)['responses']);
     responses['default'] = { $ref: '#/components/responses/Problem' };
   }
-  return { ...copy, paths, components };
+  return { ...copy, security: [{ mutualTLS: [] }], paths, components };
 }
 
 function sorted(value: Json): Json {
