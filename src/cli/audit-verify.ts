@@ -1,13 +1,10 @@
 import { availableParallelism } from 'node:os';
 import type { Writable } from 'node:stream';
 
-import { openDatabaseSource } from '../audit/verify/database-source.ts';
 import { VerifyError } from '../audit/verify/errors.ts';
-import { openExportSource } from '../audit/verify/export-source.ts';
-import { type Registry, readRegistry } from '../audit/verify/registry.ts';
 import { printable, toJson, toText, type VerifyReport } from '../audit/verify/report.ts';
-import type { EventSource } from '../audit/verify/row.ts';
-import { verifyLog } from '../audit/verify/verify.ts';
+import type { VerificationRequest } from '../audit/verify/verification.ts';
+import { verifyInThread } from '../audit/verify/verification-thread.ts';
 import { type Command, type CommandIo, EXIT, guarded, parseOptions, UsageError } from './command.ts';
 import { databaseUrlOf } from './database-url.ts';
 import { startProgress } from './progress.ts';
@@ -34,12 +31,7 @@ wrote the log, and changes nothing.
 Exit codes: 0 ok, 1 tampered, 2 incomplete or unverifiable (also: nothing to verify), 3 cannot read, 64 usage.
 `;
 
-interface Request {
-  readonly databaseUrl: string | undefined;
-  readonly exportPath: string | undefined;
-  readonly signersPath: string | undefined;
-  readonly chain: string | undefined;
-  readonly from: number;
+interface Request extends VerificationRequest {
   readonly json: boolean;
 }
 
@@ -90,6 +82,7 @@ function parseRequest(argv: readonly string[], io: CommandIo): Request | 'help' 
     signersPath,
     chain,
     from: values.from === undefined ? 1 : positive(values.from),
+    workers: Math.min(availableParallelism(), MAX_WORKERS),
     json: values.json === true,
   };
 }
@@ -100,40 +93,17 @@ function positive(text: string): number {
   return value;
 }
 
-async function run(request: Request, io: CommandIo): Promise<number> {
+async function run({ json, ...request }: Request, io: CommandIo): Promise<number> {
   const started = performance.now();
   const progress = startProgress(io.stderr, () => performance.now());
-  const { source, registry } = await open(request);
   let report: VerifyReport;
   try {
-    report = await verifyLog({
-      source,
-      registry,
-      from: request.from,
-      workers: Math.min(availableParallelism(), MAX_WORKERS),
-      onProgress: progress.update,
-    });
+    report = await verifyInThread(request, progress.update);
   } finally {
     progress.end();
-    await source.close();
   }
-  await print(report, (performance.now() - started) / 1000, request.json, io);
+  await print(report, (performance.now() - started) / 1000, json, io);
   return VERDICT_EXIT[report.verdict];
-}
-
-async function open(request: Request): Promise<{ source: EventSource; registry: Registry }> {
-  const { databaseUrl, exportPath, signersPath, chain, from } = request;
-  const named = signersPath === undefined ? undefined : await readRegistry(signersPath);
-  if (exportPath !== undefined && named !== undefined) {
-    return { source: await openExportSource({ path: exportPath, chain, from }), registry: named };
-  }
-  const source = await openDatabaseSource({ databaseUrl: databaseUrl ?? '', chain, from });
-  try {
-    return { source, registry: named ?? (await source.registry()) };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
 }
 
 async function print(report: VerifyReport, seconds: number, json: boolean, io: CommandIo): Promise<void> {

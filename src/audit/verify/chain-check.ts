@@ -1,5 +1,4 @@
-import type { EventBody } from './body.ts';
-import type { EventFacts } from './event-check.ts';
+import type { EventClaims, EventFacts } from './event-check.ts';
 import type { Findings } from './finding.ts';
 import { Positions } from './positions.ts';
 import type { Registry } from './registry.ts';
@@ -181,13 +180,13 @@ export class ChainCheck {
     this.#tally.unverifiable.set(reason, (this.#tally.unverifiable.get(reason) ?? 0) + 1);
   }
 
-  #checkRange(seq: number, body: EventBody): void {
+  #checkRange(seq: number, body: EventClaims): void {
     const signer = body.signerId === null ? undefined : this.#registry.get(body.signerId);
     const problem = signer === undefined ? undefined : rangeProblem(signer, body.tsMs);
     if (problem !== undefined) this.#report(seq, problem.class, problem.detail);
   }
 
-  #checkLink(seq: number, body: EventBody, broken: boolean): void {
+  #checkLink(seq: number, body: EventClaims, broken: boolean): void {
     const { links, weak, tsMs } = this.#before;
     if (broken || links === undefined) return;
     if (!links.includes(body.prevHash)) {
@@ -205,17 +204,15 @@ export class ChainCheck {
     }
   }
 
-  #trackDeferred(facts: EventFacts, body: EventBody, broken: boolean): void {
+  #trackDeferred(facts: EventFacts, body: EventClaims, broken: boolean): void {
     if (facts.deferred) this.#uncovered.add(facts.seq, facts.seq);
-    if (broken || facts.deferred || body.eventType !== 'audit.deferred.covered') return;
-    const { from, to } = body.payload;
-    if (typeof from !== 'number' || typeof to !== 'number') return;
+    if (broken || facts.deferred || body.covers === undefined) return;
     // An event vouches only for what it follows.
-    this.#uncovered.remove(from, Math.min(to, facts.seq - 1));
+    this.#uncovered.remove(body.covers.from, Math.min(body.covers.to, facts.seq - 1));
   }
 
   /** A second row at the same seq: only possible without the primary key, or in an export. */
-  #second(facts: EventFacts, body: EventBody | undefined): void {
+  #second(facts: EventFacts, body: EventClaims | undefined): void {
     const { seq } = facts;
     const copy = this.#before.hashes.includes(facts.hash);
     if (copy) this.#report(seq, 'replayed', `seq ${seq} stands in the log twice`);
@@ -254,7 +251,7 @@ export class ChainCheck {
 }
 
 interface Standing {
-  readonly body: EventBody | undefined;
+  readonly body: EventClaims | undefined;
   readonly foreign: boolean;
   /** The signature is missing or wrong. */
   readonly broken: boolean;

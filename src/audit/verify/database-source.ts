@@ -4,8 +4,12 @@ import { VerifyError } from './errors.ts';
 import { parseRegistry, type Registry } from './registry.ts';
 import { type AuditRow, type EventSource, type Head, MAX_BODY_BYTES, type MissingChain } from './row.ts';
 
-/** Rows per page: small, so that a page of the largest bodies stays within tens of megabytes. */
+/** Most rows of a page. */
 const PAGE_ROWS = 250;
+/** Characters that a page should hold: large events come fewer at a time. */
+const PAGE_SIZE = 4_194_304;
+/** Rows of the first page, whose size is not known yet. */
+const FIRST_PAGE = 32;
 /** Characters of a column or of a payload that are read; an honest one is shorter, a longer one cannot match its body. */
 const MAX_TEXT = 2048;
 const MAX_PAYLOAD = 1_048_576;
@@ -78,15 +82,15 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
         FROM public.audit_events AS event ${where} ${range} ORDER BY event.chain, event.seq`,
       [chain ?? null],
     );
-    const fetchPage = () => query<EventRecord>(`FETCH FORWARD ${PAGE_ROWS} FROM events`);
+    const fetchPage = (rows: number) => query<EventRecord>(`FETCH FORWARD ${rows} FROM events`);
     let read = 0;
-    let next = fetchPage();
+    let next = fetchPage(FIRST_PAGE);
     for (;;) {
       const records = await next;
       if (records.length === 0) return;
       read += records.length;
       // The database works on the next page while this one is checked.
-      next = fetchPage();
+      next = fetchPage(rowsPerPage(records));
       next.catch(noteLater);
       yield { rows: records.map(toRow), fraction: total > 0 ? Math.min(read / total, 1) : 0 };
     }
@@ -184,6 +188,8 @@ async function seeEverything(query: Query, chain: string | undefined): Promise<v
   if (member.has('castellan_verifier')) await query('SET LOCAL ROLE castellan_verifier');
   else if (member.has('castellan_owner')) await query('SET LOCAL ROLE castellan_owner');
   else if (member.has('castellan_app') && chain !== undefined) {
+    // A login need not inherit the role it may become.
+    await query('SET LOCAL ROLE castellan_app');
     await query(`SELECT set_config('castellan.workspace', $1, true)`, [chain]);
   } else {
     throw new VerifyError(
@@ -199,6 +205,13 @@ async function filtered(query: Query): Promise<boolean> {
       OR row_security_active('public.signers') OR row_security_active('public.workspaces') AS active`,
   );
   return row?.active !== false;
+}
+
+/** A body travels as two hex digits a byte. */
+function rowsPerPage(records: readonly EventRecord[]): number {
+  const size = records.reduce((sum, { body, payload }) => sum + 2 * body.length + payload.length, 0);
+  const fitting = Math.floor((PAGE_SIZE * records.length) / Math.max(size, 1));
+  return Math.min(Math.max(fitting, 1), PAGE_ROWS);
 }
 
 function toRow(record: EventRecord): AuditRow {

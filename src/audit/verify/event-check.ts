@@ -5,7 +5,18 @@ import { editedProjections } from './projections.ts';
 import type { AuditRow } from './row.ts';
 import type { SignatureTask } from './signature.ts';
 
-/** What one row shows by itself, before its signature and its neighbours are looked at. Holds no body bytes. */
+/** What an event says of itself, as far as its neighbours and its signer are concerned. */
+export interface EventClaims {
+  readonly chain: string;
+  readonly seq: number;
+  readonly tsMs: number;
+  readonly prevHash: string;
+  readonly signerId: string | null;
+  /** The unsigned events it vouches for, if it is an `audit.deferred.covered`. */
+  readonly covers: { readonly from: number; readonly to: number } | undefined;
+}
+
+/** What one row shows by itself, before its signature and its neighbours are looked at. Holds neither body nor payload. */
 export interface EventFacts {
   readonly chain: string;
   readonly seq: number;
@@ -13,7 +24,7 @@ export interface EventFacts {
   readonly bodyHash: string;
   readonly prevHash: string;
   /** The parsed body, or why it is no canonical event. */
-  readonly body: EventBody | string;
+  readonly body: EventClaims | string;
   /** Columns that differ from the body; empty without one. */
   readonly edited: readonly string[];
   readonly signMode: string;
@@ -38,7 +49,7 @@ export function checkEvent(row: AuditRow): EventFacts {
     hash: row.hash,
     bodyHash,
     prevHash: row.prevHash,
-    body,
+    body: typeof body === 'string' ? body : claimsOf(body),
     edited: parsed === undefined ? [] : editedColumns(row, parsed),
     signMode: row.signMode,
     task:
@@ -47,6 +58,12 @@ export function checkEvent(row: AuditRow): EventFacts {
         : { signerId, signature, hash: row.hash, bodyHash },
     deferred: parsed !== undefined && parsed.signerId === null,
   };
+}
+
+function claimsOf({ chain, seq, tsMs, prevHash, signerId, eventType, payload }: EventBody): EventClaims {
+  const { from, to } = payload;
+  const covering = eventType === 'audit.deferred.covered' && typeof from === 'number' && typeof to === 'number';
+  return { chain, seq, tsMs, prevHash, signerId, covers: covering ? { from, to } : undefined };
 }
 
 /** Besides the projections: an event that says it is unsigned has no signature, and the reverse. */

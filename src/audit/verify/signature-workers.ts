@@ -6,6 +6,8 @@ import type { SignatureTask, SignatureVerdict } from './signature.ts';
 
 /** The built tree has .js files; a worker's URL is not rewritten by the compiler. */
 const ENTRY = new URL(`./signature-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+/** MiB. A verification leaves native memory to the collector; a small young generation makes it come by often. */
+const LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 };
 
 export interface SignatureWorkers {
   readonly size: number;
@@ -47,7 +49,7 @@ export function startSignatureWorkers(entries: readonly SignerEntry[], size: num
 }
 
 function startLane(entries: readonly SignerEntry[]): Lane {
-  const worker = new Worker(ENTRY, { workerData: entries });
+  const worker = new Worker(ENTRY, { workerData: entries, resourceLimits: LIMITS });
   const lane: Lane = { worker, waiting: [], failure: undefined };
   const fail = (cause: unknown) => {
     lane.failure = new VerifyError('UNREADABLE', 'a signature worker ended early', cause);

@@ -16,7 +16,7 @@ export interface VerifyOptions {
   /** First seq; its prevHash is taken on trust when it is not 1. */
   readonly from: number;
   readonly workers: number;
-  onProgress?(events: number, fraction: number): void;
+  onProgress(events: number, fraction: number): void;
 }
 
 interface CheckedPage {
@@ -41,7 +41,7 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
         if (source.ordered && !chains.has(facts.chain)) await finish(chains, source);
         chainOf(facts.chain).add(facts, page.verdicts.get(facts));
       }
-      options.onProgress?.(tally.events, page.fraction);
+      options.onProgress(tally.events, page.fraction);
     }
     await finish(chains, source);
     for await (const { chain, detail } of source.missingChains()) findings.add(chain, from, 'chain-missing', detail);
