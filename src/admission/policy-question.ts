@@ -2,6 +2,11 @@ import type { Denial } from './check.ts';
 import type { AdmissionSubject } from './subject.ts';
 import { interceptorError } from './verdict.ts';
 
+/** Denials of one evaluation, and characters of their texts: an audit event holds 65,535 bytes (audit/event.ts). */
+const MAX_DENIALS = 32;
+const MAX_CODE = 64;
+const MAX_REASON = 256;
+
 export type PolicyPackageName = 'castellan.promotion' | 'castellan.runtime';
 
 /** The part of the policy slice that decisions need. */
@@ -46,11 +51,21 @@ export async function askPolicy(
   const { workspaceId, hash, policyPackage, input } = question;
   try {
     const outcome = await policy.evaluate(workspaceId, hash, policyPackage, input);
-    return outcome?.deny.map(({ code, reason }) => ({ code, reason, severity: 'DENY', check: policyPackage }));
+    return outcome?.deny.slice(0, MAX_DENIALS).map(({ code, reason }) => ({
+      code: clip(code, MAX_CODE),
+      reason: clip(reason, MAX_REASON),
+      severity: 'DENY',
+      check: policyPackage,
+    }));
   } catch (error) {
     if (!isEvaluationFailure(error)) throw error;
     return [interceptorError(policyPackage, 'the policy could not be evaluated')];
   }
+}
+
+/** A policy's text is a stranger's: cut, and without what canonical JSON and the database refuse. */
+function clip(text: string, max: number): string {
+  return text.replaceAll('\0', '').slice(0, max).toWellFormed();
 }
 
 function isEvaluationFailure(error: unknown): boolean {

@@ -7,16 +7,25 @@ import type { Storage } from '../storage/storage.ts';
 import { CHAIN_TIMEOUT_MS, type CheckOutcome, runChain } from './chain.ts';
 import type { AdmissionCheck, Denial } from './check.ts';
 import { admissionChecks } from './checks/index.ts';
+import { proofPresence } from './checks/proof-presence.ts';
+import { sandboxExpiry } from './checks/sandbox-expiry.ts';
+import { createSignatureCheck } from './checks/signature.ts';
+import { signerRevocation } from './checks/signer-revocation.ts';
+import { specHash, storedSpec } from './checks/spec-hash.ts';
 import { proofExpiry } from './interceptors/proof-expiry.ts';
 import { quarantine } from './interceptors/quarantine.ts';
 import { createRuntimePolicy } from './interceptors/runtime-policy.ts';
 import { workspaceState } from './interceptors/workspace-state.ts';
-import { type PolicyAnswers, policyInput } from './policy-question.ts';
+import { askPolicy, type PolicyActor, type PolicyAnswers, policyInput } from './policy-question.ts';
 import { askShadow, type ShadowAnswer } from './shadow.ts';
 import { findFingerprints, findSubjects } from './store.ts';
 import type { AdmissionSubject } from './subject.ts';
 import { subjectOf } from './subject-of.ts';
+import { interceptorError } from './verdict.ts';
 import { createVerifyEnvelope } from './verified-envelopes.ts';
+
+/** What keeps an agent from being promoted before any policy is asked. */
+const PROMOTION_LINKS = [sandboxExpiry, proofPresence, storedSpec, quarantine, workspaceState];
 
 /** Who asks, from the request's principal. */
 export interface AdmissionActor {
@@ -36,6 +45,11 @@ export interface AdmissionResult {
   readonly shadow?: ShadowAnswer;
 }
 
+export interface PolicyJudgement {
+  readonly denies: readonly Denial[];
+  readonly shadow?: ShadowAnswer;
+}
+
 /** Decides whether an agent may start, from stored rows alone; changes nothing. */
 export interface AdmissionService {
   /** Phase one: everything the decision rests on, in one statement. Undefined: no such agent here. */
@@ -44,6 +58,20 @@ export interface AdmissionService {
   loadMany(trx: Trx, workspaceId: string, ids: readonly string[], actor: AdmissionActor): Promise<AdmissionSubject[]>;
   /** The seven checks and the interceptors, failing closed. Never rejects. */
   evaluate(subject: AdmissionSubject): Promise<AdmissionResult>;
+  /** Whether an agent may be asked about at all for promotion; empty when nothing stands in the way. Never rejects. */
+  beforePromotion(subject: AdmissionSubject): Promise<readonly Denial[]>;
+  /** Whether the proof an agent has still holds, whatever policy it is of; empty when it does. Never rejects. */
+  proofHolds(subject: AdmissionSubject): Promise<readonly Denial[]>;
+  /**
+   * What `castellan.promotion` of the active version says, and the candidate beside it. Rejects only when the policy
+   * could not be asked (POLICY_UNAVAILABLE, DATABASE_UNAVAILABLE); a version without that package denies.
+   */
+  judge(
+    subject: AdmissionSubject,
+    mode: 'promote' | 'revalidate',
+    actor: PolicyActor,
+    extra?: Readonly<Record<string, unknown>>,
+  ): Promise<PolicyJudgement>;
   /** Phase two, under the chain's lock: the fingerprint of the same rows now. Undefined: the agent is gone. */
   reread(
     trx: Trx,
@@ -69,7 +97,9 @@ export interface AdmissionOptions {
 
 export function createAdmissionService(options: AdmissionOptions): AdmissionService {
   const { storage, policy, keyOf, clock, onFailure, timeoutMs = CHAIN_TIMEOUT_MS } = options;
-  const checks = admissionChecks(createVerifyEnvelope());
+  const verify = createVerifyEnvelope();
+  const checks = admissionChecks(verify);
+  const proofLinks = [proofPresence, specHash, signerRevocation, createSignatureCheck(verify), proofExpiry];
   const interceptors = [
     quarantine,
     workspaceState,
@@ -110,6 +140,34 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     };
   }
 
+  async function beforePromotion(subject: AdmissionSubject): Promise<readonly Denial[]> {
+    const { denies } = await runChain(PROMOTION_LINKS, subject, { timeoutMs, onFailure });
+    return denies;
+  }
+
+  async function proofHolds(subject: AdmissionSubject): Promise<readonly Denial[]> {
+    const { denies } = await runChain(proofLinks, subject, { timeoutMs, onFailure });
+    return denies;
+  }
+
+  async function judge(
+    subject: AdmissionSubject,
+    mode: 'promote' | 'revalidate',
+    actor: PolicyActor,
+    extra: Readonly<Record<string, unknown>> = {},
+  ): Promise<PolicyJudgement> {
+    const { workspaceId, policy: head } = subject;
+    const question = { policyPackage: 'castellan.promotion' as const, input: policyInput(subject, mode, actor, extra) };
+    const [denies, shadow] = await Promise.all([
+      askPolicy(policy, { workspaceId, hash: head.hash, ...question }),
+      askShadow(policy, subject, question, { timeoutMs, onFailure }),
+    ]);
+    return {
+      denies: denies ?? [interceptorError('castellan.promotion', 'the policy set has no such package')],
+      ...(shadow === undefined ? {} : { shadow }),
+    };
+  }
+
   async function reread(trx: Trx, workspaceId: string, agentId: string) {
     const [row] = await findFingerprints(trx, workspaceId, [agentId]);
     return row === undefined ? undefined : { fingerprint: row.fingerprint, policyHash: row.policy_hash };
@@ -120,5 +178,5 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     return new Map(rows.map((row) => [row.id, row.fingerprint]));
   }
 
-  return { load, loadMany, evaluate, reread, fingerprints };
+  return { load, loadMany, evaluate, beforePromotion, proofHolds, judge, reread, fingerprints };
 }

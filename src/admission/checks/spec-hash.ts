@@ -16,8 +16,17 @@ export const specHash: AdmissionCheck = {
   },
 };
 
+/** The copies of the stored spec agree with each other; for an agent that no proof speaks for yet. */
+export const storedSpec: AdmissionCheck = {
+  name: 'storedSpec',
+  check(subject) {
+    const problem = storedSpecProblem(subject);
+    return problem === undefined ? PASS : deny('storedSpec', 'SPEC_HASH_MISMATCH', problem);
+  },
+};
+
 /** Why bytes, JSON column, hash column and the agent's row are not the same spec; undefined when they are. */
-export function storedSpecProblem({ spec, specHash: rowHash }: AdmissionSubject): string | undefined {
+function storedSpecProblem({ spec, specHash: rowHash }: AdmissionSubject): string | undefined {
   if (spec === null) return 'the stored spec is gone';
   const computed = sha256Digest(spec.bytes);
   if (spec.hash !== computed) return 'the stored spec does not have its hash';

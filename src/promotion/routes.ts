@@ -1,0 +1,130 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+
+import { callerOf } from '../agents/caller.ts';
+import { optionalBody } from '../http/json-body.ts';
+import { AgentParams, WorkspaceParams } from '../http/params.ts';
+import type { PromotionLists } from './lists.ts';
+import type { Promote } from './promote.ts';
+import type { Release } from './release.ts';
+import {
+  ListPromotionsQuery,
+  NoQuery,
+  PromoteBody,
+  Promotion,
+  PromotionList,
+  PromotionParams,
+  PromotionResult,
+  ReleaseBody,
+  ReleaseResult,
+  VerifyProofBody,
+  VerifyProofResult,
+} from './schema.ts';
+import type { VerifyProof } from './verify-proof.ts';
+
+const WORKSPACE = '/v1/workspaces/:workspaceId';
+const AGENT = `${WORKSPACE}/agents/:agentId`;
+const tags = ['promotion'];
+
+export interface PromotionRoutesOptions {
+  readonly promote: Promote;
+  readonly release: Release;
+  readonly lists: PromotionLists;
+  readonly verifyProof: VerifyProof;
+}
+
+/** From sandbox to governed and out of quarantine, and the proofs that come of it. */
+export const promotionRoutes: FastifyPluginAsyncTypebox<PromotionRoutesOptions> = async (app, services) => {
+  const { promote, release, lists, verifyProof } = services;
+
+  app.post(
+    `${AGENT}/promote`,
+    {
+      config: {
+        permission: 'promotion.request',
+        audit: ['promotion.approved', 'promotion.denied', 'proof.issued', 'agent.stopped'],
+      },
+      schema: {
+        operationId: 'promoteAgent',
+        tags,
+        summary: 'Ask the policy to make a sandbox agent a governed one; its denial is an answer, not an error',
+        params: AgentParams,
+        body: optionalBody(PromoteBody),
+        response: { 200: PromotionResult },
+      },
+    },
+    (request) => {
+      const { workspaceId, agentId } = request.params;
+      return promote(workspaceId, agentId, request.body ?? {}, callerOf(request));
+    },
+  );
+
+  app.post(
+    `${AGENT}/release`,
+    {
+      config: {
+        permission: 'agents.quarantine',
+        audit: ['agent.released', 'agent.release.denied', 'proof.renewed'],
+      },
+      schema: {
+        operationId: 'releaseAgent',
+        tags,
+        summary: 'Let a quarantined agent start again, if it passes the checks of a revalidation',
+        params: AgentParams,
+        body: ReleaseBody,
+        response: { 200: ReleaseResult },
+      },
+    },
+    (request) => {
+      const { workspaceId, agentId } = request.params;
+      return release(workspaceId, agentId, request.body.reason, callerOf(request));
+    },
+  );
+
+  app.get(
+    `${WORKSPACE}/promotions`,
+    {
+      config: { permission: 'promotion.read', audit: [] },
+      schema: {
+        operationId: 'listPromotions',
+        tags,
+        summary: 'Promotions that were asked for, by id',
+        params: WorkspaceParams,
+        querystring: ListPromotionsQuery,
+        response: { 200: PromotionList },
+      },
+    },
+    (request) => lists.list(request.params.workspaceId, request.query),
+  );
+
+  app.get(
+    `${WORKSPACE}/promotions/:promotionId`,
+    {
+      config: { permission: 'promotion.read', audit: [] },
+      schema: {
+        operationId: 'getPromotion',
+        tags,
+        summary: 'One promotion',
+        params: PromotionParams,
+        querystring: NoQuery,
+        response: { 200: Promotion },
+      },
+    },
+    (request) => lists.get(request.params.workspaceId, request.params.promotionId),
+  );
+
+  app.post(
+    `${WORKSPACE}/proofs/verify`,
+    {
+      config: { permission: 'proofs.verify', audit: [], readOnly: true, ownOnly: 'handler' },
+      schema: {
+        operationId: 'verifyProof',
+        tags,
+        summary: 'Whether a proof holds now: signer, signature, time, spec (when given) and the active policy',
+        params: WorkspaceParams,
+        body: VerifyProofBody,
+        response: { 200: VerifyProofResult },
+      },
+    },
+    (request) => verifyProof(request.params.workspaceId, request.body, request.principal.agent?.agentId),
+  );
+};

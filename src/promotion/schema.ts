@@ -1,0 +1,125 @@
+import { type Static, Type } from '@sinclair/typebox';
+
+import { Agent } from '../agents/schema.ts';
+import { CursorSchema, LimitSchema } from '../http/pagination.ts';
+
+const closed = { additionalProperties: false } as const;
+const uuidPattern = '^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$';
+
+const id = Type.String({ description: 'UUIDv7' });
+const time = Type.String({ description: 'RFC 3339 UTC with milliseconds' });
+const digest = Type.String({ description: 'sha256: and lower-case hex' });
+const nullable = <T extends ReturnType<typeof Type.String>>(schema: T) => Type.Union([schema, Type.Null()]);
+const state = Type.Union((['pending', 'approved', 'denied', 'rejected'] as const).map((name) => Type.Literal(name)));
+
+export const NoQuery = Type.Object({}, closed);
+export const PromotionParams = Type.Object({ workspaceId: Type.String(), promotionId: Type.String() });
+
+export const PromoteBody = Type.Object(
+  { justification: Type.Optional(Type.String({ minLength: 1, maxLength: 2048 })) },
+  closed,
+);
+export const ReleaseBody = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 1024 }) }, closed);
+
+export const ListPromotionsQuery = Type.Object(
+  {
+    state: Type.Optional(state),
+    agentId: Type.Optional(Type.String({ pattern: uuidPattern })),
+    limit: Type.Optional(LimitSchema),
+    cursor: Type.Optional(CursorSchema),
+  },
+  closed,
+);
+
+export const VerifyProofBody = Type.Object(
+  {
+    proof: Type.Unsafe<unknown>({ description: 'The DSSE envelope; anything that is none is MALFORMED' }),
+    spec: Type.Optional(
+      Type.Unsafe<unknown>({ type: 'object', description: 'The spec that the proof is meant to be about' }),
+    ),
+  },
+  closed,
+);
+
+const DenialSchema = Type.Object(
+  { code: Type.String(), reason: Type.String(), severity: Type.String(), check: Type.String() },
+  { additionalProperties: true },
+);
+
+export const Envelope = Type.Object({
+  payloadType: Type.String(),
+  payload: Type.String({ description: 'base64 of the in-toto Statement v1' }),
+  signatures: Type.Array(Type.Object({ keyid: Type.String(), sig: Type.String() })),
+});
+
+export const PromotionResult = Type.Union([
+  Type.Object(
+    {
+      success: Type.Literal(true),
+      promotionId: id,
+      decisionId: id,
+      governedAgent: Agent,
+      proof: Envelope,
+    },
+    closed,
+  ),
+  Type.Object(
+    { success: Type.Literal(false), promotionId: id, decisionId: id, denies: Type.Array(DenialSchema) },
+    closed,
+  ),
+]);
+
+export const Promotion = Type.Object({
+  promotionId: id,
+  agentId: id,
+  state,
+  requestedBy: Type.Object({ id: Type.String(), kind: Type.String(), roles: Type.Array(Type.String()) }),
+  justification: nullable(Type.String()),
+  decisionId: nullable(id),
+  denies: Type.Array(DenialSchema),
+  proofId: nullable(id),
+  specVersion: Type.Integer(),
+  specHash: digest,
+  policyHash: digest,
+  createdAt: time,
+  decidedAt: nullable(time),
+});
+
+export const PromotionList = Type.Object({
+  promotions: Type.Array(Promotion),
+  nextCursor: nullable(Type.String({ description: 'Null on the last page' })),
+});
+
+export const ReleaseResult = Type.Object({
+  success: Type.Literal(true),
+  agentId: id,
+  status: Type.Literal('stopped'),
+  decisionId: id,
+  proofId: nullable(id),
+  auditEvent: Type.Object({ chain: Type.String(), seq: Type.Integer(), hash: Type.String() }),
+});
+
+export const VerifyProofResult = Type.Object({
+  valid: Type.Boolean(),
+  reason: Type.Optional(
+    Type.Union(
+      (
+        [
+          'SIGNATURE_INVALID',
+          'SIGNER_UNKNOWN',
+          'SIGNER_REVOKED',
+          'EXPIRED',
+          'SPEC_HASH_MISMATCH',
+          'POLICY_HASH_MISMATCH',
+          'MALFORMED',
+        ] as const
+      ).map((name) => Type.Literal(name)),
+    ),
+  ),
+});
+
+export type PromotionResultView = Static<typeof PromotionResult>;
+export type PromotionView = Static<typeof Promotion>;
+export type PromotionListView = Static<typeof PromotionList>;
+export type ReleaseView = Static<typeof ReleaseResult>;
+export type VerifyProofView = Static<typeof VerifyProofResult>;

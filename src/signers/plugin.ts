@@ -1,0 +1,25 @@
+import fastifyPlugin from 'fastify-plugin';
+
+import type { Clock } from '../clock.ts';
+import { createSigners, type Signers } from './signers.ts';
+import type { KeyedSigner } from './verified-signer.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly signers: Signers;
+  }
+}
+
+export interface SignersPluginOptions {
+  readonly clock: Clock;
+  readonly auditDriver: KeyedSigner;
+  readonly proofDriver: KeyedSigner;
+}
+
+/** The keys of this process as `app.signers`. The audit is above this slice, so the routes are a plugin of their own. */
+export const signersPlugin = fastifyPlugin(
+  async (app, { clock, auditDriver, proofDriver }: SignersPluginOptions) => {
+    app.decorate('signers', createSigners({ storage: app.storage, clock, auditDriver, proofDriver }));
+  },
+  { name: 'signers', fastify: '5.x', dependencies: ['storage'] },
+);

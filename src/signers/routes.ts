@@ -1,0 +1,62 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+
+import { NoQuery, RegisterSignerBody, RevokeSignerBody, SignerEntry, SignerList, SignerParams } from './schema.ts';
+import { createSignerRegistry } from './service.ts';
+
+const tags = ['signers'];
+
+/** The signer registry over HTTP. */
+export const signerRoutes: FastifyPluginAsyncTypebox = async (app) => {
+  const registry = createSignerRegistry({ storage: app.storage, audit: app.audit });
+
+  app.get(
+    '/v1/signers',
+    {
+      config: { permission: 'signers.read', audit: [], scope: 'global' },
+      schema: {
+        operationId: 'listSigners',
+        tags,
+        summary: 'Every registered signer by id, in the form of signers.json',
+        querystring: NoQuery,
+        response: { 200: SignerList },
+      },
+    },
+    async () => ({ signers: await registry.list() }),
+  );
+
+  app.post(
+    '/v1/signers',
+    {
+      config: { permission: 'signers.write', audit: ['signer.registered'], scope: 'global' },
+      schema: {
+        operationId: 'registerSigner',
+        tags,
+        summary: 'Trust a public key for one purpose',
+        body: RegisterSignerBody,
+        response: { 201: SignerEntry },
+      },
+    },
+    async (request, reply) => {
+      const entry = await registry.register(request.body, { ...request.principal, traceId: request.traceId });
+      reply.code(201);
+      return entry;
+    },
+  );
+
+  app.post(
+    '/v1/signers/:signerId/revoke',
+    {
+      config: { permission: 'signers.write', audit: ['signer.revoked'], scope: 'global' },
+      schema: {
+        operationId: 'revokeSigner',
+        tags,
+        summary: 'End the trust in a signer for good; what it signed no longer vouches for anything',
+        params: SignerParams,
+        body: RevokeSignerBody,
+        response: { 200: SignerEntry },
+      },
+    },
+    (request) =>
+      registry.revoke(request.params.signerId, request.body.reason, { ...request.principal, traceId: request.traceId }),
+  );
+};

@@ -1,0 +1,176 @@
+import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { Actor } from '../audit/event.ts';
+import type { Clock } from '../clock.ts';
+import { type Signer, SignerError } from '../crypto/signer.ts';
+import type { VerificationKey } from '../crypto/verify.ts';
+import { SYSTEM_CHAIN } from '../ids.ts';
+import type { Trx } from '../storage/database.ts';
+import { isUniqueViolation } from '../storage/pg-errors.ts';
+import type { Storage } from '../storage/storage.ts';
+import { SignerMismatch } from './errors.ts';
+import { notInForce } from './in-force.ts';
+import { createKeyOf, type KeyOf, publicKeyPem } from './keys.ts';
+import { registeredEvent } from './registered-event.ts';
+import { findSigner, insertSigner, type SignerRow } from './store.ts';
+import type { SignerPurpose, SignerState } from './table.ts';
+import { type KeyedSigner, verifiedSigner } from './verified-signer.ts';
+
+const TRIAL_BYTES = Buffer.from('castellan: a trial signature, evidence of nothing');
+const ACTOR: Actor = { id: 'castellan', kind: 'system' };
+
+/** The keys this process signs with, and the keys it verifies with. */
+export interface Signers {
+  /** Signs audit events; every signature is verified before it is used. */
+  readonly audit: Signer;
+  /** Signs proofs; every signature is verified before it is used. */
+  readonly proof: Signer;
+  /** The key of a registry row. */
+  readonly keyOf: KeyOf;
+  /** The proof signer's registered key. Rejects with SignerError unless the registry has it in force now. */
+  proofKey(): Promise<VerificationKey>;
+  /** In a unit that stores a proof: SignerError unless the proof signer is still in force. */
+  requireProofSigner(trx: Trx, now: number): Promise<void>;
+  /** What the registry knows of a signer; undefined for one that it does not list, or whose key is not at hand. */
+  find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined>;
+  /** The key of an audit signer that is trusted; undefined for one unknown, for another purpose, pending or revoked. */
+  findAuditKey(trx: Trx, signerId: string): Promise<VerificationKey | undefined>;
+  /** Signs and verifies with both, and sees both in force in the registry; else rejects with SignerError. */
+  trial(): Promise<void>;
+  /** At boot: lists own signers that the registry lacks. SignerMismatch when it has another key under their id. */
+  ensureRegistered(audit: AuditAppender): Promise<void>;
+}
+
+/** A registry entry with its parsed key; times in ms since the epoch. */
+export interface RegisteredSigner {
+  readonly key: VerificationKey;
+  readonly purpose: SignerPurpose;
+  readonly state: SignerState;
+  readonly notBefore?: number;
+  readonly notAfter?: number;
+}
+
+interface Own extends KeyedSigner {
+  readonly purpose: SignerPurpose;
+  readonly publicKey: string | null;
+}
+
+export function createSigners(options: {
+  storage: Storage;
+  auditDriver: KeyedSigner;
+  proofDriver: KeyedSigner;
+  clock: Clock;
+}): Signers {
+  const { storage, clock } = options;
+  const own: readonly [Own, Own] = [ownSigner(options.auditDriver, 'audit'), ownSigner(options.proofDriver, 'proof')];
+  const [auditSigner, proofSigner] = own;
+  const secrets = new Map(own.filter((one) => one.publicKey === null).map((one) => [one.signer.signerId, one.key]));
+  const keyOf = createKeyOf(secrets);
+
+  async function requireInForce(trx: Trx, { signer, purpose }: Own, now: number): Promise<SignerRow> {
+    const row = await findSigner(trx, signer.signerId);
+    const problem = notInForce(row, purpose, now);
+    if (row === undefined || problem !== undefined) {
+      throw new SignerError(`the ${purpose} signer ${signer.signerId} cannot be used: ${problem}`);
+    }
+    return row;
+  }
+
+  async function proofKey(): Promise<VerificationKey> {
+    const row = await storage.read(SYSTEM_CHAIN, (trx) => requireInForce(trx, proofSigner, clock()));
+    const key = keyOf(row);
+    if (key === undefined) throw new SignerError(`the key of ${row.signer_id} is not at hand`);
+    return key;
+  }
+
+  async function requireProofSigner(trx: Trx, now: number): Promise<void> {
+    await requireInForce(trx, proofSigner, now);
+  }
+
+  async function find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined> {
+    const row = await findSigner(trx, signerId);
+    const key = row === undefined ? undefined : keyOf(row);
+    if (row === undefined || key === undefined) return undefined;
+    return {
+      key,
+      purpose: row.purpose,
+      state: row.state,
+      ...(row.not_before === null ? {} : { notBefore: row.not_before.getTime() }),
+      ...(row.not_after === null ? {} : { notAfter: row.not_after.getTime() }),
+    };
+  }
+
+  async function findAuditKey(trx: Trx, signerId: string): Promise<VerificationKey | undefined> {
+    const row = await findSigner(trx, signerId);
+    if (row === undefined || row.purpose !== 'audit') return undefined;
+    return ['active', 'retiring', 'retired'].includes(row.state) ? keyOf(row) : undefined;
+  }
+
+  async function trial(): Promise<void> {
+    await Promise.all(own.map((one) => one.signer.sign(TRIAL_BYTES)));
+    await storage.read(SYSTEM_CHAIN, async (trx) => {
+      for (const one of own) await requireInForce(trx, one, clock());
+    });
+  }
+
+  async function ensureRegistered(audit: AuditAppender): Promise<void> {
+    // Nothing to write, no signature needed: a replica also boots while its signer is away or revoked.
+    if (await storage.read(SYSTEM_CHAIN, allRegistered)) return;
+    try {
+      await registerOwn(audit);
+    } catch (error) {
+      // Another replica's first boot was a moment faster; now there is a chain to queue on.
+      if (!isUniqueViolation(error)) throw error;
+      await registerOwn(audit);
+    }
+  }
+
+  async function allRegistered(trx: Trx): Promise<boolean> {
+    for (const one of own) if (!(await isRegistered(trx, one))) return false;
+    return true;
+  }
+
+  /** The first boot of all also starts the system chain. */
+  function registerOwn(audit: AuditAppender): Promise<void> {
+    return audit.commit({
+      chain: SYSTEM_CHAIN,
+      creates: true,
+      work: async (scope) => {
+        for (const one of own) if (!(await isRegistered(scope.trx, one))) await registerOne(scope, one);
+      },
+    });
+  }
+
+  return {
+    audit: auditSigner.signer,
+    proof: proofSigner.signer,
+    keyOf,
+    proofKey,
+    requireProofSigner,
+    find,
+    findAuditKey,
+    trial,
+    ensureRegistered,
+  };
+}
+
+function ownSigner(driver: KeyedSigner, purpose: SignerPurpose): Own {
+  return { signer: verifiedSigner(driver), key: driver.key, purpose, publicKey: publicKeyPem(driver.key) };
+}
+
+/** SignerMismatch when its id is taken by another key. */
+async function isRegistered(trx: Trx, one: Own): Promise<boolean> {
+  const { signerId, algorithm } = one.signer;
+  const row = await findSigner(trx, signerId);
+  if (row === undefined) return false;
+  if (row.alg === algorithm && row.public_key === one.publicKey && row.purpose === one.purpose) return true;
+  throw new SignerMismatch(`signer ${signerId} is registered with another key or purpose`);
+}
+
+async function registerOne(scope: UnitScope, { signer: { signerId, algorithm: alg }, ...one }: Own): Promise<void> {
+  const { publicKey, purpose } = one;
+  const signer = { signerId, alg, publicKey, purpose, notBefore: null, notAfter: null, createdBy: ACTOR.id };
+  if (!(await insertSigner(scope.trx, signer, new Date(scope.now)))) {
+    throw new SignerMismatch(`the key of signer ${signerId} is registered under another id`);
+  }
+  scope.append(registeredEvent(signer, ACTOR, undefined));
+}
