@@ -45,12 +45,23 @@ export function createPolicyService(options: {
   const { engine, loader, shipped, observe } = options;
 
   async function evaluate(workspaceId: string, hash: string, policyPackage: PolicyPackage, input: unknown) {
-    await loader.ensureLoaded(workspaceId, hash);
     const started = performance.now();
     try {
-      return await engine.evaluate(hash, policyPackage, input);
+      return await evaluateLoaded(workspaceId, hash, policyPackage, input);
     } finally {
       observe.decided((performance.now() - started) / 1000);
+    }
+  }
+
+  async function evaluateLoaded(workspaceId: string, hash: string, policyPackage: PolicyPackage, input: unknown) {
+    await loader.ensureLoaded(workspaceId, hash);
+    try {
+      return await engine.evaluate(hash, policyPackage, input);
+    } catch (error) {
+      // Others may have pushed it out between the two steps; once is bad luck, twice is an overloaded replica.
+      if (engine.has(hash)) throw error;
+      await loader.ensureLoaded(workspaceId, hash);
+      return engine.evaluate(hash, policyPackage, input);
     }
   }
 
