@@ -46,6 +46,8 @@ export interface Fixture extends ReturnType<typeof services> {
   readonly metrics: string[];
   /** Types and payloads of a workspace's events, in order. */
   events(workspaceId?: string): Promise<{ event_type: string; payload: Record<string, unknown>; sign_mode: string }[]>;
+  /** The same slices with an appender of their own, as another process would have. */
+  replica(): ReturnType<typeof services>;
   /** The API with these slices; `x-as: <role>[@workspace|*]` says who calls. */
   api(): Promise<FastifyInstance>;
 }
@@ -56,22 +58,24 @@ export async function agentsFixture(t: { teardown(clean: () => unknown): void })
   const storage = testStorage(t, database);
   const time = { now: Date.now() };
   const signer = { down: false };
-  const audit = createAuditAppender({
-    storage,
-    signer: await registeredSigner(database, signer),
-    clock: () => time.now,
-    transactions: 2,
-    observe: {
-      batch: () => undefined,
-      signed: () => undefined,
-      signerFailed: () => undefined,
-      queueDepth: () => undefined,
-    },
-  });
-  t.teardown(() => audit.close());
+  const registered = await registeredSigner(database, signer);
+  const appender = (): AuditAppender => {
+    const nothing = () => undefined;
+    const audit = createAuditAppender({
+      storage,
+      signer: registered,
+      clock: () => time.now,
+      transactions: 2,
+      observe: { batch: nothing, signed: nothing, signerFailed: nothing, queueDepth: nothing },
+    });
+    t.teardown(() => audit.close());
+    return audit;
+  };
+  const audit = appender();
   const control: Control = { denies: [], afterEvaluate: async () => undefined };
   const logged: Record<string, unknown>[] = [];
   const metrics: string[] = [];
+  const replica = () => services({ storage, audit: appender(), time, control, logged, metrics });
   const parts = services({ storage, audit, time, control, logged, metrics });
   for (const workspaceId of ['demo', 'other']) await parts.workspaces.create({ workspaceId }, CALLER);
   const events: Fixture['events'] = async (workspaceId = 'demo') => {
@@ -86,7 +90,7 @@ export async function agentsFixture(t: { teardown(clean: () => unknown): void })
     t.teardown(() => app.close());
     return app;
   };
-  return { ...parts, database, storage, audit, time, control, signer, logged, metrics, events, api };
+  return { ...parts, database, storage, audit, time, control, signer, logged, metrics, events, replica, api };
 }
 
 function services(base: {

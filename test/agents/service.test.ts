@@ -149,7 +149,7 @@ t.test('expiry stops what runs past its time, once', async (t) => {
 
   t.strictSame(await f.expireDue(10), { expired: 0, failed: 0 });
   f.time.now += 10_000;
-  const rounds = await Promise.all([f.expireDue(10), f.expireDue(10)]);
+  const rounds = await Promise.all([f.expireDue(10), f.replica().expireDue(10)]);
   t.equal(rounds[0].expired + rounds[1].expired, 3, 'two replicas stop each agent once');
   for (const agent of due) t.equal((await f.lists.status(agent.workspaceId, agent.id)).status, 'stopped');
   t.equal((await f.lists.status('demo', later.id)).status, 'running');
