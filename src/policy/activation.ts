@@ -20,7 +20,7 @@ import { findVersion } from './store.ts';
 /** Characters of a refusal's text that its event keeps. */
 const MAX_DETAIL = 1000;
 
-export interface HotReload {
+interface HotReload {
   readonly policySet: string;
   readonly bundle: unknown;
   readonly mode: 'enforce' | 'shadow';
@@ -29,13 +29,13 @@ export interface HotReload {
   readonly reason: string | undefined;
 }
 
-export interface Rollback {
+interface Rollback {
   readonly version: number;
   readonly revalidate: boolean;
   readonly reason: string | undefined;
 }
 
-export interface ActivationResult {
+interface ActivationResult {
   readonly oldHash: string;
   readonly newHash: string;
   readonly revalidated: number;

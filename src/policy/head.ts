@@ -1,5 +1,6 @@
 import { NotFound } from '../http/problem.ts';
 import type { Trx } from '../storage/database.ts';
+import type {} from './table.ts';
 
 /** What a workspace is governed by at this moment. */
 export interface PolicyHead {

@@ -49,7 +49,7 @@ export const RollbackBody = Type.Object(
   closed,
 );
 
-export const RevalidationSchema = Type.Object(
+const RevalidationSchema = Type.Object(
   {
     id: Type.Union([Type.String(), Type.Null()], { description: 'null: nothing had to be revalidated' }),
     state: Type.Union([Type.Literal('running'), Type.Literal('done')]),

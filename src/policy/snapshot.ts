@@ -8,7 +8,7 @@ import { type BundleContent, readBundle } from './versions.ts';
 const MAX_INVALIDATED = 1000;
 
 /** Which signers are no longer trusted; `revision` rises whenever the registry changes. */
-export interface SignerRevocations {
+interface SignerRevocations {
   readonly revoked: string[];
   readonly revision: number;
 }
@@ -16,7 +16,7 @@ export interface SignerRevocations {
 export type FindRevocations = (trx: Trx) => Promise<SignerRevocations>;
 
 /** What an agent's host needs to enforce the workspace's policy by itself. */
-export interface PolicySnapshot {
+interface PolicySnapshot {
   readonly policySet: string;
   readonly version: number;
   readonly hash: string;

@@ -22,7 +22,7 @@ const MAX_RUNS = 4;
 /** Contract §5. */
 const MAX_RESULTS = 500;
 
-export interface BeginRequest {
+interface BeginRequest {
   readonly workspaceId: string;
   readonly policyHash: string;
   readonly cause: RevalidationCause;
@@ -32,9 +32,9 @@ export interface BeginRequest {
   readonly agentIds?: readonly string[];
 }
 
-export type StartedRevalidation = RevalidationState & { readonly id: string };
+type StartedRevalidation = RevalidationState & { readonly id: string };
 
-export interface RevalidationAnswer {
+interface RevalidationAnswer {
   /** Empty unless done in time. */
   readonly results: AgentResult[];
   readonly revalidation: StartedRevalidation;
