@@ -6,7 +6,7 @@ import type { BatchOutcome } from './schema.ts';
 /** Agents handled at the same time: enough to share transactions, not enough to fill the append queue. */
 const CONCURRENCY = 32;
 
-export type BatchAction = 'start' | 'stop' | 'promote' | 'delete';
+type BatchAction = 'start' | 'stop' | 'promote' | 'delete';
 
 /** What one action did to one agent: members of the batch answer, or a thrown error, which is told as the agent's own problem. */
 type Act = (workspaceId: string, agentId: string, caller: Caller) => Promise<Omit<BatchOutcome, 'agentId'>>;

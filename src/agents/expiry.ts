@@ -3,15 +3,17 @@ import type { Storage } from '../storage/storage.ts';
 import type { AgentBrakes } from './stop.ts';
 import { findDue } from './store.ts';
 
+/** Agents that one look-up finds. */
+const ROUND = 500;
 /** Agents stopped at the same time; those of one workspace share a transaction anyway. */
 const CONCURRENCY = 32;
 
-export interface ExpiryLog {
+interface ExpiryLog {
   error(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 
 /** How many agents a round stopped, and how many it could not; the next round finds those again. */
-export interface ExpiryRound {
+interface ExpiryRound {
   readonly expired: number;
   readonly failed: number;
 }
@@ -50,5 +52,13 @@ export function createExpireDue(parts: {
       log.error({ err: error, workspaceId, agentId }, 'an expired agent could not be stopped');
       return 'failed';
     }
+  }
+}
+
+/** Rounds until nothing more is due, a round cannot be completed, or the signal fires. */
+export async function expireAll(expireDue: ExpireDue, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { expired } = await expireDue(ROUND);
+    if (expired < ROUND) return;
   }
 }

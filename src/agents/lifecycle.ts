@@ -7,7 +7,7 @@ export type AgentStatus = (typeof AGENT_STATUSES)[number];
 export type AgentCommand = 'start' | 'stop' | 'expire' | 'quarantine' | 'invalidate' | 'release' | 'promote';
 export type ObservedFact = 'started' | 'exited';
 
-export type LifecycleRefusal = 'AGENT_QUARANTINED' | 'NOT_QUARANTINED';
+type LifecycleRefusal = 'AGENT_QUARANTINED' | 'NOT_QUARANTINED';
 
 /** `to` is the state to store; `same` changes nothing (it is that already, or comes too late); else it is refused. */
 export type Transition =

@@ -20,7 +20,7 @@ import {
   workspaceExists,
 } from './store.ts';
 
-export interface Page {
+interface Page {
   readonly limit?: number;
   readonly cursor?: string;
 }

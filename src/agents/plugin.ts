@@ -2,7 +2,7 @@ import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
 import { type BatchActions, createRunBatch } from './batch.ts';
-import { createExpireDue, type ExpireDue } from './expiry.ts';
+import { createExpireDue, expireAll } from './expiry.ts';
 import { createAgentLists } from './lists.ts';
 import { agentRoutes } from './routes.ts';
 import { runRoutes } from './run-routes.ts';
@@ -13,7 +13,7 @@ import { createAgentBrakes } from './stop.ts';
 declare module 'fastify' {
   interface FastifyInstance {
     /** What other slices and jobs ask of agents. */
-    readonly agents: { readonly start: StartAgent; readonly expireDue: ExpireDue };
+    readonly agents: { readonly start: StartAgent; expireDue(signal: AbortSignal): Promise<void> };
   }
 }
 
@@ -44,7 +44,8 @@ export const agentsPlugin = fastifyPlugin(
         },
       },
     });
-    app.decorate('agents', { start, expireDue: createExpireDue({ storage, brakes, clock, log }) });
+    const expireDue = createExpireDue({ storage, brakes, clock, log });
+    app.decorate('agents', { start, expireDue: (signal) => expireAll(expireDue, signal) });
     await app.register(agentRoutes, { service, lists });
     await app.register(runRoutes, { start, brakes, lists, batch, admission });
   },

@@ -1,23 +1,10 @@
+import type { CheckOutcome } from '../admission/chain.ts';
 import type { Denial } from '../admission/check.ts';
+import type { AdmissionResult } from '../admission/service.ts';
 
-/** What one link of the chain said. */
-export interface CheckOutcome {
-  readonly check: string;
-  readonly outcome: 'pass' | 'skip' | 'deny';
-}
-
-export interface PassedCheck {
+interface PassedCheck {
   readonly check: string;
   readonly outcome: 'pass' | 'skip';
-}
-
-/** What admission answers about one subject. */
-export interface AdmissionOutcome {
-  readonly allowed: boolean;
-  readonly checks: readonly CheckOutcome[];
-  readonly interceptors: readonly CheckOutcome[];
-  readonly denies: readonly Denial[];
-  readonly shadow?: unknown;
 }
 
 /** An answer without contradictions: everything passed, or there is at least one denial. */
@@ -26,7 +13,7 @@ export type Ruling =
   | { readonly allowed: false; readonly denies: readonly [Denial, ...Denial[]] };
 
 /** Reads admission's answer the closed way: a start is allowed only if nothing in it speaks against it. */
-export function rulingOf(outcome: AdmissionOutcome): Ruling {
+export function rulingOf(outcome: AdmissionResult): Ruling {
   const checks = outcome.checks.filter(isPassed);
   const interceptors = outcome.interceptors.filter(isPassed);
   const complete =

@@ -1,4 +1,5 @@
 import type { Denial } from '../admission/check.ts';
+import type { AdmissionService } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
 import type { AuditAppender, UnitScope } from '../audit/append.ts';
 import { StaleRead } from '../audit/errors.ts';
@@ -9,25 +10,16 @@ import { NotFound } from '../http/problem.ts';
 import { newId } from '../ids.ts';
 import type { RunState } from '../runtime/driver.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
-import type { Trx } from '../storage/database.ts';
 import type { Caller } from './caller.ts';
 import { AdmissionDenied } from './errors.ts';
 import { found, known } from './lookup.ts';
-import { type AdmissionOutcome, type Ruling, rulingOf } from './ruling.ts';
+import { type Ruling, rulingOf } from './ruling.ts';
 import type { StartView } from './schema.ts';
 import { replicasOf } from './spec.ts';
 import { changeRun } from './store.ts';
 
 /** The part of admission that a start needs. */
-export interface StartAdmission {
-  load(workspaceId: string, agentId: string, actor: Caller): Promise<AdmissionSubject | undefined>;
-  evaluate(subject: AdmissionSubject): Promise<AdmissionOutcome>;
-  reread(
-    trx: Trx,
-    workspaceId: string,
-    agentId: string,
-  ): Promise<{ readonly fingerprint: string; readonly policyHash: string } | undefined>;
-}
+export type StartAdmission = Pick<AdmissionService, 'load' | 'evaluate' | 'reread'>;
 
 export interface StartObserver {
   allowed(): void;
@@ -36,7 +28,7 @@ export interface StartObserver {
 }
 
 /** Takes one structured line per decision. */
-export interface DecisionLog {
+interface DecisionLog {
   info(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 

@@ -1,9 +1,10 @@
 import t from 'tap';
 
 import type { Denial } from '../../src/admission/check.ts';
-import { type AdmissionOutcome, rulingOf } from '../../src/agents/ruling.ts';
+import type { AdmissionResult } from '../../src/admission/service.ts';
+import { rulingOf } from '../../src/agents/ruling.ts';
 
-const passed: AdmissionOutcome = {
+const passed: AdmissionResult = {
   allowed: true,
   checks: [
     { check: 'specHash', outcome: 'pass' },
