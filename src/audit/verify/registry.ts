@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 
 import { VerifyError } from './errors.ts';
 
-export const ALGORITHMS = ['HMAC-SHA256', 'Ed25519', 'ECDSA-P256-SHA256', 'RSA-PSS-SHA256'] as const;
+const ALGORITHMS = ['HMAC-SHA256', 'Ed25519', 'ECDSA-P256-SHA256', 'RSA-PSS-SHA256'] as const;
 const STATES = ['pending', 'active', 'retiring', 'retired', 'revoked', 'compromised'] as const;
 
 export type Algorithm = (typeof ALGORITHMS)[number];

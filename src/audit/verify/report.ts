@@ -1,7 +1,7 @@
 import type { Tally } from './chain-check.ts';
 import type { Finding, Findings } from './finding.ts';
 
-export type Verdict = 'ok' | 'tampered' | 'incomplete';
+type Verdict = 'ok' | 'tampered' | 'incomplete';
 
 /** The result of a verification. */
 export interface VerifyReport {

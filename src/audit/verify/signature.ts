@@ -42,7 +42,7 @@ interface UsableKey {
   readonly key: KeyObject;
 }
 
-export type SignatureJudge = (task: SignatureTask) => SignatureVerdict;
+type SignatureJudge = (task: SignatureTask) => SignatureVerdict;
 
 /** A judge over these signers. The algorithm is always the registry's, never the row's. Never throws. */
 export function createSignatureJudge(entries: readonly SignerEntry[]): SignatureJudge {

@@ -21,7 +21,7 @@ export interface Cast {
   stranger: TestSigner;
 }
 
-export interface Scene {
+interface Scene {
   client: Client;
   cast: Cast;
   chain: string;
@@ -32,7 +32,7 @@ export interface Scene {
   pick: number;
 }
 
-export interface Expected {
+interface Expected {
   class: string;
   seq: number;
 }

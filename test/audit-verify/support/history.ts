@@ -5,7 +5,7 @@ import type { Client } from 'pg';
 
 import { signHash, type TestSigner } from './keys.ts';
 
-export const GENESIS = '0'.repeat(64);
+const GENESIS = '0'.repeat(64);
 /** An hour before now would do as well; fixed, so that a failing history can be read again. */
 export const EPOCH = Date.UTC(2026, 5, 1, 12, 0, 0);
 

@@ -5,7 +5,7 @@ import { runVerification } from '../../../src/audit/verify/verification.ts';
 import { auditExport } from '../../../src/cli/audit-export.ts';
 import { auditVerify } from '../../../src/cli/audit-verify.ts';
 
-export interface Finding {
+interface Finding {
   chain: string;
   seq: number;
   class: string;
