@@ -12,7 +12,8 @@ export const EXAMPLES = {
 
 function hotReload(reason: string, monthlyUsd: number): string {
   const data: unknown = JSON.parse(readFileSync(new URL('policies/data.json', root), 'utf8'));
-  if (typeof data !== 'object' || data === null || !('castellan' in data)) throw new Error('policies/data.json changed');
+  if (typeof data !== 'object' || data === null || !('castellan' in data))
+    throw new Error('policies/data.json changed');
   const module = readFileSync(new URL('policies/promotion.rego', root), 'utf8');
   const castellan = { ...Object(data.castellan), budget: { monthlyUsd } };
   const body = { policySet: 'default', reason, bundle: { modules: { 'promotion.rego': module }, data: { castellan } } };

@@ -1,19 +1,29 @@
 import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
+import type { Trx } from '../storage/database.ts';
 import { type BatchActions, createRunBatch } from './batch.ts';
 import { createExpireDue, expireAll } from './expiry.ts';
 import { createAgentLists } from './lists.ts';
+import { found } from './lookup.ts';
+import { agentView } from './representation.ts';
 import { agentRoutes } from './routes.ts';
 import { runRoutes } from './run-routes.ts';
+import type { AgentView } from './schema.ts';
 import { createAgentService } from './service.ts';
 import { createStartAgent, type StartAgent, type StartObserver } from './start.ts';
 import { createAgentBrakes } from './stop.ts';
+import { findAgent } from './store.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** What other slices and jobs ask of agents. */
-    readonly agents: { readonly start: StartAgent; expireDue(signal: AbortSignal): Promise<void> };
+    readonly agents: {
+      readonly start: StartAgent;
+      expireDue(signal: AbortSignal): Promise<void>;
+      /** The agent as the API shows it, in the caller's transaction. Throws NotFound. */
+      view(trx: Trx, workspaceId: string, agentId: string): Promise<AgentView>;
+    };
   }
 }
 
@@ -45,7 +55,11 @@ export const agentsPlugin = fastifyPlugin(
       },
     });
     const expireDue = createExpireDue({ storage, brakes, clock, log });
-    app.decorate('agents', { start, expireDue: (signal) => expireAll(expireDue, signal) });
+    app.decorate('agents', {
+      start,
+      expireDue: (signal) => expireAll(expireDue, signal),
+      view: async (trx, workspaceId, agentId) => agentView(found(await findAgent(trx, workspaceId, agentId))),
+    });
     await app.register(agentRoutes, { service, lists });
     await app.register(runRoutes, { start, brakes, lists, batch, admission });
   },

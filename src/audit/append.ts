@@ -222,7 +222,9 @@ function takeBatch(queue: Pending[]): Pending[] {
 async function openHead(client: PoolClient, chain: string, batch: readonly Pending[]): Promise<ChainHead> {
   const head = await lockHead(client, chain);
   if (head !== undefined) return head;
-  if (batch[0]?.unit.creates === true) return createHead(client, chain);
+  const created = batch[0]?.unit.creates === true ? await createHead(client, chain) : undefined;
+  const opened = created ?? (await lockHead(client, chain));
+  if (opened !== undefined) return opened;
   throw new AuditError('NOT_FOUND', 'no such workspace');
 }
 

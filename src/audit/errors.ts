@@ -2,7 +2,8 @@ import { CodedError } from '../errors.ts';
 
 export type AuditErrorCode =
   | 'OVERLOADED' // the append queue is full, or the unit waited past its deadline
-  | 'AUDIT_UNAVAILABLE' // closing, or the chain cannot take a permissive action now
+  | 'AUDIT_UNAVAILABLE' // shutting down
+  | 'CHAIN_UNCOVERED' // events wait to be signed over
   | 'NOT_FOUND'; // no such chain, that is: no such workspace
 
 /** An append that did not happen; nothing of its unit was kept. */

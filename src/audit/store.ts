@@ -28,14 +28,15 @@ export async function lockHead(client: PoolClient, chain: string): Promise<Chain
   };
 }
 
-/** Creates the head of a new chain, already locked by being uncommitted. */
-export async function createHead(client: PoolClient, chain: string): Promise<ChainHead> {
+/** Creates the head of a new chain; undefined when another transaction did so first, which is committed by then. */
+export async function createHead(client: PoolClient, chain: string): Promise<ChainHead | undefined> {
   const epoch = new Date(0);
-  await client.query({
+  const { rowCount } = await client.query({
     name: 'audit-create-head',
-    text: 'INSERT INTO audit_heads (chain, seq, hash, updated_at) VALUES ($1, 0, $2, $3)',
+    text: 'INSERT INTO audit_heads (chain, seq, hash, updated_at) VALUES ($1, 0, $2, $3) ON CONFLICT DO NOTHING',
     values: [chain, GENESIS_HASH, epoch],
   });
+  if (rowCount !== 1) return undefined;
   return { chain, seq: 0, hash: GENESIS_HASH, deferredFrom: null, lastMs: epoch.getTime() };
 }
 

@@ -9,6 +9,7 @@ import { publicKeyPem } from './keys.ts';
 import { registeredEvent } from './registered-event.ts';
 import type { RegisterSigner, SignerView } from './schema.ts';
 import { findSigner, insertSigner, listSigners, revokeSigner, type SignerRow } from './store.ts';
+import { signerView } from './view.ts';
 
 export interface SignerCaller extends Actor {
   readonly traceId?: string | undefined;
@@ -27,7 +28,7 @@ export interface SignerRegistry {
 export function createSignerRegistry({ storage, audit }: { storage: Storage; audit: AuditAppender }): SignerRegistry {
   async function list(): Promise<SignerView[]> {
     const rows = await storage.read(SYSTEM_CHAIN, listSigners);
-    return rows.map(view);
+    return rows.map(signerView);
   }
 
   async function register(request: RegisterSigner, caller: SignerCaller): Promise<SignerView> {
@@ -42,7 +43,7 @@ export function createSignerRegistry({ storage, audit }: { storage: Storage; aud
           throw new SignerRegistryError('ALREADY_EXISTS', 'the signerId or the key is registered already');
         }
         scope.append(registeredEvent(signer, actorOf(caller), caller.traceId));
-        return view(found(await findSigner(scope.trx, signerId)));
+        return signerView(found(await findSigner(scope.trx, signerId)));
       },
     });
   }
@@ -64,7 +65,7 @@ export function createSignerRegistry({ storage, audit }: { storage: Storage; aud
           payload: { signerId, purpose, revokedAt: now.toISOString(), reason },
           traceId: caller.traceId,
         });
-        return view(row);
+        return signerView(row);
       },
     });
   }
@@ -107,19 +108,4 @@ function actorOf({ id, kind }: SignerCaller): Actor {
 function found(row: SignerRow | undefined): SignerRow {
   if (row === undefined) throw new NotFound();
   return row;
-}
-
-function view(row: SignerRow): SignerView {
-  return {
-    signerId: row.signer_id,
-    alg: row.alg,
-    publicKey: row.public_key,
-    purpose: row.purpose,
-    state: row.state,
-    notBefore: row.not_before?.toISOString() ?? null,
-    notAfter: row.not_after?.toISOString() ?? null,
-    revokedAt: row.revoked_at?.toISOString() ?? null,
-    createdAt: row.created_at.toISOString(),
-    updatedAt: row.updated_at.toISOString(),
-  };
 }

@@ -11,7 +11,7 @@ import { SignerMismatch } from './errors.ts';
 import { notInForce } from './in-force.ts';
 import { createKeyOf, type KeyOf, publicKeyPem } from './keys.ts';
 import { registeredEvent } from './registered-event.ts';
-import { findSigner, insertSigner, type SignerRow } from './store.ts';
+import { findSigner, insertSigner, listSigners, type SignerRow } from './store.ts';
 import type { SignerPurpose, SignerState } from './table.ts';
 import { type KeyedSigner, verifiedSigner } from './verified-signer.ts';
 
@@ -34,6 +34,8 @@ export interface Signers {
   find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined>;
   /** The key of an audit signer that is trusted; undefined for one unknown, for another purpose, pending or revoked. */
   findAuditKey(trx: Trx, signerId: string): Promise<VerificationKey | undefined>;
+  /** Who is no longer trusted; `revision` rises with every change of the registry. */
+  findRevocations(trx: Trx): Promise<{ revoked: string[]; revision: number }>;
   /** Signs and verifies with both, and sees both in force in the registry; else rejects with SignerError. */
   trial(): Promise<void>;
   /** At boot: lists own signers that the registry lacks. SignerMismatch when it has another key under their id. */
@@ -105,6 +107,14 @@ export function createSigners(options: {
     return ['active', 'retiring', 'retired'].includes(row.state) ? keyOf(row) : undefined;
   }
 
+  async function findRevocations(trx: Trx): Promise<{ revoked: string[]; revision: number }> {
+    const rows = await listSigners(trx);
+    return {
+      revoked: rows.filter((row) => row.state === 'revoked' || row.state === 'compromised').map((row) => row.signer_id),
+      revision: rows.reduce((sum, row) => sum + Number(row.version), 0),
+    };
+  }
+
   async function trial(): Promise<void> {
     await Promise.all(own.map((one) => one.signer.sign(TRIAL_BYTES)));
     await storage.read(SYSTEM_CHAIN, async (trx) => {
@@ -148,6 +158,7 @@ export function createSigners(options: {
     requireProofSigner,
     find,
     findAuditKey,
+    findRevocations,
     trial,
     ensureRegistered,
   };

@@ -1,0 +1,112 @@
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+
+import { admissionPlugin } from './admission/plugin.ts';
+import { agentsPlugin } from './agents/plugin.ts';
+import { accessAuditPlugin } from './audit/access-plugin.ts';
+import { auditPlugin } from './audit/plugin.ts';
+import { auditRoutes } from './audit/routes.ts';
+import type { Clock } from './clock.ts';
+import { decisionRoutes } from './decisions/routes.ts';
+import { connectionsPlugin } from './http/drain.ts';
+import { jsonBodyPlugin } from './http/json-body.ts';
+import { DOCS_PREFIX, openApiPlugin } from './http/openapi.ts';
+import { problemPlugin } from './http/problem.ts';
+import { queryTypesPlugin } from './http/query-types.ts';
+import { refusalsPlugin } from './http/refusals.ts';
+import { requestContextPlugin } from './http/request-context.ts';
+import { routeContractPlugin } from './http/route-contract.ts';
+import { applyServerLimits, fastifyOptions, type TlsMaterial } from './http/server-options.ts';
+import { isPermission } from './identity/permissions.ts';
+import { type IdentityOptions, identityPlugin } from './identity/plugin.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import { metricsPlugin } from './metrics/plugin.ts';
+import { type PolicyPluginOptions, policyPlugin } from './policy/plugin.ts';
+import { promotionPlugin } from './promotion/plugin.ts';
+import { revalidationPlugin } from './revalidation/plugin.ts';
+import { runtimePlugin } from './runtime/plugin.ts';
+import { signersPlugin } from './signers/plugin.ts';
+import { signerRoutes } from './signers/routes.ts';
+import type { KeyedSigner } from './signers/verified-signer.ts';
+import { storagePlugin } from './storage/plugin.ts';
+import type { Storage } from './storage/storage.ts';
+import { workspacesPlugin } from './workspaces/plugin.ts';
+
+export interface AppParts {
+  readonly version: string;
+  readonly logger: FastifyBaseLogger;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly tls: TlsMaterial;
+  readonly authenticate: IdentityOptions['authenticate'];
+  readonly storage: Storage;
+  /** Chains written at once; below the pool's size. */
+  readonly auditTransactions: number;
+  readonly metrics: Metrics;
+  readonly auditSigner: KeyedSigner;
+  readonly proofSigner: KeyedSigner;
+  readonly proofTtlMs: number;
+  readonly policy: Pick<PolicyPluginOptions, 'engine' | 'parse' | 'compile' | 'shipped'>;
+}
+
+/** The API, complete and not listening. Touches neither database nor network until the first request. */
+export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
+  const { clock, random, metrics, storage } = parts;
+  const app = Fastify(fastifyOptions({ tls: parts.tls, random, loggerInstance: parts.logger }));
+  applyServerLimits(app.server);
+
+  await app.register(routeContractPlugin, { isPermission, exemptPrefixes: [DOCS_PREFIX] });
+  await app.register(requestContextPlugin);
+  await app.register(problemPlugin, { random });
+  await app.register(refusalsPlugin);
+  await app.register(connectionsPlugin, { clock });
+  await app.register(metricsPlugin, { metrics });
+  await app.register(storagePlugin, { storage });
+  await app.register(identityPlugin, { authenticate: parts.authenticate });
+  await app.register(queryTypesPlugin);
+  await app.register(jsonBodyPlugin);
+  await app.register(openApiPlugin, { version: parts.version });
+
+  await app.register(signersPlugin, { clock, auditDriver: parts.auditSigner, proofDriver: parts.proofSigner });
+  await app.register(auditPlugin, { clock, transactions: parts.auditTransactions });
+  await app.register(accessAuditPlugin, { clock, random });
+  await app.register(policyPlugin, {
+    ...parts.policy,
+    findAuditKey: app.signers.findAuditKey,
+    findRevocations: app.signers.findRevocations,
+    revalidation: () => app.revalidation,
+    observe: metrics.policy,
+  });
+  await app.register(admissionPlugin, { clock });
+  await app.register(runtimePlugin);
+  await app.register(agentsPlugin, {
+    clock,
+    observe: metrics.agents,
+    promote: (workspaceId, agentId, caller) => app.promotion.batchAction(workspaceId, agentId, caller),
+  });
+  const issuer = { signer: app.signers.proof, key: app.signers.proofKey, ttlMs: parts.proofTtlMs };
+  await app.register(promotionPlugin, {
+    clock,
+    issuer,
+    renewal: {
+      needed: (...question) => app.revalidation.renewal.needed(...question),
+      renew: (...subject) => app.revalidation.renewal.renew(...subject),
+    },
+    viewAgent: app.agents.view,
+    observe: metrics.promotion,
+  });
+  await app.register(revalidationPlugin, {
+    clock,
+    loadMany: app.admission.loadMany,
+    fingerprints: app.admission.fingerprints,
+    recheck: app.promotion.recheck,
+    observe: metrics.revalidation,
+    issuer,
+  });
+  await app.register(workspacesPlugin);
+  await app.register(auditRoutes);
+  await app.register(signerRoutes);
+  await app.register(decisionRoutes);
+  await app.ready();
+  return app;
+}

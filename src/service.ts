@@ -1,0 +1,209 @@
+import { readFile } from 'node:fs/promises';
+import type { FastifyInstance } from 'fastify';
+
+import packageJson from '../package.json' with { type: 'json' };
+import { buildApp } from './app.ts';
+import { AuditError } from './audit/errors.ts';
+import { coverDeferredEvents, uncoveredChains } from './audit/plugin.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { ConfigError, type ServiceConfig } from './config.ts';
+import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
+import { denyList, mtlsAuthenticator } from './identity/mtls.ts';
+import { createPeriodicRunner, type PeriodicRunner } from './jobs/periodic.ts';
+import type { Logger } from './logger.ts';
+import { createMetrics, type Metrics } from './metrics/metrics.ts';
+import { createOpsServer, type OpsServer } from './ops.ts';
+import { openPolicyParts } from './policy/parts.ts';
+import { openSigners } from './signers/open.ts';
+import { checkLogin } from './storage/login-check.ts';
+import { createStorage, type Storage } from './storage/storage.ts';
+
+const DAY_MS = 86_400_000;
+/** Connections kept free of audit transactions, so that reads and readiness always find one. */
+const RESERVED_CONNECTIONS = 4;
+const BOOT = { id: 'castellan', kind: 'system', traceId: '0'.repeat(32) } as const;
+
+export interface Service {
+  readonly apiUrl: string;
+  readonly opsUrl: string;
+  readonly app: FastifyInstance;
+  /** Creates the workspace unless it exists. */
+  ensureWorkspace(workspaceId: string): Promise<void>;
+  /** Not ready from now on; connections close after the answer under way. */
+  drain(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Boots in the order that must hold before anything listens: files, database and schema, logins, signers registered and
+ * tried, policy engine tried. Throws ConfigError for what an operator must mend.
+ */
+export async function startService(
+  config: ServiceConfig,
+  options: { logger: Logger; clock?: Clock; checkLogins?: boolean },
+): Promise<Service> {
+  const { logger, clock = systemClock } = options;
+  const { identity, database } = config;
+  const identityMap = readIdentityMap(config);
+  const tls = await readTls(config);
+  const signers = await openSigners(config.signers);
+  if (options.checkLogins === true) await requireSafeLogins(config, logger);
+
+  const storage = createStorage({ ...database, logger });
+  const metrics = createMetrics({ clock });
+  const policy = await openPolicyParts({ opaBin: config.opaBin });
+  const app = await buildApp({
+    version: packageJson.version,
+    logger,
+    clock,
+    random: Math.random,
+    tls,
+    authenticate: mtlsAuthenticator({
+      identityMap,
+      trustDomain: identity.trustDomain,
+      allowCommonName: identity.allowCn,
+      isRevoked: denyList(identity.revokedSerials),
+      clock,
+      skipForLoopback: identity.skipMtls,
+    }),
+    storage,
+    auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),
+    metrics,
+    auditSigner: signers.audit,
+    proofSigner: signers.proof,
+    proofTtlMs: config.proofTtlDays * DAY_MS,
+    policy,
+  });
+  app.addHook('onClose', () => policy.engine.close());
+  const jobs = startableJobs(app, metrics, logger);
+  const ops = createOpsServer({
+    checks: readinessChecks(app),
+    readMetrics: metrics.read,
+    isDraining: () => app.isDraining,
+    clock,
+  });
+  try {
+    await requireSchema(storage);
+    await app.signers.ensureRegistered(app.audit);
+    await app.signers.trial();
+    await app.policy.ready();
+    const opsUrl = await ops.listen(config.ops);
+    const apiUrl = await app.listen(config.api);
+    jobs.start();
+    return runningService({ app, ops, jobs, opsUrl, apiUrl });
+  } catch (error) {
+    await ops.close();
+    await app.close();
+    throw error;
+  }
+}
+
+function runningService(parts: {
+  app: FastifyInstance;
+  ops: OpsServer;
+  jobs: PeriodicRunner;
+  opsUrl: string;
+  apiUrl: string;
+}): Service {
+  const { app, ops, jobs, opsUrl, apiUrl } = parts;
+  return {
+    apiUrl,
+    opsUrl,
+    app,
+    ensureWorkspace: async (workspaceId) => {
+      const known = await app.workspaces.list([workspaceId], {});
+      if (known.workspaces.length === 0) await app.workspaces.create({ workspaceId }, BOOT);
+    },
+    drain: () => app.drain(),
+    close: async () => {
+      await jobs.stop();
+      await app.accessRecorder.flush(true);
+      await app.close();
+      await ops.close();
+    },
+  };
+}
+
+function readIdentityMap(config: ServiceConfig) {
+  try {
+    return loadIdentityMap(config.identity.mapFile, config.identity.trustDomain);
+  } catch (error) {
+    throw error instanceof IdentityMapInvalid ? new ConfigError(error.problems) : error;
+  }
+}
+
+async function readTls({ api, identity }: ServiceConfig) {
+  const [key, cert, clientCa] = await Promise.all(
+    [api.keyFile, api.certFile, api.clientCaFile].map((path) => readText(path)),
+  );
+  return {
+    key: key ?? '',
+    cert: cert ?? '',
+    clientCa: clientCa ?? '',
+    minVersion: api.minVersion,
+    requireCertificate: !identity.skipMtls,
+  };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new ConfigError([`${path} cannot be read (${cause instanceof Error ? cause.message : 'unknown'})`]);
+  }
+}
+
+/** Production demands restricted logins; elsewhere what is wrong with them is said. */
+async function requireSafeLogins(config: ServiceConfig, logger: Logger): Promise<void> {
+  const { appUrl, systemUrl } = config.database;
+  const problems = [
+    ...(await checkLogin(appUrl, 'castellan_app')),
+    ...(await checkLogin(systemUrl, 'castellan_system')),
+  ];
+  if (problems.length === 0) return;
+  if (config.environment === 'production') throw new ConfigError(problems);
+  for (const problem of problems) logger.warn({ problem }, 'not fit for production');
+}
+
+async function requireSchema(storage: Storage): Promise<void> {
+  const state = await storage.migrationsCurrent();
+  if (state === 'current') return;
+  throw new ConfigError([
+    'newer' in state
+      ? `the database schema is newer than this release (${state.newer.join(', ')})`
+      : `the database schema is behind this release; run \`castellan migrate\` (${state.pending.join(', ')})`,
+  ]);
+}
+
+function readinessChecks(app: FastifyInstance) {
+  return {
+    database: () => app.storage.ping(),
+    migrations: () => requireSchema(app.storage),
+    policy: () => app.policy.ready(),
+    signers: () => app.signers.trial(),
+    audit: async () => {
+      const uncovered = await uncoveredChains(app.storage);
+      if (uncovered.length > 0) throw new AuditError('CHAIN_UNCOVERED', 'events wait to be signed over');
+    },
+  };
+}
+
+function startableJobs(app: FastifyInstance, metrics: Metrics, logger: Logger): PeriodicRunner {
+  return createPeriodicRunner({
+    random: Math.random,
+    tasks: [
+      { name: 'expiry', everyMs: 2000, run: (signal) => app.agents.expireDue(signal) },
+      { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
+      { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },
+      { name: 'deferred-events', everyMs: 2000, run: () => coverDeferredEvents(app.storage, app.audit) },
+      { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
+    ],
+    observe: {
+      finished: metrics.jobs.finished,
+      failed: (job, err) => {
+        metrics.jobs.failed(job);
+        logger.warn({ err, job }, 'a round of a job failed');
+      },
+    },
+  });
+}

@@ -1,0 +1,147 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type IncomingHttpHeaders, request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+
+import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
+import type { Clock } from '../../src/clock.ts';
+import type { ServiceConfig } from '../../src/config.ts';
+import { type Service, startService } from '../../src/service.ts';
+import { generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
+import { type TestDatabase, testDatabase } from './database.ts';
+import type { Tap } from './postgres.ts';
+
+const CERTS_VARIABLE = 'CASTELLAN_TEST_CERTS_DIR';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** The parsed body; an empty object when there is none. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests read whatever the contract promises
+  readonly body: any;
+}
+
+export interface TestService {
+  readonly service: Service;
+  readonly database: TestDatabase;
+  readonly certsDir: string;
+  /** One request over mutual TLS as one of the development identities; `body` is sent as JSON unless it is text. */
+  call(who: string, method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+}
+
+export interface TestServiceOptions {
+  readonly database?: TestDatabase;
+  readonly clock?: Clock;
+  /** Keys and certificates of another service on the same database: a second replica. */
+  readonly replicaOf?: TestService;
+}
+
+const keysOf = new WeakMap<TestDatabase, ServiceConfig['signers']>();
+
+/** Certificates are made once per run; making them is the slowest part of a start. */
+export async function testCertificates(t: Tap): Promise<string> {
+  const given = process.env[CERTS_VARIABLE];
+  if (given !== undefined) return given;
+  const dir = await mkdtemp(join(tmpdir(), 'castellan-test-certs-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  await makeDevelopmentCertificates(dir, { trustDomain: 'castellan.dev' });
+  return dir;
+}
+
+/** The whole service on a database of the test's own, over real TLS on a free port, with workspaces `demo` and `other`. */
+export async function testService(t: Tap, options: TestServiceOptions = {}): Promise<TestService> {
+  const database = options.replicaOf?.database ?? options.database ?? (await testDatabase(t));
+  const certsDir = options.replicaOf?.certsDir ?? (await testCertificates(t));
+  const signers = keysOf.get(database) ?? (await newSigners(t));
+  keysOf.set(database, signers);
+  const service = await startService(serviceConfig(database, certsDir, signers), {
+    logger: pino({ level: 'silent' }),
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+  });
+  t.teardown(() => service.close());
+  await service.ensureWorkspace('demo');
+  await service.ensureWorkspace('other');
+  return { service, database, certsDir, call: caller(service.apiUrl, certsDir) };
+}
+
+function serviceConfig(database: TestDatabase, certsDir: string, signers: ServiceConfig['signers']): ServiceConfig {
+  return {
+    environment: 'test',
+    logLevel: 'silent',
+    api: {
+      host: '127.0.0.1',
+      port: 0,
+      certFile: join(certsDir, 'server.crt'),
+      keyFile: join(certsDir, 'server.key'),
+      clientCaFile: join(certsDir, 'ca.crt'),
+      minVersion: 'TLSv1.3',
+    },
+    ops: { host: '127.0.0.1', port: 0 },
+    database: { appUrl: database.appUrl, systemUrl: database.systemUrl, poolSize: 8 },
+    identity: {
+      mapFile: join(certsDir, 'identity-map.json'),
+      trustDomain: 'castellan.dev',
+      allowCn: false,
+      revokedSerials: [],
+      skipMtls: false,
+    },
+    signers,
+    proofTtlDays: 90,
+    opaBin: undefined,
+  };
+}
+
+async function newSigners(t: Tap): Promise<ServiceConfig['signers']> {
+  const dir = await mkdtemp(join(tmpdir(), 'castellan-test-keys-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  const signer = async (signerId: string) => {
+    const keyFile = join(dir, `${signerId}.pem`);
+    await writeFile(keyFile, generateEd25519().privateKeyPem, { mode: 0o600 });
+    return { signerId, algorithm: 'Ed25519' as const, keyFile, hmacSecret: undefined };
+  };
+  return { audit: await signer('audit-1'), proof: await signer('proof-1') };
+}
+
+function caller(api: string, certsDir: string): TestService['call'] {
+  const pem = (name: string) => readFileSync(join(certsDir, name));
+  return (who, method, path, body, headers = {}) => {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
+    const outgoing = request(new URL(path, api), {
+      method,
+      ca: pem('ca.crt'),
+      cert: pem(`${who}.crt`),
+      key: pem(`${who}.key`),
+      agent: false,
+      headers: { ...(text === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    });
+    outgoing.on('error', reject);
+    outgoing.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => {
+        const received = Buffer.concat(chunks).toString('utf8');
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text: received,
+          body: parsed(received),
+        });
+      });
+    });
+    outgoing.end(text);
+    return promise;
+  };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return text === '' ? {} : JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
