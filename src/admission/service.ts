@@ -28,7 +28,7 @@ import { createVerifyEnvelope } from './verified-envelopes.ts';
 const PROMOTION_LINKS = [sandboxExpiry, proofPresence, storedSpec, quarantine, workspaceState];
 
 /** Who asks, from the request's principal. */
-export interface AdmissionActor {
+interface AdmissionActor {
   readonly id: string;
   readonly kind: string;
   readonly roles: readonly string[];

@@ -6,7 +6,7 @@ import type { PromotionListView, PromotionView } from './schema.ts';
 import { findPromotion, listPromotions, type PromotionRow } from './store.ts';
 import type { PromotionState } from './table.ts';
 
-export interface PromotionQuery {
+interface PromotionQuery {
   readonly state?: PromotionState;
   readonly agentId?: string;
   readonly limit?: number;

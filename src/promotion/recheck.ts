@@ -5,7 +5,7 @@ import type { AdmissionSubject } from '../admission/subject.ts';
 import type { ProofStatement } from '../proofs/statement.ts';
 
 /** What a second look at a governed agent came to; the statement is the old proof's, verified. */
-export type RecheckOutcome =
+type RecheckOutcome =
   | { readonly outcome: 'valid'; readonly statement: ProofStatement }
   | { readonly outcome: 'invalid'; readonly denies: readonly Denial[] };
 

@@ -46,7 +46,7 @@ const DenialSchema = Type.Object(
   { additionalProperties: true },
 );
 
-export const Envelope = Type.Object({
+const Envelope = Type.Object({
   payloadType: Type.String(),
   payload: Type.String({ description: 'base64 of the in-toto Statement v1' }),
   signatures: Type.Array(Type.Object({ keyid: Type.String(), sig: Type.String() })),

@@ -11,7 +11,7 @@ export interface Requester {
   readonly roles: readonly string[];
 }
 
-export interface AgentProofsTable {
+interface AgentProofsTable {
   workspace_id: string;
   id: string;
   agent_id: string;

@@ -11,7 +11,7 @@ import type { RegisterSigner, SignerView } from './schema.ts';
 import { findSigner, insertSigner, listSigners, revokeSigner, type SignerRow } from './store.ts';
 import { signerView } from './view.ts';
 
-export interface SignerCaller extends Actor {
+interface SignerCaller extends Actor {
   readonly traceId?: string | undefined;
 }
 

@@ -43,7 +43,7 @@ export interface Signers {
 }
 
 /** A registry entry with its parsed key; times in ms since the epoch. */
-export interface RegisteredSigner {
+interface RegisteredSigner {
   readonly key: VerificationKey;
   readonly purpose: SignerPurpose;
   readonly state: SignerState;

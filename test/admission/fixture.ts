@@ -41,7 +41,7 @@ export const SPEC = { name: 'reader', capabilities: ['search'], containment: { e
 type Answer = Awaited<ReturnType<PolicyAnswers['evaluate']>>;
 
 /** What a policy of this test answers: a set of denials, no such package, or a failure. */
-export interface PolicyControl {
+interface PolicyControl {
   /** By policy hash, or `*`. */
   readonly answers: Map<string, (policyPackage: PolicyPackageName, input: unknown) => Answer | Promise<Answer>>;
   readonly asked: { hash: string; policyPackage: PolicyPackageName; input: unknown }[];

@@ -2,7 +2,7 @@ import type { AdmissionSubject } from '../../src/admission/subject.ts';
 import { canonicalBytes } from '../../src/crypto/canonical-json.ts';
 import { sha256Digest } from '../../src/crypto/digest.ts';
 
-export const NOW = Date.parse('2026-11-21T12:00:00.000Z');
+const NOW = Date.parse('2026-11-21T12:00:00.000Z');
 const SPEC = { name: 'reader' };
 const BYTES = canonicalBytes(SPEC);
 
