@@ -8,7 +8,7 @@ const CHECK_DEADLINE = 1_000;
 const CACHE_MS = 1_000;
 
 /** Resolves when the dependency is there. Its error's code is shown, its message never. */
-export type ReadinessCheck = (signal: AbortSignal) => Promise<void>;
+type ReadinessCheck = (signal: AbortSignal) => Promise<void>;
 
 export interface OpsOptions {
   readonly checks: Readonly<Record<string, ReadinessCheck>>;

@@ -8,7 +8,7 @@ const LIST_ITEM = /\s*((?:W\/)?"[\x21\x23-\x7e]*")\s*(?:,|$)/y;
 const MAX_ETAGS = 32;
 
 /** The resource is no longer what the caller's If-Match says. */
-export class PreconditionFailed extends CodedError {
+class PreconditionFailed extends CodedError {
   readonly code = 'PRECONDITION_FAILED';
   constructor() {
     super('The resource has changed since it was read; read it again.');

@@ -6,7 +6,7 @@ import { RequestRefused } from './refusals.ts';
 import { parseStrictJson } from './strict-json.ts';
 
 /** A body in a media type this route does not read. */
-export class UnsupportedMediaType extends CodedError {
+class UnsupportedMediaType extends CodedError {
   readonly code = 'UNSUPPORTED_MEDIA_TYPE';
 }
 

@@ -5,7 +5,7 @@ import { ValidationFailed } from './problem.ts';
 /** Items per page when the caller names no limit. */
 export const DEFAULT_LIMIT = 50;
 /** Contract §4. */
-export const MAX_LIMIT = 500;
+const MAX_LIMIT = 500;
 
 const CURSOR_VERSION = 1;
 // Base64url characters; a cursor is a sort name, a digest and one or two keys.

@@ -3,9 +3,9 @@ import fastifyPlugin from 'fastify-plugin';
 import { CodedError } from '../errors.ts';
 
 /** Node drops headers past its limit without a word, so a hidden one could carry an identity: refuse long before. */
-export const MAX_HEADERS = 100;
+const MAX_HEADERS = 100;
 /** Bytes of the request target; the longest honest one is a list with a cursor. */
-export const MAX_TARGET_BYTES = 2048;
+const MAX_TARGET_BYTES = 2048;
 
 /** Headers of which the first or the last could win, depending on who reads. */
 const SINGLETONS = new Set([
@@ -50,7 +50,7 @@ export function checkTarget(target: string): void {
 }
 
 /** Throws RequestRefused when the header section has more than one reading. `raw` alternates names and values. */
-export function checkHeaders(raw: readonly string[]): void {
+function checkHeaders(raw: readonly string[]): void {
   if (raw.length > MAX_HEADERS * 2) throw new RequestRefused(`More than ${MAX_HEADERS} headers.`);
   const seen = new Set<string>();
   for (let index = 0; index < raw.length; index += 2) {

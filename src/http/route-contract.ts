@@ -7,7 +7,7 @@ import fastifyPlugin from 'fastify-plugin';
  * `workspace`: the path has `:workspaceId` (the default when it does) · `agent`: the handler finds it, and must call
  * `request.requireWorkspace` · `global`: no workspace; changing something then needs every workspace.
  */
-export type RouteScope = 'workspace' | 'agent' | 'global';
+type RouteScope = 'workspace' | 'agent' | 'global';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

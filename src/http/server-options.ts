@@ -45,7 +45,7 @@ export interface ServerOptionsInput {
 }
 
 /** Options of node:https that refuse strangers at the handshake and make session resumption impossible. */
-export function tlsOptions(tls: TlsMaterial): ServerOptions {
+function tlsOptions(tls: TlsMaterial): ServerOptions {
   return {
     key: tls.key,
     cert: tls.cert,

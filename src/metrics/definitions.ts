@@ -48,5 +48,3 @@ export function defineMetrics() {
     jobFailures: counter('job_failures_total', 'Rounds of a periodic job that failed', ['job']),
   };
 }
-
-export type Definitions = ReturnType<typeof defineMetrics>;
