@@ -2,7 +2,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 
 import { admissionPlugin } from './admission/plugin.ts';
 import { agentsPlugin } from './agents/plugin.ts';
-import { accessAuditPlugin } from './audit/access-plugin.ts';
+import { accessAuditPlugin, auditRefusal } from './audit/access-plugin.ts';
 import { auditPlugin } from './audit/plugin.ts';
 import { auditRoutes } from './audit/routes.ts';
 import type { Clock } from './clock.ts';
@@ -57,7 +57,10 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 
   await app.register(routeContractPlugin, { isPermission, exemptPrefixes: [DOCS_PREFIX] });
   await app.register(requestContextPlugin);
-  await app.register(problemPlugin, { random });
+  await app.register(problemPlugin, {
+    random,
+    beforeAnswer: (error, request) => auditRefusal(app.accessRecorder, error, request),
+  });
   await app.register(refusalsPlugin);
   await app.register(connectionsPlugin, { clock });
   await app.register(metricsPlugin, { metrics });
@@ -69,7 +72,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 
   await app.register(signersPlugin, { clock, auditDriver: parts.auditSigner, proofDriver: parts.proofSigner });
   await app.register(auditPlugin, { clock, transactions: parts.auditTransactions });
-  await app.register(accessAuditPlugin, { clock, random });
+  await app.register(accessAuditPlugin, { clock });
   await app.register(policyPlugin, {
     ...parts.policy,
     findAuditKey: app.signers.findAuditKey,

@@ -40,7 +40,6 @@ export async function describeApi(): Promise<string> {
     return renderOpenApiYaml(app);
   } finally {
     await app.close();
-    await policy.engine.close();
   }
 }
 

@@ -74,7 +74,6 @@ export async function startService(
     proofTtlMs: config.proofTtlDays * DAY_MS,
     policy,
   });
-  app.addHook('onClose', () => policy.engine.close());
   const jobs = startableJobs(app, metrics, logger);
   const ops = createOpsServer({
     checks: readinessChecks(app),

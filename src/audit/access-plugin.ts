@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
-import { NotFound, sendProblem } from '../http/problem.ts';
+import { NotFound } from '../http/problem.ts';
 import { AccessDenied, Unauthenticated } from '../identity/errors.ts';
 import { type AccessRecorder, createAccessRecorder, type DeniedCaller } from './access-recorder.ts';
 
@@ -12,22 +12,23 @@ declare module 'fastify' {
   }
 }
 
-/** Refused access is in the audit before it is answered; when it cannot be written, the answer is 503. */
+/** Keeps the account of refused access: `app.accessRecorder`. */
 export const accessAuditPlugin = fastifyPlugin(
-  async (app, options: { readonly clock: Clock; readonly random: () => number }) => {
-    const recorder = createAccessRecorder({ audit: app.audit, clock: options.clock });
-    app.decorate('accessRecorder', recorder);
-    app.setErrorHandler(async (error, request, reply) => {
-      const answer = await recorded(recorder, error, request);
-      sendProblem(answer, request, reply, options.random);
-      return reply;
-    });
+  async (app, options: { readonly clock: Clock }) => {
+    app.decorate('accessRecorder', createAccessRecorder({ audit: app.audit, clock: options.clock }));
   },
-  { name: 'access-audit', fastify: '5.x', dependencies: ['audit', 'identity', 'problem'] },
+  { name: 'access-audit', fastify: '5.x', dependencies: ['audit', 'identity'] },
 );
 
-/** What to answer: the refusal itself, the one 404 when its workspace does not exist, or why it could not be written. */
-async function recorded(recorder: AccessRecorder, error: unknown, request: FastifyRequest): Promise<unknown> {
+/**
+ * Has a refusal in the audit before it is answered. Resolves with what to answer: the refusal itself, the one 404 when its
+ * workspace does not exist, or why it could not be written.
+ */
+export async function auditRefusal(
+  recorder: AccessRecorder,
+  error: unknown,
+  request: FastifyRequest,
+): Promise<unknown> {
   if (!(error instanceof AccessDenied || error instanceof Unauthenticated)) return error;
   try {
     const written = await recorder.record({

@@ -142,6 +142,8 @@ function isFastifyError(error: unknown): error is FastifyError {
 }
 
 export interface ProblemOptions {
+  /** Sees every error before it is answered and says what to answer instead; for refusals that must be audited first. */
+  readonly beforeAnswer?: (error: unknown, request: FastifyRequest) => Promise<unknown>;
   /** Uniform in [0, 1): spreads the retries of clients that were refused together. */
   readonly random: () => number;
 }
@@ -165,8 +167,12 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 /** Answers every error and every unknown route as RFC 9457. */
 export const problemPlugin = fastifyPlugin(
   async (app: FastifyInstance, options: ProblemOptions) => {
-    app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, options.random));
-    app.setNotFoundHandler((request, reply) => sendProblem(new NotFound(), request, reply, options.random));
+    const { random, beforeAnswer = async (error: unknown) => error } = options;
+    app.setErrorHandler(async (error, request, reply) => {
+      sendProblem(await beforeAnswer(error, request), request, reply, random);
+      return reply;
+    });
+    app.setNotFoundHandler((request, reply) => sendProblem(new NotFound(), request, reply, random));
   },
   { name: 'problem', fastify: '5.x' },
 );

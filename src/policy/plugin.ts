@@ -54,6 +54,7 @@ export const policyPlugin = fastifyPlugin(
       observe,
       waitMs: WAIT_MS,
     });
+    app.addHook('onClose', () => engine.close());
     const snapshots = createSnapshotReader({ storage, findRevocations });
     await app.register(policyRoutes, { activation, snapshots });
   },
