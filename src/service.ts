@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 
@@ -51,6 +52,9 @@ export async function startService(
 
   const storage = createStorage({ ...database, logger });
   const metrics = createMetrics({ clock });
+  metrics.watchPool('app', () => storage.stats().app);
+  metrics.watchPool('system', () => storage.stats().system);
+  metrics.watchCertificate('server', Date.parse(new X509Certificate(tls.cert).validTo));
   const policy = await openPolicyParts({ opaBin: config.opaBin });
   const app = await buildApp({
     version: packageJson.version,

@@ -1,4 +1,5 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { ReceiptSchema } from '../audit/schema.ts';
 
 import { CursorSchema, LimitSchema } from '../http/pagination.ts';
 import { AGENT_STATUSES } from './lifecycle.ts';
@@ -25,7 +26,6 @@ const nextCursor = nullable(Type.String({ description: 'Null on the last page' }
 // Open: what is stored is shown as it is stored, even when somebody edited it.
 const storedSpec = Type.Unsafe<unknown>({ description: 'The spec as stored; its members are those of AgentSpec' });
 const lastExit = Type.Optional(Type.Unsafe<unknown>({ type: 'object', additionalProperties: true }));
-const receipt = Type.Object({ chain: Type.String(), seq: Type.Integer(), hash: Type.String() });
 
 const Denial = Type.Object(
   { code: Type.String(), reason: Type.String(), severity: Type.String(), check: Type.String() },
@@ -157,14 +157,14 @@ export const StartResult = Type.Object({
     Type.Object({ policyHash: digest, checks: Type.Array(Check), interceptors: Type.Array(Check) }),
   ),
   decisionId: Type.Optional(id),
-  auditEvent: Type.Optional(receipt),
+  auditEvent: Type.Optional(ReceiptSchema),
 });
 
 export const StopResult = Type.Object({
   success: Type.Literal(true),
   agentId: id,
   status,
-  auditEvent: Type.Union([receipt, Type.Null()], { description: 'Null when nothing had to change' }),
+  auditEvent: Type.Union([ReceiptSchema, Type.Null()], { description: 'Null when nothing had to change' }),
 });
 
 export const BatchResult = Type.Object({
@@ -180,7 +180,7 @@ export const BatchResult = Type.Object({
         decisionId: Type.Optional(id),
         promotionId: Type.Optional(id),
         denies: Type.Optional(Type.Array(Denial)),
-        auditEvent: Type.Optional(nullable(receipt)),
+        auditEvent: Type.Optional(nullable(ReceiptSchema)),
       },
       closed,
     ),

@@ -11,6 +11,17 @@ function payload<T extends TProperties>(properties: T): TObject<T> {
   return Type.Object(properties, { additionalProperties: false });
 }
 
+/** A version of a policy begins to count, or to be tried; it binds the hash to what was compiled from it. */
+const activation = payload({
+  policySet: text,
+  version: count,
+  policyHash: digest,
+  wasmSha256: digest,
+  compilerVersion: text,
+  previousHash: Type.Union([digest, Type.Null()]),
+  reason: Type.Optional(text),
+});
+
 /** Every event Castellan writes, with the members of its payload. Names are never changed or reused. */
 export const EVENT_TYPES = {
   'workspace.created': payload({ workspaceId: text, displayName: text }),
@@ -93,33 +104,9 @@ export const EVENT_TYPES = {
     signerId: text,
     expiresAt: time,
   }),
-  'policy.activated': payload({
-    policySet: text,
-    version: count,
-    policyHash: digest,
-    wasmSha256: digest,
-    compilerVersion: text,
-    previousHash: Type.Union([digest, Type.Null()]),
-    reason: Type.Optional(text),
-  }),
-  'policy.rolledback': payload({
-    policySet: text,
-    version: count,
-    policyHash: digest,
-    wasmSha256: digest,
-    compilerVersion: text,
-    previousHash: Type.Union([digest, Type.Null()]),
-    reason: Type.Optional(text),
-  }),
-  'policy.shadowed': payload({
-    policySet: text,
-    version: count,
-    policyHash: digest,
-    wasmSha256: digest,
-    compilerVersion: text,
-    previousHash: Type.Union([digest, Type.Null()]),
-    reason: Type.Optional(text),
-  }),
+  'policy.activated': activation,
+  'policy.rolledback': activation,
+  'policy.shadowed': activation,
   'policy.rejected': payload({ policySet: text, code: text, detail: text }),
   'revalidation.requested': payload({ revalidationId: id, policyHash: digest, cause: text, agents: count }),
   'signer.registered': payload({
@@ -144,6 +131,3 @@ export const EVENT_TYPES = {
 
 export type EventType = keyof typeof EVENT_TYPES;
 export type EventPayload<T extends EventType> = Static<(typeof EVENT_TYPES)[T]>;
-
-/** Denial codes of one event, for ledger rows and metrics. */
-export type DenyList = Static<typeof denies>;

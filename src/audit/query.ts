@@ -4,6 +4,7 @@ import { type CursorScope, DEFAULT_LIMIT, decodeCursor, encodeCursor } from '../
 import { ValidationFailed } from '../http/problem.ts';
 import type { Trx } from '../storage/database.ts';
 import type { AuditEventSchema, EventPage, ListEventsQuery } from './schema.ts';
+import type {} from './table.ts';
 
 type Query = Static<typeof ListEventsQuery>;
 

@@ -8,11 +8,11 @@ const DAY_MS = 86_400_000;
 const MAX_POLICY_INFOS = 50;
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
-/** The counters of a database pool, as `pg.Pool` has them. */
-export interface PoolCounts {
-  readonly totalCount: number;
-  readonly idleCount: number;
-  readonly waitingCount: number;
+/** Connections of a database pool. */
+interface PoolCounts {
+  readonly total: number;
+  readonly idle: number;
+  readonly waiting: number;
 }
 
 /** What the slices tell; each takes its own member as its observer, so none of them knows Prometheus. */
@@ -65,11 +65,12 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
         metrics.httpSeconds.observe({ method: METHODS.has(method) ? method : 'OTHER', route, status }, seconds),
     },
     /** Shows the pool's connections whenever the metrics are read. */
-    watchPool: (pool: string, counts: PoolCounts) => {
+    watchPool: (pool: string, count: () => PoolCounts) => {
       watchers.push(() => {
-        metrics.dbPoolConnections.set({ pool, state: 'idle' }, counts.idleCount);
-        metrics.dbPoolConnections.set({ pool, state: 'busy' }, counts.totalCount - counts.idleCount);
-        metrics.dbPoolConnections.set({ pool, state: 'waiting' }, counts.waitingCount);
+        const { total, idle, waiting } = count();
+        metrics.dbPoolConnections.set({ pool, state: 'idle' }, idle);
+        metrics.dbPoolConnections.set({ pool, state: 'busy' }, total - idle);
+        metrics.dbPoolConnections.set({ pool, state: 'waiting' }, waiting);
       });
     },
     /** Shows the days left of a certificate that ends at `notAfter` (epoch ms) whenever the metrics are read. */

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
-
 import { Agent } from '../agents/schema.ts';
+import { ReceiptSchema } from '../audit/schema.ts';
 import { CursorSchema, LimitSchema } from '../http/pagination.ts';
 
 const closed = { additionalProperties: false } as const;
@@ -96,7 +96,7 @@ export const ReleaseResult = Type.Object({
   status: Type.Literal('stopped'),
   decisionId: id,
   proofId: nullable(id),
-  auditEvent: Type.Object({ chain: Type.String(), seq: Type.Integer(), hash: Type.String() }),
+  auditEvent: ReceiptSchema,
 });
 
 export const VerifyProofResult = Type.Object({

@@ -60,10 +60,10 @@ t.test('label values are bounded', async (t) => {
 t.test('watched values are those of the moment', async (t) => {
   let now = 0;
   const metrics = fresh(() => now);
-  const pool = { totalCount: 3, idleCount: 1, waitingCount: 0 };
-  metrics.watchPool('app', pool);
+  const pool = { total: 3, idle: 1, waiting: 0 };
+  metrics.watchPool('app', () => pool);
   metrics.watchCertificate('server', 10 * 86_400_000);
-  pool.waitingCount = 7;
+  pool.waiting = 7;
   now = 4 * 86_400_000;
   const { text } = await metrics.read();
   t.match(text, /pool="app",state="busy"\} 2$/m);

@@ -6,7 +6,7 @@ import { regoSprintf } from './sprintf.ts';
 export type HostBuiltin = (...args: RegoValue[]) => RegoValue | undefined;
 
 const HEX = /^(?:[0-9a-fA-F]{2})*$/;
-const SEMVER = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+([0-9A-Za-z.-]+))?$/;
+const SEMVER = /^(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]*))?(?:\+([0-9A-Za-z.-]+))?$/;
 
 /** The builtins OPA's wasm lacks and this host has. Pure and deterministic, all of them. */
 export const HOST_BUILTINS: Readonly<Record<string, HostBuiltin>> = {
@@ -111,7 +111,10 @@ interface Semver {
 function parseSemver(value: string): Semver | undefined {
   const found = value.length > 256 ? null : SEMVER.exec(value);
   if (found === null) return undefined;
-  return { core: [found[1], found[2], found[3]].map((part) => BigInt(part ?? 0)), pre: found[4]?.split('.') ?? [] };
+  return {
+    core: [found[1], found[2], found[3]].map((part) => BigInt(part ?? 0)),
+    pre: found[4] ? found[4].split('.') : [],
+  };
 }
 
 function compareSemver(a: RegoValue | undefined, b: RegoValue | undefined): RegoValue | undefined {

@@ -14,6 +14,8 @@ interface Flags {
   sharp: boolean;
   space: boolean;
   zero: boolean;
+  /** %#v of a string: quoted, as in Go's own syntax. */
+  goSyntax: boolean;
   width: number | undefined;
   precision: number | undefined;
 }
@@ -24,6 +26,7 @@ const NO_FLAGS: Flags = {
   sharp: false,
   space: false,
   zero: false,
+  goSyntax: false,
   width: undefined,
   precision: undefined,
 };
@@ -118,7 +121,7 @@ export function regoSprintf(format: string, values: readonly RegoValue[]): strin
     else if (arg === undefined) out += `%!${verb}(MISSING)`;
     else {
       next += 1;
-      out += formatArgument(arg, verb, flags);
+      out += formatArgument(arg, verb, forVerb(arg, verb, flags));
     }
   }
   if (at < format.length) out += format.slice(at);
@@ -129,6 +132,12 @@ export function regoSprintf(format: string, values: readonly RegoValue[]): strin
       .join(', ')})`;
   }
   return out;
+}
+
+// For %v Go gives + and # another meaning, except to a type that formats itself.
+function forVerb(arg: Argument, verb: string, flags: Flags): Flags {
+  if (verb !== 'v' || arg.kind === 'big.Int') return flags;
+  return { ...flags, plus: false, sharp: false, goSyntax: flags.sharp };
 }
 
 /** A value as OPA prints it inside a string: `{1, "a"}`, `{"k": [1.50]}`, `set()`. */
@@ -218,7 +227,7 @@ function formatString(value: string, verb: string, flags: Flags): string | undef
   const cut = flags.precision === undefined ? value : [...value].slice(0, flags.precision).join('');
   switch (verb) {
     case 'v':
-      return pad(flags.sharp ? goQuote(value) : cut, flags);
+      return pad(flags.goSyntax ? goQuote(cut) : cut, flags);
     case 's':
       return pad(cut, flags);
     case 'q':
@@ -248,7 +257,7 @@ function formatInteger(value: bigint, verb: string, flags: Flags, kind: 'int' | 
     case 'b':
       return integerText(value, 2, flags.sharp ? '0b' : '', flags);
     case 'o':
-      return integerText(value, 8, flags.sharp ? '0' : '', flags);
+      return integerText(value, 8, '', flags);
     case 'O':
       return integerText(value, 8, '0o', flags);
     case 'x':
@@ -274,6 +283,7 @@ function integerText(value: bigint, base: number, prefix: string, flags: Flags):
   if (flags.precision === 0 && value === 0n) return pad('', { ...flags, zero: false });
   if (flags.precision !== undefined) digits = digits.padStart(flags.precision, '0');
   else if (flags.zero && flags.width !== undefined) digits = digits.padStart(flags.width - sign.length, '0');
+  if (base === 8 && flags.sharp && !digits.startsWith('0')) digits = `0${digits}`;
   return pad(sign + prefix + digits, { ...flags, zero: false });
 }
 
@@ -304,19 +314,20 @@ function formatFloat(value: number, verb: string, flags: Flags): string | undefi
   const raw = formatGoFloat(value, form, flags.precision ?? standard);
   const signed = raw.startsWith('-') ? raw : `+${raw}`;
   let digits = signed.slice(1);
-  if (flags.sharp && form !== 'b' && form !== 'x') digits = keepPoint(digits, form, flags.precision);
+  if (flags.sharp && form !== 'b') digits = keepPoint(digits, form, flags.precision);
   const sign = signed[0] === '-' ? '-' : flags.plus ? '+' : flags.space ? ' ' : '';
   if (flags.zero && flags.width !== undefined) digits = digits.padStart(flags.width - sign.length, '0');
   const text = pad(sign + digits, { ...flags, zero: false });
   return verb === 'G' || verb === 'E' || verb === 'X' ? text.toUpperCase() : text;
 }
 
-// The # flag: always a decimal point, and trailing zeros up to the precision for %g.
+// The # flag: always a decimal point, and zeros up to the precision except for %e and %f. Go counts the x of %x, too.
 function keepPoint(text: string, form: string, precision: number | undefined): string {
-  const [mantissa = '', exponent] = text.split('e');
+  const mark = form === 'x' ? 'p' : 'e';
+  const [mantissa = '', exponent] = text.split(mark);
   const pointed = mantissa.includes('.') ? mantissa : `${mantissa}.`;
-  const tail = exponent === undefined ? '' : `e${exponent}`;
-  if (form !== 'g') return pointed + tail;
+  const tail = exponent === undefined ? '' : mark + exponent;
+  if (form === 'e' || form === 'f') return pointed + tail;
   const significant = pointed.replace('.', '').replace(/^0+/, '').length;
   return pointed + '0'.repeat(Math.max(0, (precision ?? 6) - significant)) + tail;
 }
