@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pg, { type PoolClient } from 'pg';
 
 import { isWorkspaceId, SYSTEM_CHAIN } from '../ids.ts';
@@ -11,6 +12,8 @@ import { inTransaction } from './transaction.ts';
 const MAX_LIFETIME_SECONDS = 1800;
 /** ms; an unused connection is given back to the server. */
 const IDLE_MS = 30_000;
+/** ms; how long `close` waits for connections that were told to go. */
+const CLOSE_LIMIT_MS = 2000;
 
 const SNAPSHOT = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
 const READ_WRITE = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
@@ -65,18 +68,18 @@ export function createStorage(options: StorageOptions): Storage {
   let closed: Promise<void> | undefined;
 
   const storage: Storage = {
-    read: async (workspaceId, work) => inTransaction(app, beginIn(workspaceId, SNAPSHOT), 'castellan_app', work),
+    read: async (workspaceId, work) => inTransaction(app.pool, beginIn(workspaceId, SNAPSHOT), 'castellan_app', work),
     transaction: async (workspaceId, work) =>
-      inTransaction(app, beginIn(workspaceId, READ_WRITE), 'castellan_app', work),
-    system: (work) => inTransaction(system, `${SNAPSHOT}; SELECT current_user AS role`, 'castellan_system', work),
+      inTransaction(app.pool, beginIn(workspaceId, READ_WRITE), 'castellan_app', work),
+    system: (work) => inTransaction(system.pool, `${SNAPSHOT}; SELECT current_user AS role`, 'castellan_system', work),
     ping: async () => {
       const nothing = () => Promise.resolve();
       await Promise.all([storage.read(SYSTEM_CHAIN, nothing), storage.system(nothing)]);
     },
     migrationsCurrent: () => storage.system((trx) => migrationState(trx)),
-    stats: () => ({ app: statsOf(app), system: statsOf(system) }),
+    stats: () => ({ app: statsOf(app.pool), system: statsOf(system.pool) }),
     close: () => {
-      closed ??= Promise.all([app.end(), system.end()]).then(() => undefined);
+      closed ??= Promise.all([app.close(), system.close()]).then(() => undefined);
       return closed;
     },
   };
@@ -91,7 +94,13 @@ function beginIn(workspaceId: string, begin: string): string {
   return `${begin}; SELECT set_config('castellan.workspace', '${workspaceId}', true), current_user AS role`;
 }
 
-function openPool(url: string, role: ServiceRole, max: number, options: StorageOptions): pg.Pool {
+interface OpenPool {
+  readonly pool: pg.Pool;
+  /** The pool's own `end` is done when every connection was told to go; this one waits until they are gone. */
+  close(): Promise<void>;
+}
+
+function openPool(url: string, role: ServiceRole, max: number, options: StorageOptions): OpenPool {
   const pool = new pg.Pool({
     ...serviceConnection(url, role, options.applicationName ?? 'castellan'),
     max,
@@ -99,6 +108,7 @@ function openPool(url: string, role: ServiceRole, max: number, options: StorageO
     idleTimeoutMillis: IDLE_MS,
     maxLifetimeSeconds: MAX_LIFETIME_SECONDS,
   });
+  const open = new Set<Promise<void>>();
   // Without listeners a connection that breaks would end the process: the client's is there while it is in use, too; the
   // pool repeats what an idle one has said.
   pool.on('error', () => undefined);
@@ -106,8 +116,21 @@ function openPool(url: string, role: ServiceRole, max: number, options: StorageO
     client.on('error', (error) => {
       options.logger.warn({ role, reason: error.message }, 'a database connection was lost');
     });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    open.add(promise);
+    client.once('end', () => {
+      open.delete(promise);
+      resolve();
+    });
   });
-  return pool;
+  return {
+    pool,
+    close: async () => {
+      await pool.end();
+      // A server that hangs never says goodbye.
+      await Promise.race([Promise.all(open), delay(CLOSE_LIMIT_MS, undefined, { ref: false })]);
+    },
+  };
 }
 
 function statsOf(pool: pg.Pool): PoolStats {
