@@ -5,6 +5,7 @@ import { agentsPlugin } from './agents/plugin.ts';
 import { accessAuditPlugin, auditRefusal } from './audit/access-plugin.ts';
 import { auditPlugin } from './audit/plugin.ts';
 import { auditRoutes } from './audit/routes.ts';
+import { createVerifyChain } from './audit/verify-chain.ts';
 import type { Clock } from './clock.ts';
 import { decisionRoutes } from './decisions/routes.ts';
 import { connectionsPlugin } from './http/drain.ts';
@@ -40,6 +41,8 @@ export interface AppParts {
   readonly tls: TlsMaterial;
   readonly authenticate: IdentityOptions['authenticate'];
   readonly storage: Storage;
+  /** The app role's login, for verifications, which read in a thread of their own. */
+  readonly databaseUrl: string;
   /** Chains written at once; below the pool's size. */
   readonly auditTransactions: number;
   readonly metrics: Metrics;
@@ -107,7 +110,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     issuer,
   });
   await app.register(workspacesPlugin);
-  await app.register(auditRoutes);
+  await app.register(auditRoutes, { verifyChain: createVerifyChain(parts.databaseUrl) });
   await app.register(signerRoutes);
   await app.register(decisionRoutes);
   await app.ready();

@@ -211,7 +211,16 @@ function refuseAbsentFeatures(read: SettingsReader): void {
 
 /** An unreadable spelling counts as on for the check and is a problem of its own. */
 function skipMtls(read: SettingsReader): boolean {
-  return read.boolean('DEV_SKIP_MTLS') ?? true;
+  const skip = read.boolean('DEV_SKIP_MTLS') ?? true;
+  // Behind another address a forwarder on this machine would make strangers look local.
+  if (skip && !isLoopback(read.required('CASTELLAN_API_HOST'))) {
+    read.problem('DEV_SKIP_MTLS needs CASTELLAN_API_HOST to be a loopback address');
+  }
+  return skip;
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 function trustDomain(read: SettingsReader): string {

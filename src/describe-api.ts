@@ -29,6 +29,7 @@ export async function describeApi(): Promise<string> {
       throw new Unauthenticated('NO_IDENTITY');
     },
     storage: createStorage({ appUrl: NOWHERE, systemUrl: NOWHERE, poolSize: 4, logger }),
+    databaseUrl: NOWHERE,
     auditTransactions: 1,
     metrics: createMetrics({ clock: systemClock, collectProcess: false }),
     auditSigner: throwAwaySigner('audit'),

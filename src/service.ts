@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 
 import packageJson from '../package.json' with { type: 'json' };
@@ -8,6 +9,7 @@ import { AuditError } from './audit/errors.ts';
 import { coverDeferredEvents, uncoveredChains } from './audit/plugin.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, type ServiceConfig } from './config.ts';
+import { CodedError } from './errors.ts';
 import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
 import { denyList, mtlsAuthenticator } from './identity/mtls.ts';
 import { createPeriodicRunner, type PeriodicRunner } from './jobs/periodic.ts';
@@ -45,9 +47,7 @@ export async function startService(
 ): Promise<Service> {
   const { logger, clock = systemClock } = options;
   const { identity, database } = config;
-  const identityMap = readIdentityMap(config);
-  const tls = await readTls(config);
-  const signers = await openSigners(config.signers);
+  const { identityMap, tls, signers } = await readFiles(config);
   if (options.checkLogins === true) await requireSafeLogins(config, logger);
 
   const storage = createStorage({ ...database, logger });
@@ -71,6 +71,7 @@ export async function startService(
       skipForLoopback: identity.skipMtls,
     }),
     storage,
+    databaseUrl: database.appUrl,
     auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),
     metrics,
     auditSigner: signers.audit,
@@ -93,7 +94,7 @@ export async function startService(
     const opsUrl = await ops.listen(config.ops);
     const apiUrl = await app.listen(config.api);
     jobs.start();
-    return runningService({ app, ops, jobs, opsUrl, apiUrl });
+    return runningService({ app, ops, jobs, opsUrl, apiUrl, logger });
   } catch (error) {
     await ops.close();
     await app.close();
@@ -107,8 +108,9 @@ function runningService(parts: {
   jobs: PeriodicRunner;
   opsUrl: string;
   apiUrl: string;
+  logger: Logger;
 }): Service {
-  const { app, ops, jobs, opsUrl, apiUrl } = parts;
+  const { app, ops, jobs, opsUrl, apiUrl, logger } = parts;
   return {
     apiUrl,
     opsUrl,
@@ -120,32 +122,55 @@ function runningService(parts: {
     drain: () => app.drain(),
     close: async () => {
       await jobs.stop();
-      await app.accessRecorder.flush(true);
+      await app.accessRecorder.flush(true).catch((err: unknown) => {
+        logger.error({ err }, 'counted denials were not recorded before the end');
+      });
       await app.close();
       await ops.close();
     },
   };
 }
 
-function readIdentityMap(config: ServiceConfig) {
+/** Everything that settings name by path; all problems at once. */
+async function readFiles(config: ServiceConfig) {
+  const problems: string[] = [];
+  const [identityMap, tls, signers] = await Promise.all([
+    collect(problems, async () => loadIdentityMap(config.identity.mapFile, config.identity.trustDomain)),
+    collect(problems, () => readTls(config)),
+    collect(problems, () => openSigners(config.signers)),
+  ]);
+  if (identityMap === undefined || tls === undefined || signers === undefined) throw new ConfigError(problems);
+  return { identityMap, tls, signers };
+}
+
+/** The result, or undefined with what an operator must mend added to `problems`. */
+async function collect<T>(problems: string[], work: () => Promise<T>): Promise<T | undefined> {
   try {
-    return loadIdentityMap(config.identity.mapFile, config.identity.trustDomain);
+    return await work();
   } catch (error) {
-    throw error instanceof IdentityMapInvalid ? new ConfigError(error.problems) : error;
+    if (error instanceof IdentityMapInvalid || error instanceof ConfigError) problems.push(...error.problems);
+    else if (error instanceof CodedError) problems.push(error.message);
+    else throw error;
+    return undefined;
   }
 }
 
 async function readTls({ api, identity }: ServiceConfig) {
+  const problems: string[] = [];
   const [key, cert, clientCa] = await Promise.all(
-    [api.keyFile, api.certFile, api.clientCaFile].map((path) => readText(path)),
+    [api.keyFile, api.certFile, api.clientCaFile].map((path) => collect(problems, () => readText(path))),
   );
-  return {
-    key: key ?? '',
-    cert: cert ?? '',
-    clientCa: clientCa ?? '',
-    minVersion: api.minVersion,
-    requireCertificate: !identity.skipMtls,
-  };
+  if (key === undefined || cert === undefined || clientCa === undefined) throw new ConfigError(problems);
+  requireUsable(api, { key, cert, ca: clientCa });
+  return { key, cert, clientCa, minVersion: api.minVersion, requireCertificate: !identity.skipMtls };
+}
+
+function requireUsable(api: ServiceConfig['api'], material: { key: string; cert: string; ca: string }): void {
+  try {
+    createSecureContext(material);
+  } catch {
+    throw new ConfigError([`${api.certFile}, ${api.keyFile} and ${api.clientCaFile} are not usable PEM of one identity`]);
+  }
 }
 
 async function readText(path: string): Promise<string> {

@@ -19,7 +19,16 @@ export const admissionPlugin = fastifyPlugin(
       clock,
       onFailure: (check, error) => app.log.error({ err: error, check }, 'an admission check failed'),
     });
-    app.decorate('admission', admission);
+    const { finished } = app.metrics.admission;
+    app.decorate('admission', {
+      ...admission,
+      evaluate: async (subject) => {
+        const started = performance.now();
+        const result = await admission.evaluate(subject);
+        finished((performance.now() - started) / 1000);
+        return result;
+      },
+    });
   },
-  { name: 'admission', fastify: '5.x', dependencies: ['storage', 'signers', 'policy'] },
+  { name: 'admission', fastify: '5.x', dependencies: ['storage', 'metrics', 'signers', 'policy'] },
 );

@@ -1,12 +1,22 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
+import { Type } from '@sinclair/typebox';
+
 import { WorkspaceParams } from '../http/params.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import { listEvents } from './query.ts';
-import { EventPage, ListEventsQuery } from './schema.ts';
+import { EventPage, ListEventsQuery, NoQuery, VerificationSchema } from './schema.ts';
+import type { VerifyChain } from './verify-chain.ts';
+
+/** ms; a chain is verified at about ten thousand events a second. */
+const VERIFY_TIMEOUT = 120_000;
+
+export interface AuditRoutesOptions {
+  readonly verifyChain: VerifyChain;
+}
 
 /** Reading the audit: a workspace's chain, and the system chain for those who may use every workspace. */
-export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
+export const auditRoutes: FastifyPluginAsyncTypebox<AuditRoutesOptions> = async (app, { verifyChain }) => {
   app.get(
     '/v1/workspaces/:workspaceId/audit/events',
     {
@@ -37,5 +47,40 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     (request) => app.storage.read(SYSTEM_CHAIN, (trx) => listEvents(trx, SYSTEM_CHAIN, request.query)),
+  );
+
+  app.post(
+    '/v1/workspaces/:workspaceId/audit/verify',
+    {
+      config: { permission: 'audit.read', audit: [], readOnly: true },
+      handlerTimeout: VERIFY_TIMEOUT,
+      schema: {
+        operationId: 'verifyAudit',
+        tags: ['audit'],
+        summary: "Verify the workspace's chain; one verification at a time, for a long chain use the command line",
+        params: WorkspaceParams,
+        querystring: NoQuery,
+        body: Type.Null(),
+        response: { 200: VerificationSchema },
+      },
+    },
+    (request) => verifyChain(request.params.workspaceId),
+  );
+
+  app.post(
+    '/v1/audit/verify',
+    {
+      config: { permission: 'audit.read', audit: [], readOnly: true, scope: 'global', allWorkspaces: true },
+      handlerTimeout: VERIFY_TIMEOUT,
+      schema: {
+        operationId: 'verifySystemAudit',
+        tags: ['audit'],
+        summary: 'Verify the chain _system',
+        querystring: NoQuery,
+        body: Type.Null(),
+        response: { 200: VerificationSchema },
+      },
+    },
+    () => verifyChain(SYSTEM_CHAIN),
   );
 };

@@ -39,3 +39,16 @@ export const ListEventsQuery = Type.Object(
 );
 
 export const EventPage = Type.Object({ events: Type.Array(AuditEventSchema), nextCursor: nullableText });
+
+export const NoQuery = Type.Object({}, { additionalProperties: false });
+
+/** What `castellan audit verify --json` prints. */
+export const VerificationSchema = Type.Object({
+  ok: Type.Boolean(),
+  strength: Type.String({ description: 'internal: nothing outside the log was compared' }),
+  events: Type.Integer(),
+  signatures: Type.Integer(),
+  findings: Type.Array(
+    Type.Object({ chain: Type.String(), seq: Type.Integer(), class: Type.String(), detail: Type.String() }),
+  ),
+});

@@ -3,6 +3,8 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 
 import type { Environment } from '../config/read.ts';
 import { ConfigError } from '../config.ts';
+import { CodedError } from '../errors.ts';
+import { StorageError } from '../storage/pg-errors.ts';
 
 /** Exit codes of every subcommand (contract §2, §12). */
 export const EXIT = { ok: 0, failed: 1, io: 3, usage: 64, config: 78 } as const;
@@ -44,8 +46,16 @@ export function parseOptions<T extends Options>(argv: readonly string[], options
   }
 }
 
-/** Runs a command's work and turns its expected failures into a message and an exit code. */
-export async function guarded(io: CommandIo, usage: string, work: () => Promise<number>): Promise<number> {
+/**
+ * Runs a command's work and turns its failure into a message and an exit code. `away`: the code for a file, port or
+ * database that cannot be had.
+ */
+export async function guarded(
+  io: CommandIo,
+  usage: string,
+  work: () => Promise<number>,
+  away: number = EXIT.io,
+): Promise<number> {
   try {
     return await work();
   } catch (error) {
@@ -57,6 +67,20 @@ export async function guarded(io: CommandIo, usage: string, work: () => Promise<
       io.stderr.write(`${error.message}\n`);
       return EXIT.config;
     }
-    throw error;
+    io.stderr.write(`castellan: ${describe(error)}\n`);
+    return isAway(error) ? away : EXIT.failed;
   }
+}
+
+/** What an operator can act on: an expected failure with its cause, or the stack of one that nobody expected. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof CodedError || isAway(error))) return error.stack ?? error.message;
+  const code = 'code' in error ? String(error.code) : error.name;
+  const cause = error.cause instanceof Error ? ` (${describe(error.cause)})` : '';
+  return `${error.message === '' ? code : error.message}${cause}`;
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof StorageError ? error.code === 'DATABASE_UNAVAILABLE' : error instanceof Error && 'syscall' in error;
 }

@@ -3,7 +3,10 @@ import { type CommandIo, UsageError } from './command.ts';
 
 /** The option's database, else DATABASE_URL or DATABASE_URL_FILE; a UsageError when there is none to be had. */
 export function databaseUrlOf(option: string | undefined, env: CommandIo['env']): string {
-  if (option !== undefined) return option;
+  if (option !== undefined) {
+    if (!URL.canParse(option)) throw new UsageError('--database-url is not a URL');
+    return option;
+  }
   try {
     return loadDatabaseUrl(env, 'DATABASE_URL');
   } catch (error) {

@@ -26,7 +26,7 @@ const SAMPLE_WORKSPACES = ['demo', 'other'] as const;
 export const devCommand: Command = {
   name: 'dev',
   summary: 'run with an embedded database, generated certificates and keys (what npm start does)',
-  run: (argv, io) => guarded(io, USAGE, () => dev(argv, io)),
+  run: (argv, io) => guarded(io, USAGE, () => dev(argv, io), EXIT.failed),
 };
 
 /** Resources that are given back in reverse order, whatever happens in between. */
@@ -45,9 +45,13 @@ async function dev(argv: readonly string[], io: CommandIo): Promise<number> {
   try {
     const dataDir = await openDataDir(config, values.ephemeral === true, cleanup);
     const database = await openDatabase(config, dataDir, values.ephemeral === true, logger, cleanup);
-    const service = await startService(await serviceConfig(config, dataDir, database), { logger });
+    if (stopped.requested) return EXIT.ok;
+    // The keys live as long as the database: one that outlives this run knows them as its signers.
+    const keysDir = join(config.databaseUrl === undefined ? dataDir : config.dataDir, 'keys');
+    const service = await startService(await serviceConfig(config, keysDir, database), { logger });
     cleanup.push(() => service.close());
     for (const workspaceId of SAMPLE_WORKSPACES) await service.ensureWorkspace(workspaceId);
+    if (stopped.requested) return EXIT.ok;
 
     const ready = {
       ready: true,
@@ -61,12 +65,19 @@ async function dev(argv: readonly string[], io: CommandIo): Promise<number> {
     await writeFile(join(config.dataDir, 'running.json'), JSON.stringify(ready), { mode: 0o600 });
     cleanup.push(() => rm(join(config.dataDir, 'running.json'), { force: true }));
     io.stdout.write(values.json === true ? `${JSON.stringify(ready)}\n` : announcement(ready));
-    await stopped;
+    await stopped.signal;
     service.drain();
     return EXIT.ok;
   } finally {
-    for (const step of cleanup.reverse()) await step();
+    await cleanUp(cleanup);
   }
+}
+
+/** A step that fails does not keep the ones before it from being undone: a database left running is an orphan. */
+async function cleanUp(steps: Cleanup): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps.reverse()) await step().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 async function openDataDir(config: DevConfig, ephemeral: boolean, cleanup: Cleanup): Promise<string> {
@@ -120,9 +131,8 @@ function withLogin(url: string, login: { user: string; password: string }): stri
   return target.href;
 }
 
-async function serviceConfig(config: DevConfig, dataDir: string, database: DevDatabase): Promise<ServiceConfig> {
+async function serviceConfig(config: DevConfig, keys: string, database: DevDatabase): Promise<ServiceConfig> {
   await makeDevelopmentCertificates(config.certsDir, { trustDomain: config.service.identity.trustDomain });
-  const keys = join(dataDir, 'keys');
   await mkdir(keys, { recursive: true, mode: 0o700 });
   const { auditSignerId, proofSignerId, proofAlgorithm, poolSize, ...common } = config.service;
   return {

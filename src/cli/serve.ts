@@ -13,7 +13,7 @@ development or test. Bad settings: exit 78 with every problem, before anything l
 export const serveCommand: Command = {
   name: 'serve',
   summary: 'run the service',
-  run: (argv, io) => guarded(io, USAGE, () => serve(argv, io)),
+  run: (argv, io) => guarded(io, USAGE, () => serve(argv, io), EXIT.failed),
 };
 
 async function serve(argv: readonly string[], io: CommandIo): Promise<number> {
@@ -25,7 +25,7 @@ async function serve(argv: readonly string[], io: CommandIo): Promise<number> {
   const logger = createLogger(config.logLevel);
   const stopped = stopSignal(logger);
   const service = await startService(config, { logger, checkLogins: true });
-  await stopped;
+  await stopped.signal;
   service.drain();
   await service.close();
   return EXIT.ok;

@@ -3,11 +3,18 @@ import type { Logger } from '../logger.ts';
 /** ms; contract §2: a second signal or this long after the first ends the process. */
 const DRAIN_LIMIT_MS = 30_000;
 
+export interface StopSignal {
+  /** Resolves at the first signal. */
+  readonly signal: Promise<void>;
+  /** True from the first signal on: a start-up under way need not go on. */
+  readonly requested: boolean;
+}
+
 /**
- * Resolves at the first SIGTERM or SIGINT, so that the caller can drain and close in order. A second signal, or 30 s,
- * ends the process with 1. Call it before anything is started: a signal during start-up then still closes what is open.
+ * Waits for SIGTERM or SIGINT, so that the caller can drain and close in order. A second signal, or 30 s, ends the
+ * process with 1. Call it before anything is started: a signal during start-up then still closes what is open.
  */
-export function stopSignal(logger: Logger): Promise<void> {
+export function stopSignal(logger: Logger): StopSignal {
   const { promise, resolve } = Promise.withResolvers<void>();
   let signalled = false;
   const onSignal = (signal: NodeJS.Signals) => {
@@ -25,5 +32,10 @@ export function stopSignal(logger: Logger): Promise<void> {
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  return promise;
+  return {
+    signal: promise,
+    get requested() {
+      return signalled;
+    },
+  };
 }

@@ -13,9 +13,7 @@ export function formatGoFloat(value: number, verb: string, precision: number): s
     case 'e':
       return exponentForm(value, precision);
     case 'f':
-      return precision < 0
-        ? plainForm(shortest(Math.abs(value)), Object.is(value, -0) || value < 0)
-        : fixedForm(value, precision);
+      return precision < 0 ? signOf(value) + plainForm(shortest(Math.abs(value))) : fixedForm(value, precision);
     case 'g':
       return generalForm(value, precision);
     case 'x':
@@ -28,14 +26,20 @@ export function formatGoFloat(value: number, verb: string, precision: number): s
 }
 
 function exponentForm(value: number, precision: number): string {
-  const text = precision < 0 ? value.toExponential() : value.toExponential(Math.min(precision, 100));
-  return withTwoDigitExponent(negativeZero(value) + text);
+  const { digits, point } = precision < 0 ? shortest(Math.abs(value)) : rounded(Math.abs(value), precision + 1);
+  const padded = precision < 0 ? digits : digits.padEnd(precision + 1, '0');
+  const mantissa = padded.length > 1 ? `${padded[0]}.${padded.slice(1)}` : padded;
+  return signOf(value) + mantissa + exponentText(point - 1);
 }
 
 function fixedForm(value: number, precision: number): string {
-  // toFixed switches to exponent form at 1e21; from there on a double is an integer.
-  if (Math.abs(value) < 1e21) return (Object.is(value, -0) ? '-' : '') + value.toFixed(Math.min(precision, 100));
-  return BigInt(value).toString() + (precision > 0 ? `.${'0'.repeat(precision)}` : '');
+  const { integer, fraction } = exactDecimal(Math.abs(value));
+  const dropped = fraction.slice(precision);
+  let scaled = BigInt(integer + fraction.slice(0, precision).padEnd(precision, '0'));
+  if (roundsUp(dropped, scaled % 2n === 1n)) scaled += 1n;
+  const text = scaled.toString().padStart(precision + 1, '0');
+  const whole = text.slice(0, text.length - precision);
+  return `${signOf(value)}${whole}${precision > 0 ? `.${text.slice(-precision)}` : ''}`;
 }
 
 function generalForm(value: number, precision: number): string {
@@ -44,26 +48,23 @@ function generalForm(value: number, precision: number): string {
   const { digits, point } = isShortest ? shortest(Math.abs(value)) : rounded(Math.abs(value), wanted);
   const exponent = point - 1;
   const threshold = isShortest ? SHORTEST_THRESHOLD : thresholdOf(wanted, digits.length, point);
-  const negative = value < 0 || Object.is(value, -0);
-  if (exponent >= -4 && exponent < threshold) return plainForm({ digits, point }, negative);
+  if (exponent >= -4 && exponent < threshold) return signOf(value) + plainForm({ digits, point });
   const mantissa = digits.length > 1 ? `${digits[0]}.${digits.slice(1)}` : digits;
-  return `${negative ? '-' : ''}${mantissa}e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`;
+  return signOf(value) + mantissa + exponentText(exponent);
 }
 
 function thresholdOf(wanted: number, digitCount: number, point: number): number {
   return wanted > digitCount && digitCount >= point ? digitCount : wanted;
 }
 
-function plainForm({ digits, point }: Decimal, negative: boolean): string {
-  const sign = negative ? '-' : '';
-  if (digits === '0') return `${sign}0`;
-  if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${digits}`;
-  if (point >= digits.length) return `${sign}${digits}${'0'.repeat(point - digits.length)}`;
-  return `${sign}${digits.slice(0, point)}.${digits.slice(point)}`;
+function plainForm({ digits, point }: Decimal): string {
+  if (point <= 0) return `0.${'0'.repeat(-point)}${digits}`;
+  if (point >= digits.length) return digits + '0'.repeat(point - digits.length);
+  return `${digits.slice(0, point)}.${digits.slice(point)}`;
 }
 
 function hexForm(value: number, precision: number): string {
-  const sign = value < 0 || Object.is(value, -0) ? '-' : '';
+  const sign = signOf(value);
   if (value === 0) return `${sign}0x0${precision > 0 ? `.${'0'.repeat(precision)}` : ''}p+00`;
   const { mantissa, exponent } = binaryParts(value);
   let shifted = mantissa;
@@ -92,7 +93,7 @@ function hexForm(value: number, precision: number): string {
 
 function binaryForm(value: number): string {
   const { mantissa, exponent } = binaryParts(value);
-  const sign = value < 0 || Object.is(value, -0) ? '-' : '';
+  const sign = signOf(value);
   return `${sign}${mantissa}p${exponent < 0 ? '-' : '+'}${Math.abs(exponent)}`;
 }
 
@@ -108,23 +109,49 @@ function binaryParts(value: number): { mantissa: bigint; exponent: number } {
 }
 
 function shortest(value: number): Decimal {
-  return fromExponential(value.toExponential());
+  const [mantissa = '0', exponent = '0'] = value.toExponential().split('e');
+  return trimmed(mantissa.replace('.', ''), Number(exponent) + 1);
 }
 
-function rounded(value: number, precision: number): Decimal {
-  return fromExponential(value.toExponential(Math.min(precision, 101) - 1));
+/** At most `count` digits, the last one rounded half to even from the exact value, as strconv does. */
+function rounded(value: number, count: number): Decimal {
+  const { integer, fraction } = exactDecimal(value);
+  const all = integer + fraction;
+  const leading = /^0*/.exec(all)?.[0].length ?? 0;
+  const significant = all.slice(leading);
+  const point = integer.length - leading;
+  if (significant.length <= count) return trimmed(significant, point);
+  const kept = significant.slice(0, count);
+  const isOdd = '13579'.includes(kept.at(-1) ?? '');
+  if (!roundsUp(significant.slice(count), isOdd)) return trimmed(kept, point);
+  const next = (BigInt(kept) + 1n).toString();
+  return trimmed(next, point + next.length - count);
 }
 
-function fromExponential(text: string): Decimal {
-  const [mantissa = '0', exponent = '0'] = text.split('e');
-  const digits = mantissa.replace('.', '').replace(/0+$/, '');
-  return digits === '' ? { digits: '0', point: 1 } : { digits, point: Number(exponent) + 1 };
+function roundsUp(dropped: string, isOdd: boolean): boolean {
+  const first = dropped[0] ?? '0';
+  const isTie = first === '5' && /^50*$/.test(dropped);
+  return isTie ? isOdd : first >= '5';
 }
 
-function withTwoDigitExponent(text: string): string {
-  return text.replace(/e([+-])(\d)$/, 'e$10$2');
+/** Every digit of a double: at most 309 before the point and 1074 after it. */
+function exactDecimal(value: number): { integer: string; fraction: string } {
+  const { mantissa, exponent } = binaryParts(value);
+  if (exponent >= 0) return { integer: (mantissa << BigInt(exponent)).toString(), fraction: '' };
+  const places = -exponent;
+  const text = (mantissa * 5n ** BigInt(places)).toString().padStart(places + 1, '0');
+  return { integer: text.slice(0, -places), fraction: text.slice(-places) };
 }
 
-function negativeZero(value: number): string {
-  return Object.is(value, -0) ? '-' : '';
+function trimmed(text: string, point: number): Decimal {
+  const digits = text.replace(/0+$/, '');
+  return digits === '' ? { digits: '0', point: 1 } : { digits, point };
+}
+
+function exponentText(exponent: number): string {
+  return `e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`;
+}
+
+function signOf(value: number): string {
+  return value < 0 || Object.is(value, -0) ? '-' : '';
 }

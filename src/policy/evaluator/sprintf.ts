@@ -35,9 +35,14 @@ const INT64 = 2n ** 63n;
 const LARGEST_WIDTH = 1_000_000;
 // Digits beyond which an integer literal is not worth converting (quadratic); such a value is no policy's number.
 const LONGEST_INTEGER = 4096;
+// A few characters of a format can ask for megabytes each; such a text is no reason.
+const LONGEST_TEXT = 1_048_576;
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
 
-/** OPA's sprintf, which is Go's fmt.Sprintf after OPA's own conversion of the arguments. */
+/**
+ * OPA's sprintf, which is Go's fmt.Sprintf after OPA's own conversion of the arguments. Throws a RangeError for a text
+ * of more than 1 MiB.
+ */
 export function regoSprintf(format: string, values: readonly RegoValue[]): string {
   const args = values.map(toArgument);
   let out = '';
@@ -122,6 +127,7 @@ export function regoSprintf(format: string, values: readonly RegoValue[]): strin
     else {
       next += 1;
       out += formatArgument(arg, verb, forVerb(arg, verb, flags));
+      if (out.length > LONGEST_TEXT) throw new RangeError('sprintf makes too long a text');
     }
   }
   if (at < format.length) out += format.slice(at);
@@ -250,6 +256,7 @@ function hexText(bytes: Buffer, verb: 'x' | 'X', flags: Flags): string {
 }
 
 function formatInteger(value: bigint, verb: string, flags: Flags, kind: 'int' | 'big.Int'): string | undefined {
+  const plain = { ...flags, sharp: false };
   switch (verb) {
     case 'v':
     case 'd':
@@ -257,9 +264,9 @@ function formatInteger(value: bigint, verb: string, flags: Flags, kind: 'int' | 
     case 'b':
       return integerText(value, 2, flags.sharp ? '0b' : '', flags);
     case 'o':
-      return integerText(value, 8, '', flags);
+      return kind === 'int' ? integerText(value, 8, '', flags) : integerText(value, 8, flags.sharp ? '0' : '', plain);
     case 'O':
-      return integerText(value, 8, '0o', flags);
+      return integerText(value, 8, '0o', kind === 'int' ? flags : plain);
     case 'x':
       return integerText(value, 16, flags.sharp ? '0x' : '', flags);
     case 'X':
