@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { makeDevelopmentCertificates } from '../src/certs/development.ts';
 import { startTestServer } from '../test/support/postgres.ts';
 
 interface Tally {
@@ -33,9 +34,12 @@ process.exitCode = tally.failed === 0 ? 0 : 1;
 async function runTests(args: readonly string[]): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'castellan-test-'));
   const report = join(dir, 'report.tap');
+  const certs = join(dir, 'certs');
+  await makeDevelopmentCertificates(certs, { trustDomain: 'castellan.dev' });
   const server = await startTestServer();
   try {
-    const code = await run('tap', ['--reporter=terse', `--output-file=${report}`, ...args], server.env);
+    const env = { ...server.env, TESTING_CERTS_DIR: certs };
+    const code = await run('tap', ['--reporter=terse', `--output-file=${report}`, ...args], env);
     addReport(readFileSync(report, 'utf8'), code);
   } finally {
     await server.stop();

@@ -9,7 +9,7 @@ import { provisionLogins } from '../../src/storage/logins.ts';
 import { MIGRATIONS_FOLDER } from '../../src/storage/migration-files.ts';
 import { migrate } from '../../src/storage/migrator.ts';
 
-const SERVER_VARIABLE = 'CASTELLAN_TEST_DATABASE_URL';
+const SERVER_VARIABLE = 'TESTING_DATABASE_URL';
 /** One builder of the template at a time on a server. */
 const TEMPLATE_LOCK = 7_205_759_404;
 

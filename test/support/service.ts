@@ -14,7 +14,7 @@ import { generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
 import type { Tap } from './postgres.ts';
 
-const CERTS_VARIABLE = 'CASTELLAN_TEST_CERTS_DIR';
+const CERTS_VARIABLE = 'TESTING_CERTS_DIR';
 
 export interface Answer {
   readonly status: number;
