@@ -29,18 +29,20 @@ const COMMANDS: readonly Command[] = [
 export async function runCli(argv: readonly string[], io: CommandIo): Promise<number> {
   const command = COMMANDS.find(({ name }) => name.split(' ').every((word, index) => argv[index] === word));
   if (command !== undefined) return command.run(argv.slice(command.name.split(' ').length), io);
-  if (argv[0] === '--help' || argv[0] === '-h') {
-    io.stdout.write(usage());
+  // `castellan audit --help` is about every command of that first word.
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${argv[0]} `));
+  const asked = group.length > 0 ? argv[1] : argv[0];
+  const text = usage(group.length > 0 ? group : COMMANDS);
+  if (asked === '--help' || asked === '-h') {
+    io.stdout.write(text);
     return EXIT.ok;
   }
-  io.stderr.write(
-    argv[0] === undefined ? usage() : `castellan: no command ${argv.slice(0, 2).join(' ')}\n\n${usage()}`,
-  );
+  io.stderr.write(asked === undefined ? text : `castellan: no command ${argv.slice(0, 2).join(' ')}\n\n${text}`);
   return EXIT.usage;
 }
 
-function usage(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
-  const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+function usage(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
   return `Usage: castellan <command> [options]\n\n${lines.join('\n')}\n\ncastellan <command> --help says more.\n`;
 }

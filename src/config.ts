@@ -139,8 +139,10 @@ export function loadDevConfig(env: Environment): DevConfig {
   return finish(read, config);
 }
 
+export type DatabaseSetting = 'DATABASE_URL' | 'CASTELLAN_DATABASE_SYSTEM_URL' | 'CASTELLAN_DATABASE_OWNER_URL';
+
 /** The one database login a subcommand needs, whatever else is set. Throws ConfigError. */
-export function loadDatabaseUrl(env: Environment, name: 'DATABASE_URL' | 'CASTELLAN_DATABASE_OWNER_URL'): string {
+export function loadDatabaseUrl(env: Environment, name: DatabaseSetting): string {
   const read = new SettingsReader(env);
   return finish(read, { url: read.required(name) }).url;
 }
@@ -169,7 +171,8 @@ function readShared(read: SettingsReader) {
   };
 }
 
-function runEnvironment(env: Environment, unset: RunEnvironment): RunEnvironment {
+/** The rules in force; `unset`: those of a process without NODE_ENV. Any other name means production. */
+export function runEnvironment(env: Environment, unset: RunEnvironment): RunEnvironment {
   const name = env['NODE_ENV'];
   if (name === undefined) return unset;
   return name === 'development' || name === 'test' ? name : 'production';

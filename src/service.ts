@@ -148,7 +148,9 @@ async function collect<T>(problems: string[], work: () => Promise<T>): Promise<T
   try {
     return await work();
   } catch (error) {
-    if (error instanceof IdentityMapInvalid || error instanceof ConfigError) problems.push(...error.problems);
+    if (error instanceof ConfigError) problems.push(...error.problems);
+    else if (error instanceof IdentityMapInvalid)
+      problems.push(...error.problems.map((text) => `identity map: ${text}`));
     else if (error instanceof CodedError) problems.push(error.message);
     else throw error;
     return undefined;
@@ -169,7 +171,9 @@ function requireUsable(api: ServiceConfig['api'], material: { key: string; cert:
   try {
     createSecureContext(material);
   } catch {
-    throw new ConfigError([`${api.certFile}, ${api.keyFile} and ${api.clientCaFile} are not usable PEM of one identity`]);
+    throw new ConfigError([
+      `${api.certFile}, ${api.keyFile} and ${api.clientCaFile} are not usable PEM of one identity`,
+    ]);
   }
 }
 

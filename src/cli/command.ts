@@ -82,5 +82,7 @@ function describe(error: unknown): string {
 }
 
 function isAway(error: unknown): boolean {
-  return error instanceof StorageError ? error.code === 'DATABASE_UNAVAILABLE' : error instanceof Error && 'syscall' in error;
+  return error instanceof StorageError
+    ? error.code === 'DATABASE_UNAVAILABLE'
+    : error instanceof Error && 'syscall' in error;
 }

@@ -1,6 +1,16 @@
-import { loadServiceConfig } from '../config.ts';
+import type { Environment } from '../config/read.ts';
+import {
+  ConfigError,
+  type DatabaseSetting,
+  loadDatabaseUrl,
+  loadServiceConfig,
+  runEnvironment,
+  type ServiceConfig,
+} from '../config.ts';
 import { createLogger } from '../logger.ts';
 import { startService } from '../service.ts';
+import type { ServiceRole } from '../storage/connection.ts';
+import { checkLogin } from '../storage/login-check.ts';
 import { type Command, type CommandIo, EXIT, guarded, parseOptions } from './command.ts';
 import { stopSignal } from './signals.ts';
 
@@ -21,7 +31,7 @@ async function serve(argv: readonly string[], io: CommandIo): Promise<number> {
     io.stdout.write(USAGE);
     return EXIT.ok;
   }
-  const config = loadServiceConfig(io.env, process.execArgv);
+  const config = await validConfig(io.env);
   const logger = createLogger(config.logLevel);
   const stopped = stopSignal(logger);
   const service = await startService(config, { logger, checkLogins: true });
@@ -29,4 +39,27 @@ async function serve(argv: readonly string[], io: CommandIo): Promise<number> {
   service.drain();
   await service.close();
   return EXIT.ok;
+}
+
+/** The settings, or a ConfigError with every problem: where production refuses them, with those of the logins as well. */
+async function validConfig(env: Environment): Promise<ServiceConfig> {
+  try {
+    return loadServiceConfig(env, process.execArgv);
+  } catch (error) {
+    if (!(error instanceof ConfigError) || runEnvironment(env, 'production') !== 'production') throw error;
+    const logins = [
+      ...(await loginProblems(env, 'DATABASE_URL', 'castellan_app')),
+      ...(await loginProblems(env, 'CASTELLAN_DATABASE_SYSTEM_URL', 'castellan_system')),
+    ];
+    throw new ConfigError([...error.problems, ...logins]);
+  }
+}
+
+async function loginProblems(env: Environment, name: DatabaseSetting, role: ServiceRole): Promise<string[]> {
+  try {
+    return await checkLogin(loadDatabaseUrl(env, name), role);
+  } catch {
+    // Unset or unreachable: the first is listed already, the second says nothing about the settings.
+    return [];
+  }
 }
