@@ -130,8 +130,9 @@ for (const { why, wants, ...route } of cases) {
 t.test('boot fails, with every violation, wherever the route is', async (t) => {
   const add = (app: FastifyInstance) => {
     app.get('/a', { schema: { ...schema, querystring: closed }, config: { audit: [] } }, handler);
-    app.register(async (inner) => {
+    app.register((inner, _options, done) => {
       inner.post('/b', { schema: { ...schema, body: closed }, config: { permission: 'public', audit: [] } }, handler);
+      done();
     });
   };
   const app = await buildApp({ ...material, routes: add });
