@@ -321,20 +321,20 @@ function formatFloat(value: number, verb: string, flags: Flags): string | undefi
   const raw = formatGoFloat(value, form, flags.precision ?? standard);
   const signed = raw.startsWith('-') ? raw : `+${raw}`;
   let digits = signed.slice(1);
-  if (flags.sharp && form !== 'b') digits = keepPoint(digits, form, flags.precision);
+  if (flags.sharp && form !== 'b') digits = keepPoint(digits, verb, form, flags.precision);
   const sign = signed[0] === '-' ? '-' : flags.plus ? '+' : flags.space ? ' ' : '';
   if (flags.zero && flags.width !== undefined) digits = digits.padStart(flags.width - sign.length, '0');
   const text = pad(sign + digits, { ...flags, zero: false });
   return verb === 'G' || verb === 'E' || verb === 'X' ? text.toUpperCase() : text;
 }
 
-// The # flag: always a decimal point, and zeros up to the precision except for %e and %f. Go counts the x of %x, too.
-function keepPoint(text: string, form: string, precision: number | undefined): string {
+// The # flag: always a decimal point, and zeros up to the precision except for %e, %f and %X. Go counts the x of %x, too.
+function keepPoint(text: string, verb: string, form: string, precision: number | undefined): string {
   const mark = form === 'x' ? 'p' : 'e';
   const [mantissa = '', exponent] = text.split(mark);
   const pointed = mantissa.includes('.') ? mantissa : `${mantissa}.`;
   const tail = exponent === undefined ? '' : mark + exponent;
-  if (form === 'e' || form === 'f') return pointed + tail;
+  if (form === 'e' || form === 'f' || verb === 'X') return pointed + tail;
   const significant = pointed.replace('.', '').replace(/^0+/, '').length;
   return pointed + '0'.repeat(Math.max(0, (precision ?? 6) - significant)) + tail;
 }
