@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+import { isProblemCode } from '../../src/http/problem-table.ts';
+
+const SRC = fileURLToPath(new URL('../../src', import.meta.url));
+
+/** Errors that never reach HTTP: a use case turns each into an answer of its own, or the process ends with it. */
+const INTERNAL = new Set([
+  'BAD_CONFIGURATION',
+  'KEY_FILE_UNREADABLE',
+  'KEY_FILE_UNSAFE',
+  'KEY_UNSUITABLE',
+  'LEASE_LOST',
+  'MALFORMED',
+  'NOT_CANONICALIZABLE',
+  'SIGNER_MISMATCH',
+  'STALE_READ',
+]);
+
+/** Slices whose errors belong to a command or to the start of the process, never to a request. */
+const NOT_SERVED = /^(?:audit\/verify|storage|cli)\//;
+
+t.test('every code an error can carry to HTTP has its row in the table', async (t) => {
+  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' });
+  for (const file of files.filter((name) => name.endsWith('.ts') && !NOT_SERVED.test(name))) {
+    const text = readFileSync(join(SRC, file), 'utf8');
+    if (!/extends CodedError/.test(text)) continue;
+    const declared = [...text.matchAll(/(?:readonly code(?:: | = )|Code =)([^;]+);/g)].map((match) => match[1] ?? '');
+    for (const [, code = ''] of declared.join(' ').matchAll(/'([A-Z][A-Z0-9_]+)'/g)) {
+      t.ok(isProblemCode(code) || INTERNAL.has(code), `${code} of ${file}`);
+    }
+  }
+});
