@@ -41,7 +41,8 @@ export async function findOpaBinary(options: OpaBinaryOptions = {}): Promise<str
   throw new PolicyCompilerUnavailable('no OPA: set CASTELLAN_OPA_BIN, or install opa on the PATH');
 }
 
-async function verifiedPackage(file: string, privateDir: string | undefined): Promise<string> {
+/** The packaged file itself, or a private copy when it cannot be executed. Throws unless it has the known digest. */
+export async function verifiedPackage(file: string, privateDir: string | undefined): Promise<string> {
   await requireDigest(file);
   if (await isExecutable(file)) return file;
   const copy = join(await copyDirectory(privateDir), `opa-${PACKAGED.sha256.slice(0, 16)}`);

@@ -42,19 +42,16 @@ t.test('has, packages, load, unload', async (t) => {
 });
 
 t.test('an endless rule is cut, and neighbours go on', async (t) => {
-  const engine = engineFor(t, { workers: 2 });
+  const engine = engineFor(t, { workers: 2, limitMs: 1000 });
   await engine.load('quick', quick);
   await engine.load('endless', endless);
-  const started = performance.now();
-  const cut = t.rejects(engine.evaluate('endless', PROMOTION, {}), FAILED);
-  const answers: number[] = [];
-  for (let n = 0; n < 50; n += 1) {
-    await engine.evaluate('quick', PROMOTION, {});
-    answers.push(performance.now() - started);
-  }
+  let isCut = false;
+  const cut = t.rejects(engine.evaluate('endless', PROMOTION, {}), FAILED).then(() => {
+    isCut = true;
+  });
+  for (let n = 0; n < 20; n += 1) await engine.evaluate('quick', PROMOTION, {});
+  t.equal(isCut, false, 'the neighbour did not wait for it');
   await cut;
-  t.ok(performance.now() - started < 2000, 'cut');
-  t.ok((answers[0] ?? Infinity) < 95, 'the neighbour did not wait for it');
   t.equal(engine.stats().stopped, 1);
   for (let n = 0; n < 4; n += 1) t.match(await engine.evaluate('quick', PROMOTION, {}), { deny: [{ code: 'NO' }] });
 });
@@ -73,7 +70,7 @@ t.test('a policy stopped again and again is refused without costing a worker', a
 });
 
 t.test('what is no answer is an error', async (t) => {
-  const engine = engineFor(t, { limitMs: 5000 });
+  const engine = engineFor(t);
   const bodies: Record<string, string> = {
     'a code in small letters': 'deny contains {"code": "no", "reason": "no"} if true',
     'no reason': 'deny contains {"code": "NO"} if true',
@@ -189,7 +186,7 @@ t.test('the policies longest unused are pushed out', async (t) => {
 });
 
 t.test('twenty at once, two hundred times', async (t) => {
-  const engine = engineFor(t, { limitMs: 5000 });
+  const engine = engineFor(t);
   await engine.load('h', quick);
   const answers = await Promise.all(
     Array.from(
@@ -207,7 +204,8 @@ function engineFor(
   t: { teardown(clean: () => Promise<void>): void },
   options?: Parameters<typeof createWasmEngine>[0],
 ) {
-  const engine = createWasmEngine(options);
+  // A busy machine must not look like a slow policy.
+  const engine = createWasmEngine({ limitMs: 5000, ...options });
   t.teardown(() => engine.close());
   return engine;
 }
