@@ -111,12 +111,12 @@ capabilities_valid if {
 
 default capabilities_reason := "the capabilities are not a list of names"
 
-capabilities_reason := substring(concat("", ["not in the list of allowed capabilities: ", concat(", ", sort(unknown))]), 0, 500) if {
-	unknown := {capability |
+capabilities_reason := substring(concat("", ["not in the list of allowed capabilities: ", concat(", ", unknown)]), 0, 500) if {
+	unknown := [capability |
 		some capability in input.agent.spec.capabilities
 		is_string(capability)
 		not capability in data.castellan.capabilities
-	}
+	]
 	count(unknown) > 0
 }
 

@@ -2,7 +2,7 @@ import type { ArtifactFacts } from './wasm-artifact.ts';
 
 /** Hard stops in a row after which a policy is refused for a while, so that it cannot use up the workers. */
 const MAX_STRIKES = 3;
-const REFUSED_MS = 5000;
+const REFUSED_MS = 1000;
 /** OPA's heap needs several times the bytes of the JSON it was read from. */
 const DATA_FACTOR = 8;
 const CODE_FACTOR = 2;
