@@ -20,6 +20,12 @@ export type RunBatch = (
   caller: Caller,
 ) => Promise<BatchOutcome[]>;
 
+interface Tried {
+  readonly outcome: BatchOutcome;
+  /** The error when a dependency was away (503). */
+  readonly away?: unknown;
+}
+
 export interface BatchLog {
   error(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
@@ -27,21 +33,24 @@ export interface BatchLog {
 export function createRunBatch(parts: { actions: BatchActions; log: BatchLog }): RunBatch {
   const { actions, log } = parts;
   return async (workspaceId, { action, agentIds }, caller) => {
-    const outcomes: BatchOutcome[] = [];
+    const tried: Tried[] = [];
     for (let at = 0; at < agentIds.length; at += CONCURRENCY) {
       const ids = agentIds.slice(at, at + CONCURRENCY);
-      outcomes.push(...(await Promise.all(ids.map((agentId) => one(actions[action], workspaceId, agentId, caller)))));
+      tried.push(...(await Promise.all(ids.map((agentId) => one(actions[action], workspaceId, agentId, caller)))));
     }
-    return outcomes;
+    // Nothing was answered for any agent: that is an outage, not an outcome.
+    if (tried.length > 0 && tried.every(({ away }) => away !== undefined)) throw tried[0]?.away;
+    return tried.map(({ outcome }) => outcome);
   };
 
-  async function one(act: Act, workspaceId: string, agentId: string, caller: Caller): Promise<BatchOutcome> {
+  async function one(act: Act, workspaceId: string, agentId: string, caller: Caller): Promise<Tried> {
     try {
-      return { agentId, ...(await act(workspaceId, agentId, caller)) };
+      return { outcome: { agentId, ...(await act(workspaceId, agentId, caller)) } };
     } catch (error) {
-      const { code, detail } = problemOf(error, caller.traceId);
+      const { status, code, detail } = problemOf(error, caller.traceId);
       if (code === 'INTERNAL') log.error({ err: error, workspaceId, agentId }, 'one agent of a batch failed');
-      return { agentId, success: false, code, detail, ...evidence(error) };
+      const outcome = { agentId, success: false, code, detail, ...evidence(error) };
+      return status === 503 ? { outcome, away: error } : { outcome };
     }
   }
 }
