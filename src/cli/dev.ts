@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 
@@ -172,10 +172,15 @@ async function serviceConfig(config: DevConfig, keys: string, database: DevDatab
 
 /** The file with a key, made when it is not there; never overwritten, for old signatures depend on it. */
 async function keyFile(path: string, make: () => string): Promise<string> {
+  // Whole before it has its name: another instance that boots at the same time may read it at once.
+  const draft = `${path}.${process.pid}`;
+  await writeFile(draft, make(), { mode: 0o600 });
   try {
-    await writeFile(path, make(), { flag: 'wx', mode: 0o600 });
+    await link(draft, path);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  } finally {
+    await rm(draft, { force: true });
   }
   return path;
 }
