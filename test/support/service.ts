@@ -106,7 +106,8 @@ async function newSigners(t: Tap): Promise<ServiceConfig['signers']> {
   return { audit: await signer('audit-1'), proof: await signer('proof-1') };
 }
 
-function caller(api: string, certsDir: string): TestService['call'] {
+/** One request per connection over mutual TLS, as one of the identities in `certsDir`. */
+export function caller(api: string, certsDir: string): TestService['call'] {
   const pem = (name: string) => readFileSync(join(certsDir, name));
   return (who, method, path, body, headers = {}) => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
