@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { RUNTIME_CONFLICT, RUNTIME_ENDLESS, reload, runtimeDenying } from './support/policies.ts';
 import { DAY, MINUTE, openWorld, SPEC, type World } from './support/world.ts';
 
@@ -86,12 +86,22 @@ const startCases: readonly StartCase[] = [
   {
     why: 'a governed agent put back into the sandbox by hand',
     arrange: (world, workspaceId) =>
-      governedAnd(world, workspaceId, `UPDATE agents SET mode = 'sandbox', expires_at = 'infinity' WHERE id = $1`),
+      governedAnd(world, workspaceId, `UPDATE agents SET mode = 'sandbox', expires_at = NULL WHERE id = $1`),
     denies: [deny('SANDBOX_EXPIRED', 'sandboxExpiry'), deny('PROOF_MISSING', 'proofPresence')],
     governance: 'SANDBOX',
   },
   {
-    why: 'the same with a time of expiry that is still to come',
+    why: 'a sandbox agent whose time of expiry was made endless by hand: a check that cannot read it fails closed',
+    arrange: async (world, workspaceId) => {
+      const agentId = await world.sandboxAgent(workspaceId);
+      await world.sql(`UPDATE agents SET expires_at = 'infinity' WHERE id = $1`, [agentId]);
+      return agentId;
+    },
+    denies: [deny('INTERCEPTOR_ERROR', 'sandboxExpiry')],
+    governance: 'SANDBOX',
+  },
+  {
+    why: 'a governed agent put back into the sandbox by hand, with time left',
     arrange: (world, workspaceId) =>
       governedAnd(
         world,
@@ -196,79 +206,82 @@ const startCases: readonly StartCase[] = [
     denies: [SPEC_HASH, POLICY_HASH, SIGNATURE, QUARANTINED, deny('ON_HOLIDAY', 'castellan.runtime')],
     governance: 'GOVERNED_RESTRICTED',
   },
-  // The last: no proof of this service holds any more.
-  {
-    why: 'a proof of a signer that was revoked since',
-    arrange: async (world, workspaceId) => {
-      const agentId = await world.governedAgent(workspaceId);
-      await world.expect(200, 'kernel-admin', 'POST', '/v1/signers/proof-1/revoke', { reason: 'the key was lost' });
-      return agentId;
-    },
-    denies: [deny('SIGNER_REVOKED', 'signerRevocation')],
-    governance: 'GOVERNED_VALID',
-  },
 ];
+
+/** Ends the trust in every proof of its service. */
+const revokedSigner: StartCase = {
+  why: 'a proof of a signer that was revoked since',
+  arrange: async (world, workspaceId) => {
+    const agentId = await world.governedAgent(workspaceId);
+    await world.expect(200, 'kernel-admin', 'POST', '/v1/signers/proof-1/revoke', { reason: 'the key was lost' });
+    return agentId;
+  },
+  denies: [deny('SIGNER_REVOKED', 'signerRevocation')],
+  governance: 'GOVERNED_VALID',
+};
 
 const LABELS = new Set(['ON_HOLIDAY', 'OUT_OF_HOURS']);
 
 t.test('a denied start says why, everywhere in the same words', async (t) => {
   const world = await openWorld(t);
-  for (const one of startCases) {
-    await t.test(one.why, async (t) => {
-      const workspaceId = await world.workspace();
-      const agentId = await one.arrange(world, workspaceId);
-      const base = `/v1/workspaces/${workspaceId}`;
-      const agent = `${base}/agents/${agentId}`;
-      const first = one.denies[0]?.code ?? '';
-      const line = `castellan_agent_starts_denied_total{reason="${LABELS.has(first) ? 'OTHER' : first}"}`;
-      const denied = await world.metric(line);
-      const allowed = await world.metric('castellan_agent_starts_allowed_total');
-
-      const { events, result } = await world.eventsOf(() =>
-        world.changesOf(() => world.call('kernel-admin', 'POST', `${agent}/start`)),
-      );
-      const { result: answer, changed } = result;
-
-      t.equal(answer.status, 403, answer.text);
-      t.match(answer.headers['content-type'], /^application\/problem\+json/);
-      const { code = 'ADMISSION_DENIED' } = one;
-      t.match(answer.body, { type: `https://castellan.dev/problems/${slug(code)}`, code, status: 403 });
-      t.equal(answer.body.instance, answer.headers['x-request-id']);
-      t.same(shapes(answer.body.denies), one.denies, 'flat and in chain order');
-
-      t.same(changed, ['decisions'], 'nothing else changed');
-      t.equal(events.length, 1);
-      const [event] = events;
-      t.match(event, { chain: workspaceId, type: 'agent.start.denied', actor: 'kernel-admin' });
-      const { decisionId } = answer.body;
-      t.match(event?.payload, { agentId, decisionId, denies: answer.body.denies.map(flat) });
-      t.same(answer.body.auditEvent.seq, event?.seq, 'the receipt names the event');
-
-      const listed = (await world.expect(200, 'auditor', 'GET', `${base}/audit/events?type=agent.start.denied`)).body;
-      t.same(listed.events.at(-1)?.payload, event?.payload);
-      const { decisions } = (
-        await world.expect(200, 'auditor', 'GET', `${base}/decisions?agentId=${agentId}&code=${first}`)
-      ).body;
-      t.match(decisions.at(-1), {
-        decisionId,
-        kind: 'start',
-        action: 'agent.start',
-        effect: 'DENY',
-        decision: 'deny',
-        tier: 3,
-        actor: { id: 'kernel-admin', kind: 'human' },
-        auditSeq: event?.seq,
-      });
-      t.same(decisions.at(-1)?.reasons, answer.body.denies);
-      t.same((await world.expect(200, 'auditor', 'GET', `${base}/decisions/${decisionId}`)).body, decisions.at(-1));
-
-      t.equal(await world.metric(line), denied + 1, 'once per denied start, with the first code');
-      t.equal(await world.metric('castellan_agent_starts_allowed_total'), allowed);
-      const { governance } = (await world.expect(200, 'kernel-admin', 'GET', `${agent}/governance`)).body;
-      t.equal(governance.status, one.governance);
-    });
-  }
+  for (const one of startCases) await t.test(one.why, (t) => checkStart(t, world, one));
 });
+
+t.test('so does the start under a revoked signer', async (t) => checkStart(t, await openWorld(t), revokedSigner));
+
+async function checkStart(t: Test, world: World, one: StartCase): Promise<void> {
+  const workspaceId = await world.workspace();
+  const agentId = await one.arrange(world, workspaceId);
+  const base = `/v1/workspaces/${workspaceId}`;
+  const agent = `${base}/agents/${agentId}`;
+  const first = one.denies[0]?.code ?? '';
+  const line = `castellan_agent_starts_denied_total{reason="${LABELS.has(first) ? 'OTHER' : first}"}`;
+  const denied = await world.metric(line);
+  const allowed = await world.metric('castellan_agent_starts_allowed_total');
+
+  const { events, result } = await world.eventsOf(() =>
+    world.changesOf(() => world.call('kernel-admin', 'POST', `${agent}/start`)),
+  );
+  const { result: answer, changed } = result;
+
+  t.equal(answer.status, 403, answer.text);
+  t.match(answer.headers['content-type'], /^application\/problem\+json/);
+  const { code = 'ADMISSION_DENIED' } = one;
+  t.match(answer.body, { type: `https://castellan.dev/problems/${slug(code)}`, code, status: 403 });
+  t.equal(answer.body.instance, answer.headers['x-request-id']);
+  t.same(shapes(answer.body.denies), one.denies, 'flat and in chain order');
+
+  t.same(changed, ['decisions'], 'nothing else changed');
+  t.equal(events.length, 1);
+  const [event] = events;
+  t.match(event, { chain: workspaceId, type: 'agent.start.denied', actor: 'kernel-admin' });
+  const { decisionId } = answer.body;
+  t.match(event?.payload, { agentId, decisionId, denies: answer.body.denies.map(flat) });
+  t.same(answer.body.auditEvent.seq, event?.seq, 'the receipt names the event');
+
+  const listed = (await world.expect(200, 'auditor', 'GET', `${base}/audit/events?type=agent.start.denied`)).body;
+  t.same(listed.events.at(-1)?.payload, event?.payload);
+  const { decisions } = (
+    await world.expect(200, 'auditor', 'GET', `${base}/decisions?agentId=${agentId}&code=${first}`)
+  ).body;
+  t.match(decisions.at(-1), {
+    decisionId,
+    kind: 'start',
+    action: 'agent.start',
+    effect: 'DENY',
+    decision: 'deny',
+    tier: 3,
+    actor: { id: 'kernel-admin', kind: 'human' },
+    auditSeq: event?.seq,
+  });
+  t.same(decisions.at(-1)?.reasons, answer.body.denies);
+  t.same((await world.expect(200, 'auditor', 'GET', `${base}/decisions/${decisionId}`)).body, decisions.at(-1));
+
+  t.equal(await world.metric(line), denied + 1, 'once per denied start, with the first code');
+  t.equal(await world.metric('castellan_agent_starts_allowed_total'), allowed);
+  const { governance } = (await world.expect(200, 'kernel-admin', 'GET', `${agent}/governance`)).body;
+  t.equal(governance.status, one.governance);
+}
 
 t.test('a restricted agent is intact: a revalidation that passes lets it start', async (t) => {
   const world = await openWorld(t);
