@@ -1,0 +1,83 @@
+import t from 'tap';
+
+import { SCENARIOS } from './support/event-scenarios.ts';
+import { changesState, operations, pathOf } from './support/operations.ts';
+import { openWorld } from './support/world.ts';
+
+const OPERATIONS = operations();
+
+t.test('every operation that changes something has scenarios for exactly the events it declares', async (t) => {
+  for (const { operationId, events } of OPERATIONS.filter(changesState)) {
+    const seen = SCENARIOS.filter(({ operation }) => operation === operationId).flatMap((scenario) => scenario.events);
+    t.same([...new Set(seen)].sort(), [...events].sort(), operationId);
+  }
+  const known = new Set(OPERATIONS.map(({ operationId }) => operationId));
+  t.same(
+    SCENARIOS.filter(({ operation }) => !known.has(operation)),
+    [],
+    'no scenario of an operation that is gone',
+  );
+});
+
+t.test('an operation leaves its events and no others, and a change never goes without', async (t) => {
+  const world = await openWorld(t);
+  for (const { operation, why, status, events: expected, chain, prepare, holds } of SCENARIOS) {
+    await t.test(`${operation}: ${why}`, async (t) => {
+      const found = OPERATIONS.find(({ operationId }) => operationId === operation);
+      const workspaceId = await world.workspace();
+      const { path, body } = await prepare(world, workspaceId);
+      const { events, result } = await world.eventsOf(() =>
+        world.changesOf(() => world.call('kernel-admin', found?.method ?? '', path, body)),
+      );
+      t.equal(result.result.status, status, result.result.text);
+      if (holds !== undefined) t.ok(holds(result.result), result.result.text);
+      t.same(events.map(({ type }) => type).sort(), [...expected].sort());
+      const elsewhere = operation === 'createWorkspace' ? body : undefined;
+      const own = chain ?? (elsewhere === undefined ? workspaceId : Reflect.get(Object(elsewhere), 'workspaceId'));
+      t.same(
+        events.filter((event) => event.chain !== own),
+        [],
+        'in the chain of the workspace',
+      );
+      t.same(
+        events.filter(({ type, actor }) => actor !== (byService(type, operation) ? 'castellan' : 'kernel-admin')),
+        [],
+        'by who asked for it; what a revalidation finds is by the service',
+      );
+      if (expected.length === 0) t.same(result.changed, [], 'without an event nothing changed');
+      else if (expected.join() !== 'policy.rejected') t.not(result.changed.length, 0, 'something changed');
+    });
+  }
+});
+
+t.test('an operation that only reads leaves nothing', async (t) => {
+  const world = await openWorld(t);
+  const agentId = await world.governedAgent('demo');
+  const agent = `/v1/workspaces/demo/agents/${agentId}`;
+  await world.expect(200, 'operator', 'POST', `${agent}/start`);
+  const { decisions } = (await world.expect(200, 'operator', 'GET', '/v1/workspaces/demo/decisions')).body;
+  const { promotions } = (await world.expect(200, 'operator', 'GET', '/v1/workspaces/demo/promotions')).body;
+  const { body } = await world.expect(200, 'kernel-admin', 'POST', '/v1/workspaces/demo/policy/revalidate');
+  const { governance } = (await world.expect(200, 'operator', 'GET', `${agent}/governance`)).body;
+  const ids = {
+    agentId,
+    decisionId: decisions[0].decisionId,
+    promotionId: promotions[0].promotionId,
+    revalidationId: body.revalidation.id,
+  };
+  const bodies: Readonly<Record<string, unknown>> = { verifyProof: { proof: governance.proof } };
+  for (const operation of OPERATIONS.filter((one) => !changesState(one))) {
+    const { operationId, method } = operation;
+    const { events, result } = await world.eventsOf(() =>
+      world.changesOf(() => world.call('kernel-admin', method, pathOf(operation, ids), bodies[operationId])),
+    );
+    t.equal(result.result.status, 200, `${operationId}: ${result.result.text.slice(0, 300)}`);
+    t.same(events, [], operationId);
+    t.same(result.changed, [], operationId);
+  }
+});
+
+/** A revalidation goes on without the caller, who may be long gone. */
+function byService(type: string, operation: string): boolean {
+  return operation !== 'releaseAgent' && ['agent.revalidated', 'agent.invalidated', 'proof.renewed'].includes(type);
+}

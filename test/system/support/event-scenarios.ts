@@ -1,0 +1,442 @@
+import { generateKeyPairSync } from 'node:crypto';
+
+import { newId } from '../../../src/ids.ts';
+import type { Answer } from '../../support/service.ts';
+import { reload } from './policies.ts';
+import { SPEC, type World } from './world.ts';
+
+/** What a scenario brought about before the call whose events count, and that call. */
+export interface Prepared {
+  readonly path: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Scenario {
+  readonly operation: string;
+  readonly why: string;
+  readonly status: number;
+  /** Exactly the events of the call, in order; those of several agents sorted. */
+  readonly events: readonly string[];
+  /** The chain they are in, when it is not the workspace's. */
+  readonly chain?: '_system';
+  readonly prepare: (world: World, workspaceId: string) => Promise<Prepared>;
+  /** More that must hold of the answer. */
+  readonly holds?: (answer: Answer) => boolean;
+}
+
+type Prepare = Scenario['prepare'];
+
+const agentsOf = (workspaceId: string) => `/v1/workspaces/${workspaceId}/agents`;
+
+/** The call `…/agents/{id}/<action>` on an agent that `made` brings about. */
+function onAgent(
+  made: (world: World, workspaceId: string) => Promise<string>,
+  action: string,
+  body?: unknown,
+): Prepare {
+  return async (world, workspaceId) => {
+    const path = `${agentsOf(workspaceId)}/${await made(world, workspaceId)}${action === '' ? '' : `/${action}`}`;
+    return body === undefined ? { path } : { path, body };
+  };
+}
+
+const sandbox = (spec?: object) => (world: World, workspaceId: string) => world.sandboxAgent(workspaceId, spec);
+const governed = (world: World, workspaceId: string) => world.governedAgent(workspaceId);
+
+async function act(world: World, path: string, body?: unknown): Promise<Answer> {
+  return world.expect(200, 'kernel-admin', 'POST', path, body);
+}
+
+async function running(world: World, workspaceId: string): Promise<string> {
+  const agentId = await world.sandboxAgent(workspaceId);
+  await act(world, `${agentsOf(workspaceId)}/${agentId}/start`);
+  return agentId;
+}
+
+async function quarantined(world: World, workspaceId: string): Promise<string> {
+  const agentId = await world.sandboxAgent(workspaceId);
+  await act(world, `${agentsOf(workspaceId)}/${agentId}/quarantine`, { reason: 'odd' });
+  return agentId;
+}
+
+/** A governed agent that a policy with a lower limit invalidated. */
+async function invalidated(world: World, workspaceId: string): Promise<string> {
+  const agentId = await world.governedAgent(workspaceId);
+  await act(world, `/v1/workspaces/${workspaceId}/policy/hotreload`, reload({ monthlyUsd: 1 }));
+  return agentId;
+}
+
+async function invalidatedUnderAnOlderPolicy(world: World, workspaceId: string): Promise<string> {
+  const agentId = await invalidated(world, workspaceId);
+  await act(world, `/v1/workspaces/${workspaceId}/policy/hotreload`, reload({ revalidate: false }));
+  return agentId;
+}
+
+function onPolicy(
+  action: string,
+  body: object | undefined,
+  before?: (world: World, ws: string) => Promise<unknown>,
+): Prepare {
+  return async (world, workspaceId) => {
+    await before?.(world, workspaceId);
+    const path = `/v1/workspaces/${workspaceId}/policy/${action}`;
+    return body === undefined ? { path } : { path, body };
+  };
+}
+
+/** A second version that nothing was revalidated for. */
+async function reloaded(world: World, workspaceId: string, options: object = {}): Promise<void> {
+  await act(world, `/v1/workspaces/${workspaceId}/policy/hotreload`, reload({ revalidate: false, ...options }));
+}
+
+function batch(action: string, ...made: ((world: World, workspaceId: string) => Promise<string>)[]): Prepare {
+  return async (world, workspaceId) => {
+    const agentIds: string[] = [];
+    for (const make of made) agentIds.push(await make(world, workspaceId));
+    return { path: `${agentsOf(workspaceId)}:batch`, body: { action, agentIds } };
+  };
+}
+
+function newSigner(signerId = `manifest-${newId()}`): Record<string, string> {
+  const publicKey = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  return { signerId, alg: 'Ed25519', purpose: 'manifest', publicKey };
+}
+
+const PROMOTED = ['promotion.approved', 'proof.issued'];
+const DIRTY = { ...SPEC, containment: { externalCalls: true } };
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    operation: 'createWorkspace',
+    why: 'a new workspace begins its chain',
+    status: 201,
+    events: ['workspace.created', 'policy.activated'],
+    prepare: async () => ({ path: '/v1/workspaces', body: { workspaceId: `new-${newId()}` } }),
+  },
+  {
+    operation: 'createWorkspace',
+    why: 'a workspace that exists',
+    status: 409,
+    events: [],
+    prepare: async (_world, workspaceId) => ({ path: '/v1/workspaces', body: { workspaceId } }),
+  },
+  {
+    operation: 'registerSigner',
+    why: 'a new key',
+    status: 201,
+    chain: '_system',
+    events: ['signer.registered'],
+    prepare: async () => ({ path: '/v1/signers', body: newSigner() }),
+  },
+  {
+    operation: 'registerSigner',
+    why: 'an id that is taken',
+    status: 409,
+    events: [],
+    prepare: async () => ({ path: '/v1/signers', body: newSigner('audit-1') }),
+  },
+  {
+    operation: 'revokeSigner',
+    why: 'a signer in force',
+    status: 200,
+    chain: '_system',
+    events: ['signer.revoked'],
+    prepare: async (world) => {
+      const signer = newSigner();
+      await world.expect(201, 'kernel-admin', 'POST', '/v1/signers', signer);
+      return { path: `/v1/signers/${signer['signerId']}/revoke`, body: { reason: 'lost' } };
+    },
+  },
+  {
+    operation: 'revokeSigner',
+    why: 'one that is not there',
+    status: 404,
+    events: [],
+    prepare: async () => ({ path: '/v1/signers/nobody/revoke', body: { reason: 'lost' } }),
+  },
+  {
+    operation: 'createAgent',
+    why: 'a new agent',
+    status: 201,
+    events: ['agent.created'],
+    prepare: async (_world, workspaceId) => ({ path: agentsOf(workspaceId), body: { spec: SPEC } }),
+  },
+  {
+    operation: 'createAgent',
+    why: 'a profile that needs a manifest',
+    status: 403,
+    events: [],
+    prepare: async (_world, workspaceId) => ({
+      path: agentsOf(workspaceId),
+      body: { spec: { ...SPEC, profile: 'illuvrse' } },
+    }),
+  },
+  {
+    operation: 'patchAgent',
+    why: 'another spec',
+    status: 200,
+    events: ['agent.updated'],
+    prepare: onAgent(sandbox(), '', { spec: { description: 'new' } }),
+  },
+  {
+    operation: 'patchAgent',
+    why: 'the same spec',
+    status: 200,
+    events: [],
+    prepare: onAgent(sandbox(), '', { spec: { name: SPEC.name } }),
+  },
+  {
+    operation: 'patchAgent',
+    why: 'a governed spec is frozen',
+    status: 409,
+    events: [],
+    prepare: onAgent(governed, '', { spec: { description: 'new' } }),
+  },
+  { operation: 'deleteAgent', why: 'it goes', status: 204, events: ['agent.deleted'], prepare: onAgent(sandbox(), '') },
+  { operation: 'deleteAgent', why: 'it runs', status: 409, events: [], prepare: onAgent(running, '') },
+  {
+    operation: 'forkAgent',
+    why: 'of a governed one',
+    status: 201,
+    events: ['agent.forked'],
+    prepare: onAgent(governed, 'fork', { name: 'second' }),
+  },
+  {
+    operation: 'startAgent',
+    why: 'admission lets it',
+    status: 200,
+    events: ['agent.start.allowed'],
+    prepare: onAgent(sandbox(), 'start'),
+  },
+  {
+    operation: 'startAgent',
+    why: 'admission denies it',
+    status: 403,
+    events: ['agent.start.denied'],
+    prepare: onAgent(sandbox(DIRTY), 'start'),
+  },
+  {
+    operation: 'startAgent',
+    why: 'it runs already: no new admission',
+    status: 200,
+    events: [],
+    prepare: onAgent(running, 'start'),
+    holds: ({ body }) => body.alreadyRunning === true,
+  },
+  { operation: 'stopAgent', why: 'it ran', status: 200, events: ['agent.stopped'], prepare: onAgent(running, 'stop') },
+  { operation: 'stopAgent', why: 'it did not run', status: 200, events: [], prepare: onAgent(sandbox(), 'stop') },
+  {
+    operation: 'quarantineAgent',
+    why: 'a running one',
+    status: 200,
+    events: ['agent.quarantined'],
+    prepare: onAgent(running, 'quarantine', { reason: 'odd' }),
+  },
+  {
+    operation: 'quarantineAgent',
+    why: 'twice',
+    status: 200,
+    events: [],
+    prepare: onAgent(quarantined, 'quarantine', { reason: 'odd' }),
+  },
+  {
+    operation: 'releaseAgent',
+    why: 'a sandbox agent',
+    status: 200,
+    events: ['agent.released'],
+    prepare: onAgent(quarantined, 'release', { reason: 'looked into' }),
+  },
+  {
+    operation: 'releaseAgent',
+    why: 'an invalidated one that passes under a new policy',
+    status: 200,
+    events: ['agent.released', 'proof.renewed'],
+    prepare: onAgent(invalidatedUnderAnOlderPolicy, 'release', { reason: 'looked into' }),
+  },
+  {
+    operation: 'releaseAgent',
+    why: 'an invalidated one that still fails',
+    status: 403,
+    events: ['agent.release.denied'],
+    prepare: onAgent(invalidated, 'release', { reason: 'looked into' }),
+  },
+  {
+    operation: 'releaseAgent',
+    why: 'one that is free',
+    status: 409,
+    events: [],
+    prepare: onAgent(sandbox(), 'release', { reason: 'looked into' }),
+  },
+  {
+    operation: 'promoteAgent',
+    why: 'a stopped one',
+    status: 200,
+    events: PROMOTED,
+    prepare: onAgent(sandbox(), 'promote'),
+  },
+  {
+    operation: 'promoteAgent',
+    why: 'a running one is stopped: it was admitted as a sandbox agent',
+    status: 200,
+    events: [...PROMOTED, 'agent.stopped'],
+    prepare: onAgent(running, 'promote'),
+  },
+  {
+    operation: 'promoteAgent',
+    why: 'the policy denies',
+    status: 200,
+    events: ['promotion.denied'],
+    prepare: onAgent(sandbox(DIRTY), 'promote'),
+    holds: ({ body }) => body.success === false,
+  },
+  { operation: 'promoteAgent', why: 'a governed one', status: 409, events: [], prepare: onAgent(governed, 'promote') },
+  {
+    operation: 'batchAgents',
+    why: 'start',
+    status: 200,
+    events: ['agent.start.allowed', 'agent.start.denied'],
+    prepare: batch('start', sandbox(), sandbox(DIRTY), running),
+  },
+  {
+    operation: 'batchAgents',
+    why: 'stop',
+    status: 200,
+    events: ['agent.stopped'],
+    prepare: batch('stop', running, sandbox(), async () => newId()),
+  },
+  {
+    operation: 'batchAgents',
+    why: 'promote',
+    status: 200,
+    events: [...PROMOTED, 'promotion.denied'],
+    prepare: batch('promote', sandbox(), sandbox(DIRTY), governed),
+  },
+  {
+    operation: 'batchAgents',
+    why: 'delete',
+    status: 200,
+    events: ['agent.deleted', 'agent.deleted'],
+    prepare: batch('delete', sandbox(), governed, running),
+  },
+  {
+    operation: 'hotReloadPolicy',
+    why: 'nobody is governed',
+    status: 200,
+    events: ['policy.activated', 'revalidation.requested'],
+    prepare: onPolicy('hotreload', reload()),
+  },
+  {
+    operation: 'hotReloadPolicy',
+    why: 'without a revalidation',
+    status: 200,
+    events: ['policy.activated'],
+    prepare: onPolicy('hotreload', reload({ revalidate: false }), governed),
+  },
+  {
+    operation: 'hotReloadPolicy',
+    why: 'a policy that the agent still meets',
+    status: 200,
+    events: ['policy.activated', 'revalidation.requested', 'agent.revalidated', 'proof.renewed'],
+    prepare: onPolicy('hotreload', reload(), governed),
+  },
+  {
+    operation: 'hotReloadPolicy',
+    why: 'one that it does not',
+    status: 200,
+    events: ['policy.activated', 'revalidation.requested', 'agent.invalidated'],
+    prepare: onPolicy('hotreload', reload({ monthlyUsd: 1 }), governed),
+  },
+  {
+    operation: 'hotReloadPolicy',
+    why: 'only to be tried',
+    status: 200,
+    events: ['policy.shadowed'],
+    prepare: onPolicy('hotreload', reload({ mode: 'shadow' }), governed),
+  },
+  {
+    operation: 'hotReloadPolicy',
+    why: 'no Rego',
+    status: 422,
+    events: ['policy.rejected'],
+    prepare: onPolicy('hotreload', {
+      policySet: 'default',
+      bundle: { modules: { 'promotion.rego': 'package castellan.promotion\nnonsense(' }, data: {} },
+    }),
+  },
+  {
+    operation: 'hotReloadPolicy',
+    why: 'somebody else was first',
+    status: 409,
+    events: [],
+    prepare: onPolicy('hotreload', reload({ expectedHash: `sha256:${'0'.repeat(64)}` })),
+  },
+  {
+    operation: 'revalidateAgents',
+    why: 'an agent that stands as before',
+    status: 200,
+    events: ['revalidation.requested'],
+    prepare: onPolicy('revalidate', undefined, governed),
+  },
+  {
+    operation: 'revalidateAgents',
+    why: 'a newer policy that the agent meets',
+    status: 200,
+    events: ['revalidation.requested', 'agent.revalidated', 'proof.renewed'],
+    prepare: onPolicy('revalidate', undefined, async (world, workspaceId) => {
+      await governed(world, workspaceId);
+      await reloaded(world, workspaceId);
+    }),
+  },
+  {
+    operation: 'revalidateAgents',
+    why: 'one that it does not meet',
+    status: 200,
+    events: ['revalidation.requested', 'agent.invalidated'],
+    prepare: onPolicy('revalidate', undefined, async (world, workspaceId) => {
+      await governed(world, workspaceId);
+      await reloaded(world, workspaceId, { monthlyUsd: 1 });
+    }),
+  },
+  {
+    operation: 'revalidateAgents',
+    why: 'an agent that is not there',
+    status: 404,
+    events: [],
+    prepare: onPolicy('revalidate', { agentIds: [newId()] }),
+  },
+  {
+    operation: 'rollBackPolicy',
+    why: 'without a revalidation',
+    status: 200,
+    events: ['policy.rolledback'],
+    prepare: onPolicy('rollback', { version: 1, revalidate: false }, reloaded),
+  },
+  {
+    operation: 'rollBackPolicy',
+    why: 'to one that the agent meets',
+    status: 200,
+    events: ['policy.rolledback', 'revalidation.requested', 'agent.revalidated', 'proof.renewed'],
+    prepare: onPolicy('rollback', { version: 1 }, async (world, workspaceId) => {
+      await reloaded(world, workspaceId);
+      await governed(world, workspaceId);
+    }),
+  },
+  {
+    operation: 'rollBackPolicy',
+    why: 'to one that it does not meet',
+    status: 200,
+    events: ['policy.rolledback', 'revalidation.requested', 'agent.invalidated'],
+    prepare: onPolicy('rollback', { version: 1 }, async (world, workspaceId) => {
+      await reloaded(world, workspaceId);
+      await world.governedAgent(workspaceId, { ...SPEC, budget: { monthlyUsd: 2000 } });
+    }),
+  },
+  {
+    operation: 'rollBackPolicy',
+    why: 'to the active one',
+    status: 409,
+    events: [],
+    prepare: onPolicy('rollback', { version: 1 }),
+  },
+];
