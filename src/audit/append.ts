@@ -167,15 +167,19 @@ export function createAuditAppender(options: {
     // A unit alone needs no savepoint: its failure is the transaction's.
     if (batch.length === 1) return [await runUnit(trx, draft, batch[0])];
     const outcomes: Outcome[] = [];
+    // One round trip a unit: the savepoint of a unit that succeeded is merged as the next one's is set, and after a
+    // rollback to it the savepoint still stands.
+    let next = 'SAVEPOINT unit';
     for (const entry of batch) {
       const mark = draft.mark();
-      await client.query('SAVEPOINT unit');
+      if (next !== '') await client.query(next);
       try {
         outcomes.push(await runUnit(trx, draft, entry));
-        await client.query('RELEASE SAVEPOINT unit');
+        next = 'RELEASE SAVEPOINT unit; SAVEPOINT unit';
       } catch (error) {
         draft.rewind(mark);
-        await client.query('ROLLBACK TO SAVEPOINT unit; RELEASE SAVEPOINT unit');
+        await client.query('ROLLBACK TO SAVEPOINT unit');
+        next = '';
         outcomes.push({ ok: false, error });
       }
     }
