@@ -2,6 +2,7 @@ import type { Static } from '@sinclair/typebox';
 
 import { type CursorScope, DEFAULT_LIMIT, decodeCursor, encodeCursor } from '../http/pagination.ts';
 import { ValidationFailed } from '../http/problem.ts';
+import { queryTime } from '../http/query-time.ts';
 import type { Trx } from '../storage/database.ts';
 import type { AuditEventSchema, EventPage, ListEventsQuery } from './schema.ts';
 import type {} from './table.ts';
@@ -12,13 +13,15 @@ type Query = Static<typeof ListEventsQuery>;
 export async function listEvents(trx: Trx, chain: string, query: Query): Promise<Static<typeof EventPage>> {
   const { after, cursor, limit = DEFAULT_LIMIT, ...filters } = query;
   const scope: CursorScope = { route: 'audit.events', workspaceId: chain, sort: 'seq', filters };
-  const from = cursor === undefined ? (after ?? 0) : position(scope, cursor);
+  const position = cursor === undefined ? (after ?? 0) : positionOf(scope, cursor);
+  const from = queryTime('from', query.from);
+  const to = queryTime('to', query.to);
 
-  let select = trx.selectFrom('audit_events').selectAll().where('chain', '=', chain).where('seq', '>', from);
+  let select = trx.selectFrom('audit_events').selectAll().where('chain', '=', chain).where('seq', '>', position);
   if (query.type !== undefined) select = select.where('event_type', '=', query.type);
   if (query.actor !== undefined) select = select.where('actor_id', '=', query.actor);
-  if (query.from !== undefined) select = select.where('ts', '>=', new Date(query.from));
-  if (query.to !== undefined) select = select.where('ts', '<', new Date(query.to));
+  if (from !== undefined) select = select.where('ts', '>=', from);
+  if (to !== undefined) select = select.where('ts', '<', to);
   const rows = await select
     .orderBy('seq')
     .limit(limit + 1)
@@ -46,10 +49,10 @@ export async function listEvents(trx: Trx, chain: string, query: Query): Promise
   return { events, nextCursor: more ? encodeCursor(scope, [last.seq]) : null };
 }
 
-function position(scope: CursorScope, cursor: string): number {
+function positionOf(scope: CursorScope, cursor: string): number {
   const [seq] = decodeCursor(scope, cursor);
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) {
-    throw new ValidationFailed([{ pointer: '/cursor', detail: 'is not a cursor of this list' }]);
+    throw new ValidationFailed([{ pointer: '/query/cursor', detail: 'is not a cursor of this list' }]);
   }
   return seq;
 }

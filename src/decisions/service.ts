@@ -1,5 +1,6 @@
 import { type CursorScope, DEFAULT_LIMIT, decodeCursor, encodeCursor } from '../http/pagination.ts';
 import { NotFound, ValidationFailed } from '../http/problem.ts';
+import { queryTime } from '../http/query-time.ts';
 import { isUuid } from '../ids.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { DecisionReason } from './ledger.ts';
@@ -21,7 +22,7 @@ export function createDecisionService({ storage }: { storage: Storage }): Decisi
     const { cursor, limit = DEFAULT_LIMIT, ...filters } = query;
     const scope: CursorScope = { route: 'decisions', workspaceId, sort: 'id', filters };
     const after = cursor === undefined ? undefined : idIn(scope, cursor);
-    const span = { from: timeOf('from', query.from), to: timeOf('to', query.to) };
+    const span = { from: queryTime('from', query.from), to: queryTime('to', query.to) };
     const rows = await storage.read(workspaceId, (trx) =>
       listDecisions(trx, workspaceId, { ...filters, ...span }, { after, limit: limit + 1 }),
     );
@@ -71,14 +72,6 @@ function reasonsOf(stored: unknown): DecisionReason[] {
 function isReason(value: unknown): value is DecisionReason {
   if (typeof value !== 'object' || value === null) return false;
   return ['code', 'reason', 'severity', 'check'].every((name) => typeof Reflect.get(value, name) === 'string');
-}
-
-function timeOf(member: string, text: string | undefined): Date | undefined {
-  if (text === undefined) return undefined;
-  const time = new Date(text);
-  if (!Number.isNaN(time.getTime())) return time;
-  // RFC 3339 knows leap seconds, Date does not.
-  throw new ValidationFailed([{ pointer: `/query/${member}`, detail: 'cannot be represented' }]);
 }
 
 function idIn(scope: CursorScope, cursor: string): string {

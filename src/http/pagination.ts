@@ -34,7 +34,7 @@ export function encodeCursor(scope: CursorScope, key: CursorKey): string {
   return Buffer.from(JSON.stringify([CURSOR_VERSION, scope.sort, scopeDigest(scope), key])).toString('base64url');
 }
 
-/** The sort key in a cursor; throws ValidationFailed at /cursor unless the cursor was made for this very scope. */
+/** The sort key in a cursor; throws ValidationFailed at /query/cursor unless the cursor was made for this very scope. */
 export function decodeCursor(scope: CursorScope, cursor: string): CursorKey {
   const parts = parse(cursor);
   if (parts === undefined) throw invalid();
@@ -70,5 +70,5 @@ function scopeDigest(scope: CursorScope): string {
 }
 
 function invalid(): ValidationFailed {
-  return new ValidationFailed([{ pointer: '/cursor', detail: 'is not a cursor of this list' }]);
+  return new ValidationFailed([{ pointer: '/query/cursor', detail: 'is not a cursor of this list' }]);
 }

@@ -77,7 +77,7 @@ function present(row: VersionSummaryRow, head: PolicyHead): Version {
 function position(scope: CursorScope, cursor: string): number {
   const [version] = decodeCursor(scope, cursor);
   if (typeof version !== 'number' || !Number.isSafeInteger(version) || version < 0) {
-    throw new ValidationFailed([{ pointer: '/cursor', detail: 'is not a cursor of this list' }]);
+    throw new ValidationFailed([{ pointer: '/query/cursor', detail: 'is not a cursor of this list' }]);
   }
   return version;
 }
