@@ -41,6 +41,8 @@ export interface ServiceConfig {
   readonly signers: { readonly audit: LocalSignerConfig; readonly proof: LocalSignerConfig };
   readonly proofTtlDays: number;
   readonly opaBin: string | undefined;
+  /** PATH: where an `opa` is looked for when none is named and none came with the packages. */
+  readonly searchPath: string | undefined;
 }
 
 /** What `castellan dev` was told; it makes the rest of a ServiceConfig itself. */
@@ -83,7 +85,7 @@ export function loadServiceConfig(env: Environment, execArgv: readonly string[])
   const read = new SettingsReader(env);
   const environment = runEnvironment(env, 'production');
   read.refuseUnknown();
-  const shared = readShared(read);
+  const shared = readShared(read, env);
   checkSigningSources(read, environment);
   if (environment === 'production') checkProduction(read, env, execArgv, shared);
   const config: ServiceConfig = {
@@ -111,7 +113,7 @@ export function loadDevConfig(env: Environment): DevConfig {
   const read = new SettingsReader(env);
   const environment = runEnvironment(env, 'development');
   read.refuseUnknown();
-  const shared = readShared(read);
+  const shared = readShared(read, env);
   if (environment === 'production') {
     read.problem(
       'NODE_ENV: `castellan dev` generates its own keys and certificates and is not for production; use `serve`',
@@ -147,7 +149,7 @@ export function loadDatabaseUrl(env: Environment, name: DatabaseSetting): string
   return finish(read, { url: read.required(name) }).url;
 }
 
-function readShared(read: SettingsReader) {
+function readShared(read: SettingsReader, env: Environment) {
   refuseAbsentFeatures(read);
   return {
     common: {
@@ -155,6 +157,7 @@ function readShared(read: SettingsReader) {
       ops: { host: read.required('CASTELLAN_OPS_HOST'), port: read.integer('CASTELLAN_OPS_PORT') },
       proofTtlDays: read.integer('CASTELLAN_PROOF_TTL_DAYS'),
       opaBin: optionalPath(read.text('CASTELLAN_OPA_BIN')),
+      searchPath: env['PATH'],
     },
     api: {
       host: read.required('CASTELLAN_API_HOST'),

@@ -18,7 +18,7 @@ const NOWHERE = 'postgres://nobody@127.0.0.1:1/none';
 /** openapi.yaml as the routes of this release make it; needs neither database nor network. */
 export async function describeApi(): Promise<string> {
   const logger = pino({ level: 'silent' });
-  const policy = await openPolicyParts({ opaBin: undefined });
+  const policy = await openPolicyParts({ opaBin: undefined, searchPath: undefined });
   const app = await buildApp({
     version: packageJson.version,
     logger,

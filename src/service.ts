@@ -55,7 +55,7 @@ export async function startService(
   metrics.watchPool('app', () => storage.stats().app);
   metrics.watchPool('system', () => storage.stats().system);
   metrics.watchCertificate('server', Date.parse(new X509Certificate(tls.cert).validTo));
-  const policy = await openPolicyParts({ opaBin: config.opaBin });
+  const policy = await openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath });
   const app = await buildApp({
     version: packageJson.version,
     logger,
@@ -94,7 +94,7 @@ export async function startService(
     const opsUrl = await ops.listen(config.ops);
     const apiUrl = await app.listen(config.api);
     jobs.start();
-    return runningService({ app, ops, jobs, opsUrl, apiUrl, logger });
+    return runningService({ app, ops, jobs, opsUrl, apiUrl });
   } catch (error) {
     await ops.close();
     await app.close();
@@ -108,9 +108,8 @@ function runningService(parts: {
   jobs: PeriodicRunner;
   opsUrl: string;
   apiUrl: string;
-  logger: Logger;
 }): Service {
-  const { app, ops, jobs, opsUrl, apiUrl, logger } = parts;
+  const { app, ops, jobs, opsUrl, apiUrl } = parts;
   return {
     apiUrl,
     opsUrl,
@@ -122,9 +121,6 @@ function runningService(parts: {
     drain: () => app.drain(),
     close: async () => {
       await jobs.stop();
-      await app.accessRecorder.flush(true).catch((err: unknown) => {
-        logger.error({ err }, 'counted denials were not recorded before the end');
-      });
       await app.close();
       await ops.close();
     },

@@ -15,7 +15,14 @@ declare module 'fastify' {
 /** Keeps the account of refused access: `app.accessRecorder`. */
 export const accessAuditPlugin = fastifyPlugin(
   async (app, options: { readonly clock: Clock }) => {
-    app.decorate('accessRecorder', createAccessRecorder({ audit: app.audit, clock: options.clock }));
+    const recorder = createAccessRecorder({ audit: app.audit, clock: options.clock });
+    app.decorate('accessRecorder', recorder);
+    // After the last request, before the audit closes.
+    app.addHook('onClose', () =>
+      recorder.flush(true).catch((err: unknown) => {
+        app.log.error({ err }, 'counted denials were not recorded before the end');
+      }),
+    );
   },
   { name: 'access-audit', fastify: '5.x', dependencies: ['audit', 'identity'] },
 );

@@ -41,9 +41,12 @@ export async function uncoveredChains(storage: Storage): Promise<string[]> {
   return rows.map((row) => row.chain);
 }
 
-/** Has each uncovered chain signed over as soon as the signer is back. */
+/** Has each uncovered chain signed over as soon as the signer is back; one that cannot be does not hold up the others. */
 export async function coverDeferredEvents(storage: Storage, audit: AuditAppender): Promise<void> {
-  for (const chain of await uncoveredChains(storage)) {
-    await audit.commit({ chain, work: async () => undefined });
-  }
+  const chains = await uncoveredChains(storage);
+  const outcomes = await Promise.allSettled(
+    chains.map((chain) => audit.commit({ chain, work: async () => undefined })),
+  );
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }

@@ -13,8 +13,12 @@ import { readShippedBundle, SHIPPED, type ShippedManifest } from './shipped.ts';
 export type PolicyParts = Pick<PolicyPluginOptions, 'engine' | 'parse' | 'compile' | 'shipped'>;
 
 /** The engine, the compiler and the shipped policy. The OPA binary is looked for at the first compilation. */
-export async function openPolicyParts(options: { opaBin: string | undefined }): Promise<PolicyParts> {
-  const compiler = createPolicyCompiler({ configured: options.opaBin });
+export async function openPolicyParts(options: {
+  opaBin: string | undefined;
+  /** Where `opa` is looked for last. */
+  searchPath: string | undefined;
+}): Promise<PolicyParts> {
+  const compiler = createPolicyCompiler({ configured: options.opaBin, path: options.searchPath });
   return {
     engine: createWasmEngine(),
     parse: async (policySet, bundle) => canonicalBundle(policySet, await parseBundle(bundle)),

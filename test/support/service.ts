@@ -92,6 +92,7 @@ function serviceConfig(database: TestDatabase, certsDir: string, signers: Servic
     signers,
     proofTtlDays: 90,
     opaBin: undefined,
+    searchPath: undefined,
   };
 }
 
