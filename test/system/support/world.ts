@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import pg from 'pg';
 
 import { newId } from '../../../src/ids.ts';
 import { type Answer, type TestService, testService } from '../../support/service.ts';
@@ -53,6 +54,10 @@ export async function openWorld(t: Tap): Promise<World> {
   const now = () => Date.now() + moved;
   const service = await testService(t, { clock: now });
   const { call, database } = service;
+  // One connection for everything that is looked at: a new one for each look would be most of a test's time.
+  const client = new pg.Client({ connectionString: database.superuserUrl });
+  await client.connect();
+  t.teardown(() => client.end());
 
   async function expect(status: number, who: string, method: string, path: string, body?: unknown): Promise<Answer> {
     const answer = await call(who, method, path, body);
@@ -81,9 +86,9 @@ export async function openWorld(t: Tap): Promise<World> {
   }
 
   async function eventsOf<T>(work: () => Promise<T>) {
-    const { rows: heads } = await database.query('SELECT chain, max(seq)::int AS seq FROM audit_events GROUP BY chain');
+    const { rows: heads } = await client.query('SELECT chain, max(seq)::int AS seq FROM audit_events GROUP BY chain');
     const result = await work();
-    const { rows } = await database.query(
+    const { rows } = await client.query(
       `SELECT e.chain, e.seq::int AS seq, e.event_type AS type, e.actor_id AS actor, e.payload FROM audit_events e
        LEFT JOIN jsonb_to_recordset($1) AS h(chain text, seq int) ON h.chain = e.chain
        WHERE e.seq > coalesce(h.seq, 0) ORDER BY e.chain, e.seq`,
@@ -103,7 +108,7 @@ export async function openWorld(t: Tap): Promise<World> {
   }
 
   async function digests(): Promise<Map<string, string>> {
-    const { rows: tables } = await database.query(
+    const { rows: tables } = await client.query(
       `SELECT c.relname AS name FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
        AND NOT c.relispartition AND c.relname NOT LIKE 'audit\\_%' ORDER BY 1`,
     );
@@ -111,7 +116,7 @@ export async function openWorld(t: Tap): Promise<World> {
       ({ name }) =>
         `SELECT '${name}' AS name, md5(coalesce(string_agg(r::text, '|' ORDER BY r::text), '')) AS digest FROM ${name} r`,
     );
-    const { rows } = await database.query(parts.join(' UNION ALL '));
+    const { rows } = await client.query(parts.join(' UNION ALL '));
     return new Map(rows.map(({ name, digest }) => [name, digest]));
   }
 
@@ -132,7 +137,7 @@ export async function openWorld(t: Tap): Promise<World> {
     workspace,
     sandboxAgent,
     governedAgent,
-    sql: async (text, params) => void (await database.query(text, params)),
+    sql: async (text, params) => void (await client.query(text, params)),
     eventsOf,
     changesOf,
     metric,
