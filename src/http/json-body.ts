@@ -44,6 +44,9 @@ export const jsonBodyPlugin = fastifyPlugin(
 
 function parseBody(request: FastifyRequest, body: Buffer): unknown {
   if (body.length === 0) return undefined;
+  const coding = request.headers['content-encoding'];
+  // We decode nothing, and a proxy that does would read another body than we (RFC 9110 §8.4: 415).
+  if (coding !== undefined && coding !== 'identity') throw new UnsupportedMediaType('Send the body without a coding.');
   // Silently ignoring a body would let a caller believe that it was obeyed.
   if (!request.is404 && request.routeOptions.schema?.body === undefined) {
     throw new RequestRefused('This route takes no body.');
