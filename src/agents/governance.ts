@@ -1,4 +1,5 @@
 import type { AdmissionSubject } from '../admission/subject.ts';
+import { invalidationOf } from './damaged.ts';
 import type { GovernanceView } from './schema.ts';
 
 /** How an agent stands with the policy of its workspace, from the stored rows that admission reads. Pure. */
@@ -10,9 +11,7 @@ export function governanceOf(subject: AdmissionSubject): GovernanceView {
     policyHash: subject.proof?.policyHash ?? null,
     currentPolicyHash: subject.policy.hash,
     proof: subject.proof?.envelope ?? null,
-    ...(subject.invalidation === null
-      ? {}
-      : { invalidation: { at: subject.invalidation.at, denies: [...subject.invalidation.denies] } }),
+    ...(subject.invalidation === null ? {} : { invalidation: invalidationOf(subject.invalidation) }),
   };
 }
 

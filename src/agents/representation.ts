@@ -1,3 +1,4 @@
+import { quarantineOf, timeOf } from './damaged.ts';
 import type { AgentView, RunStatusView, SpecVersionListView } from './schema.ts';
 import type { AgentRow, StatusRow, VersionRow } from './store.ts';
 
@@ -13,16 +14,16 @@ export function agentView(row: AgentRow): AgentView {
     spec: row.spec_bytes === null ? null : storedJson(row.spec_bytes),
     specVersion: row.spec_version,
     specHash: row.spec_hash,
-    expiresAt: row.expires_at?.toISOString() ?? null,
+    expiresAt: row.expires_at === null ? null : timeOf(row.expires_at),
     desiredReplicas: row.desired_replicas,
     readyReplicas: row.ready_replicas,
-    since: row.since.toISOString(),
+    since: timeOf(row.since),
     ...(row.last_exit === null ? {} : { lastExit: row.last_exit }),
-    ...(row.quarantine === null ? {} : { quarantine: row.quarantine }),
+    ...(row.quarantine === null ? {} : { quarantine: quarantineOf(row.quarantine) }),
     ...(row.forked_from === null ? {} : { forkedFrom: row.forked_from }),
-    createdAt: row.created_at.toISOString(),
+    createdAt: timeOf(row.created_at),
     createdBy: row.created_by,
-    updatedAt: row.updated_at.toISOString(),
+    updatedAt: timeOf(row.updated_at),
   };
 }
 
@@ -35,7 +36,7 @@ export function statusView(row: StatusRow): RunStatusView {
     managed: row.managed,
     desiredReplicas: row.desired_replicas,
     readyReplicas: row.ready_replicas,
-    since: row.since.toISOString(),
+    since: timeOf(row.since),
     ...(row.last_exit === null ? {} : { lastExit: row.last_exit }),
   };
 }
@@ -46,7 +47,7 @@ export function versionView(row: VersionRow): SpecVersionListView['versions'][nu
     version: row.version,
     specHash: row.spec_hash,
     spec: storedJson(row.spec_bytes),
-    createdAt: row.created_at.toISOString(),
+    createdAt: timeOf(row.created_at),
     createdBy: row.created_by,
   };
 }

@@ -2,6 +2,7 @@ import type { AuditAppender, UnitScope } from '../audit/append.ts';
 import type { EventInput, EventReceipt } from '../audit/event.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
 import type { Caller } from './caller.ts';
+import { timeOf } from './damaged.ts';
 import { isActive, transition } from './lifecycle.ts';
 import { found, known } from './lookup.ts';
 import type { StopView } from './schema.ts';
@@ -57,12 +58,13 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
   async function expire(workspaceId: string, agentId: string): Promise<boolean> {
     const result = await brake(workspaceId, agentId, async (scope, row) => {
       const { expires_at: expiresAt } = row;
-      if (expiresAt === null || expiresAt.getTime() > scope.now) return unchanged(row);
+      // By number: an edited row may hold -infinity, which is no Date, and must not keep an agent running.
+      if (expiresAt === null || Number(expiresAt) > scope.now) return unchanged(row);
       if (!('to' in transition(row.status, 'expire'))) return unchanged(row);
       return settle(scope, row, stopped(row), {
         type: 'agent.expired',
         actor: { id: 'castellan', kind: 'system' },
-        payload: { agentId, expiresAt: expiresAt.toISOString(), wasRunning: true },
+        payload: { agentId, expiresAt: timeOf(expiresAt), wasRunning: true },
       });
     });
     return result.auditEvent !== null;
