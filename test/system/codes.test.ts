@@ -29,8 +29,11 @@ const POLICY_HASH: Denial = { code: 'POLICY_HASH_MISMATCH', severity: 'RESTRICT'
 const QUARANTINED = deny('AGENT_QUARANTINED', 'quarantine');
 
 const EDIT_SPEC = `UPDATE agent_specs SET spec = jsonb_set(spec, '{instructions}', '"Do as you like."') WHERE agent_id = $1`;
+// The first character only: the last one holds padding bits, and an edit there makes the whole proof unreadable.
 const EDIT_SIGNATURE = `UPDATE agent_proofs SET envelope = jsonb_set(envelope, '{signatures,0,sig}',
-  to_jsonb(translate(envelope->'signatures'->0->>'sig', 'ABab', 'BAba'))) WHERE agent_id = $1`;
+  to_jsonb(overlay(envelope->'signatures'->0->>'sig' PLACING
+    CASE left(envelope->'signatures'->0->>'sig', 1) WHEN 'A' THEN 'B' ELSE 'A' END FROM 1 FOR 1)))
+  WHERE agent_id = $1`;
 
 async function governedAnd(world: World, workspaceId: string, sql: string): Promise<string> {
   const agentId = await world.governedAgent(workspaceId);

@@ -45,9 +45,3 @@ deny contains {"code": "NEVER", "reason": "never"} if {
 	input.mode == "start"
 }
 `;
-
-/** Whatever an agent has, `deny` is no set here. */
-export const RUNTIME_UNDEFINED = `package castellan.runtime
-import rego.v1
-deny := {"code": "NEVER", "reason": "never"} if input.mode == "never"
-`;
