@@ -66,8 +66,13 @@ const docsRoutes: FastifyPluginAsync = async (app) => {
 };
 
 const describePermission: SwaggerTransform = ({ schema, url, route }) => {
-  const { permission, audit } = route.config ?? {};
-  const described = { ...schema, 'x-permission': permission, 'x-audit-events': [...(audit ?? [])].sort() };
+  const { permission, audit, readOnly } = route.config ?? {};
+  const described = {
+    ...schema,
+    'x-permission': permission,
+    'x-audit-events': [...(audit ?? [])].sort(),
+    ...(readOnly === true ? { 'x-read-only': true } : {}),
+  };
   return { schema: described, url };
 };
 
@@ -87,10 +92,26 @@ function finish(document: object): Json {
   };
   const paths = sorted(record(copy['paths']));
   for (const operation of Object.values(paths).flatMap((path) => Object.values(record(path)))) {
+    describeBody(record(operation));
     const responses = record(record(operation)['responses']);
     responses['default'] = { $ref: '#/components/responses/Problem' };
   }
   return { ...copy, security: [{ mutualTLS: [] }], paths, components };
+}
+
+/** A body of type null is none, and one that may be null may be left out: so do client generators understand it. */
+function describeBody(operation: Json): void {
+  const body = record(operation['requestBody']);
+  for (const media of Object.values(record(body['content'])).map(record)) {
+    const schema = record(media['schema']);
+    const choices = Array.isArray(schema['anyOf']) ? schema['anyOf'].map(record) : [schema];
+    const [wanted, ...others] = choices.filter((choice) => choice['type'] !== 'null');
+    if (wanted === undefined) delete operation['requestBody'];
+    else if (others.length === 0 && choices.length === 2) {
+      body['required'] = false;
+      media['schema'] = wanted;
+    }
+  }
 }
 
 function sorted(value: Json): Json {
