@@ -19,7 +19,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       promotion_id uuid, proof_expires_at timestamptz, ever_proved boolean,
       signer_id text, alg text, public_key text, purpose text, signer_state text,
       not_before timestamptz, not_after timestamptz,
-      policy_set text, policy_version integer, policy_hash text, shadow_hash text,
+      policy_set text, policy_version integer, policy_hash text, activation_seq bigint, shadow_hash text,
       workspace_state text, fingerprint text
     ) LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
     #variable_conflict use_column
@@ -29,7 +29,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
           a.version, a.invalidation, a.quarantine, s.spec, s.spec_bytes, s.spec_hash,
           p.id, p.envelope, p.spec_version, p.spec_hash, p.policy_hash, p.promotion_id, p.expires_at, ${EVER_PROVED},
           g.signer_id, g.alg, g.public_key, g.purpose, g.state, g.not_before, g.not_after,
-          h.policy_set, h.version, h.hash, h.shadow_hash, w.state, ${FINGERPRINT}
+          h.policy_set, h.version, h.hash, ${NEWEST_ACTIVATION}, h.shadow_hash, w.state, ${FINGERPRINT}
         ${ROWS};
     END $$;
 
@@ -64,8 +64,16 @@ const ROWS = `
 const EVER_PROVED = `EXISTS (
             SELECT FROM agent_proofs e WHERE e.workspace_id = a.workspace_id AND e.agent_id = a.id)`;
 
+// NULL for a head that was put back to an earlier activation: the chain knows of a later one.
+const NEWEST_ACTIVATION = `CASE WHEN h.activation_seq = GREATEST(
+            (SELECT max(seq) FROM audit_events WHERE chain = p_workspace AND event_type = 'policy.activated'),
+            (SELECT max(seq) FROM audit_events WHERE chain = p_workspace AND event_type = 'policy.rolledback')
+          ) THEN h.activation_seq END`;
+
 // xmin names the transaction that wrote a row version, ctid its place: together they tell two writes of one
-// transaction apart, and no writer, whatever it changes, can leave both as they were.
-const FINGERPRINT = `concat_ws(' ', a.xmin, a.ctid, w.xmin, w.ctid, h.xmin, h.ctid,
+// transaction apart, and no writer, whatever it changes, can leave both as they were. Of the policy's head only what
+// decides: its revision rises with every agent that is invalidated, and that is no reason to judge the others again.
+const FINGERPRINT = `concat_ws(' ', a.xmin, a.ctid, w.xmin, w.ctid,
+            h.policy_set, h.version, h.hash, h.activation_seq, coalesce(h.shadow_hash, '-'),
             coalesce(s.xmin::text, '-'), coalesce(s.ctid::text, '-'), coalesce(p.xmin::text, '-'),
             coalesce(p.ctid::text, '-'), coalesce(g.xmin::text, '-'), coalesce(g.ctid::text, '-'), ${EVER_PROVED})`;

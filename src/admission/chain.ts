@@ -5,6 +5,9 @@ import { interceptorError } from './verdict.ts';
 /** ms, for all links together (contract §9). */
 export const CHAIN_TIMEOUT_MS = 1000;
 
+/** The reason of every late abort: making an error anew for each chain costs more than the cheap links. */
+const DONE = new Error('the chain is done');
+
 /** What one link of the chain said. */
 export interface CheckOutcome {
   readonly check: string;
@@ -15,11 +18,14 @@ export interface CheckOutcome {
 export interface ChainResult {
   readonly outcomes: readonly CheckOutcome[];
   readonly denies: readonly Denial[];
+  /** A link did not come to its word in time: its denial says nothing about the subject. */
+  readonly timedOut: boolean;
 }
 
 interface LinkResult {
   readonly outcome: CheckOutcome['outcome'];
   readonly denies: readonly Denial[];
+  readonly timedOut: boolean;
 }
 
 export interface ChainOptions {
@@ -45,10 +51,11 @@ export async function runChain(
     return {
       outcomes: links.map(({ name }, index) => ({ check: name, outcome: results[index]?.outcome ?? 'deny' })),
       denies: results.flatMap((result) => result.denies),
+      timedOut: results.some((result) => result.timedOut),
     };
   } finally {
     clearTimeout(timer);
-    controller.abort();
+    controller.abort(DONE);
   }
 }
 
@@ -61,12 +68,13 @@ async function runLink(
   try {
     const verdict: unknown = await beforeAbort(link.check(subject, signal), signal);
     if (!isVerdict(verdict)) throw new TypeError('the check gave no verdict');
-    return { outcome: verdict.outcome, denies: verdict.outcome === 'deny' ? verdict.denials : [] };
+    return { outcome: verdict.outcome, denies: verdict.outcome === 'deny' ? verdict.denials : [], timedOut: false };
   } catch (error) {
     onFailure(link.name, error);
     // Without the cause: it may hold what the check read, and a denial is shown to the caller.
-    const reason = signal.aborted ? 'the check took too long' : 'the check failed';
-    return { outcome: 'deny', denies: [interceptorError(link.name, reason)] };
+    const timedOut = signal.aborted;
+    const reason = timedOut ? 'the check took too long' : 'the check failed';
+    return { outcome: 'deny', denies: [interceptorError(link.name, reason)], timedOut };
   }
 }
 

@@ -11,12 +11,16 @@ export type PolicyPackageName = 'castellan.promotion' | 'castellan.runtime';
 
 /** The part of the policy slice that decisions need. */
 export interface PolicyAnswers {
-  /** Undefined: that version has no such package. Rejects when there is no usable answer. */
+  /**
+   * Undefined: that version has no such package. Rejects when there is no usable answer. `activationSeq` is given for the
+   * version that is enforced: it must be the active one by that event.
+   */
   evaluate(
     workspaceId: string,
     hash: string,
     policyPackage: PolicyPackageName,
     input: unknown,
+    activationSeq?: number | null,
   ): Promise<{ readonly deny: readonly { readonly code: string; readonly reason: string }[] } | undefined>;
 }
 
@@ -46,11 +50,17 @@ export function policyInput(
  */
 export async function askPolicy(
   policy: PolicyAnswers,
-  question: { workspaceId: string; hash: string; policyPackage: PolicyPackageName; input: unknown },
+  question: {
+    workspaceId: string;
+    hash: string;
+    policyPackage: PolicyPackageName;
+    input: unknown;
+    activationSeq?: number | null;
+  },
 ): Promise<readonly Denial[] | undefined> {
-  const { workspaceId, hash, policyPackage, input } = question;
+  const { workspaceId, hash, policyPackage, input, activationSeq } = question;
   try {
-    const outcome = await policy.evaluate(workspaceId, hash, policyPackage, input);
+    const outcome = await policy.evaluate(workspaceId, hash, policyPackage, input, activationSeq);
     return outcome?.deny.slice(0, MAX_DENIALS).map(({ code, reason }) => ({
       code: clip(code, MAX_CODE),
       reason: clip(reason, MAX_REASON),

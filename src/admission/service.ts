@@ -12,6 +12,7 @@ import { sandboxExpiry } from './checks/sandbox-expiry.ts';
 import { createSignatureCheck } from './checks/signature.ts';
 import { signerRevocation } from './checks/signer-revocation.ts';
 import { specHash, storedSpec } from './checks/spec-hash.ts';
+import { AdmissionOverloaded } from './errors.ts';
 import { proofExpiry } from './interceptors/proof-expiry.ts';
 import { quarantine } from './interceptors/quarantine.ts';
 import { createRuntimePolicy } from './interceptors/runtime-policy.ts';
@@ -60,7 +61,10 @@ export interface AdmissionService {
   evaluate(subject: AdmissionSubject): Promise<AdmissionResult>;
   /** Whether an agent may be asked about at all for promotion; empty when nothing stands in the way. Never rejects. */
   beforePromotion(subject: AdmissionSubject): Promise<readonly Denial[]>;
-  /** Whether the proof an agent has still holds, whatever policy it is of; empty when it does. Never rejects. */
+  /**
+   * Whether the proof an agent has still holds, whatever policy it is of; empty when it does. Rejects with
+   * AdmissionOverloaded when that could not be found out in time.
+   */
   proofHolds(subject: AdmissionSubject): Promise<readonly Denial[]>;
   /**
    * What `castellan.promotion` of the active version says, and the candidate beside it. Rejects only when the policy
@@ -146,7 +150,9 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
   }
 
   async function proofHolds(subject: AdmissionSubject): Promise<readonly Denial[]> {
-    const { denies } = await runChain(proofLinks, subject, { timeoutMs, onFailure });
+    const { denies, timedOut } = await runChain(proofLinks, subject, { timeoutMs, onFailure });
+    // What only took long must not cost an agent its place.
+    if (timedOut) throw new AdmissionOverloaded('the proof could not be looked at in time');
     return denies;
   }
 
@@ -159,7 +165,7 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     const { workspaceId, policy: head } = subject;
     const question = { policyPackage: 'castellan.promotion' as const, input: policyInput(subject, mode, actor, extra) };
     const [denies, shadow] = await Promise.all([
-      askPolicy(policy, { workspaceId, hash: head.hash, ...question }),
+      askPolicy(policy, { workspaceId, hash: head.hash, activationSeq: head.activationSeq, ...question }),
       askShadow(policy, subject, question, { timeoutMs, onFailure }),
     ]);
     return {

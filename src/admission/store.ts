@@ -39,6 +39,7 @@ export interface SubjectRow {
   policy_set: string;
   policy_version: number;
   policy_hash: string;
+  activation_seq: number | null;
   shadow_hash: string | null;
   workspace_state: AdmissionSubject['workspaceState'];
   fingerprint: string;

@@ -28,7 +28,12 @@ export function subjectOf(
     proof: proofOf(row),
     everProved: row.ever_proved,
     signer: signerOf(row, keyOf),
-    policy: { policySet: row.policy_set, version: row.policy_version, hash: row.policy_hash },
+    policy: {
+      policySet: row.policy_set,
+      version: row.policy_version,
+      hash: row.policy_hash,
+      activationSeq: row.activation_seq,
+    },
     shadowPolicyHash: row.shadow_hash,
     invalidation: row.invalidation,
     quarantine: row.quarantine,

@@ -38,7 +38,13 @@ export interface AdmissionSubject {
   /** True when any proof was ever issued for the agent, whatever its row says now. */
   readonly everProved: boolean;
   readonly signer: ProofSigner | null;
-  readonly policy: { readonly policySet: string; readonly version: number; readonly hash: string };
+  readonly policy: {
+    readonly policySet: string;
+    readonly version: number;
+    readonly hash: string;
+    /** The event that made it active; null when the chain has a later one, that is: when the head was put back. */
+    readonly activationSeq: number | null;
+  };
   readonly shadowPolicyHash: string | null;
   readonly invalidation: { readonly at: string; readonly denies: readonly Denial[] } | null;
   readonly quarantine: { readonly at: string; readonly by: string; readonly reason: string } | null;

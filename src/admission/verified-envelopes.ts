@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 
 import type { DsseEnvelope } from '../crypto/dsse.ts';
 import type { VerificationKey } from '../crypto/verify.ts';
-import { checkSignature } from '../proofs/envelope.ts';
+import { checkSignatureAsync } from '../proofs/envelope.ts';
 import type { VerifyEnvelope } from './checks/signature.ts';
 
 /** About 100 bytes each: a few MiB for as many agents as a replica starts again and again. */
@@ -15,11 +15,11 @@ const MAX_ENTRIES = 50_000;
 export function createVerifyEnvelope(maxEntries: number = MAX_ENTRIES): VerifyEnvelope {
   const verifiedBy = new WeakMap<VerificationKey, Map<string, true>>();
 
-  return (envelope, key) => {
+  return async (envelope, key) => {
     const verified = verifiedBy.get(key) ?? new Map<string, true>();
     verifiedBy.set(key, verified);
     const name = digestOf(envelope);
-    if (!verified.has(name) && !checkSignature(envelope, key)) return false;
+    if (!verified.has(name) && !(await checkSignatureAsync(envelope, key))) return false;
     verified.delete(name);
     verified.set(name, true);
     if (verified.size > maxEntries) drop(verified);

@@ -1,4 +1,5 @@
 import { CodedError } from '../errors.ts';
+import type { VerificationKey } from './verify.ts';
 
 /** The four names of the contract (§8). The algorithm of a signature always comes from the signer registry. */
 export type SignatureAlgorithm = 'HMAC-SHA256' | 'Ed25519' | 'ECDSA-P256-SHA256' | 'RSA-PSS-SHA256';
@@ -8,6 +9,8 @@ export interface Signer {
   /** The kid under which the registry lists the public half. */
   readonly signerId: string;
   readonly algorithm: SignatureAlgorithm;
+  /** The key that every signature was verified with before `sign` gives it; absent: nobody has looked at them. */
+  readonly verifiedWith?: VerificationKey;
   /** Signs `data` as it is (the algorithm hashes). Rejects with SignerError, also when `signal` fires first. */
   sign(data: Uint8Array, signal?: AbortSignal): Promise<Buffer>;
 }

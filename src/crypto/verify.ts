@@ -128,7 +128,9 @@ function hashOf({ algorithm }: VerificationKey): string | null {
   return algorithm === 'Ed25519' ? null : 'sha256';
 }
 
-function keyInput({ algorithm, key }: VerificationKey): VerifyKeyObjectInput {
+function keyInput({ algorithm, key }: VerificationKey): KeyObject | VerifyKeyObjectInput {
+  // Bare: looking into an options object costs a sixth of an Ed25519 verification.
+  if (algorithm === 'Ed25519') return key;
   if (algorithm !== 'RSA-PSS-SHA256') return { key, dsaEncoding: 'der' };
   return { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: PSS_SALT_BYTES };
 }

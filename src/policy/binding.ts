@@ -25,6 +25,14 @@ const ActivationBody = Type.Object({
 type ActivationBody = Static<typeof ActivationBody>;
 const activationBody = TypeCompiler.Compile(ActivationBody);
 
+/** When the event of a version says that it was made, ms since the epoch: the body's word, **unverified**. */
+export function activationTime({ body }: BoundVersionRow): number | undefined {
+  if (body === null) return undefined;
+  const { ts } = membersOf(body);
+  const at = typeof ts === 'string' ? Date.parse(ts) : Number.NaN;
+  return Number.isNaN(at) ? undefined : at;
+}
+
 /**
  * Why the stored bytes are not what the signed event says, or undefined when they are. Everything is computed from
  * bytes: a row that somebody edited, bundle, wasm or head, cannot vouch for itself.
@@ -44,9 +52,19 @@ export function bindingProblem(
   if (!verifySignature(key, signedBytes({ body: row.body }), Buffer.from(row.signature, 'base64'))) {
     return 'the signature of the activation event does not verify';
   }
-  const body: unknown = JSON.parse(row.body.toString('utf8'));
+  const body: unknown = membersOf(row.body);
   if (!activationBody.Check(body)) return 'the event does not activate a policy';
   return statementProblem(workspaceId, row, wasmSha256, body);
+}
+
+/** A body that is no JSON object has no members: it was edited, and its hash says so. */
+function membersOf(body: Buffer): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'));
+    return typeof value === 'object' && value !== null ? { ...value } : {};
+  } catch {
+    return {};
+  }
 }
 
 function statementProblem(

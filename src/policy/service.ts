@@ -17,12 +17,16 @@ export interface PolicyService {
    * signed event that activated it; anything that does not fit rejects with POLICY_UNAVAILABLE. Single flight.
    */
   ensureLoaded(workspaceId: string, hash: string): Promise<void>;
-  /** The answer of one package of that version; undefined when the version has no such package. Loads when needed. */
+  /**
+   * The answer of one package of that version; undefined when the version has no such package. Loads when needed. With
+   * `activationSeq` the version must be the active one by that event, else POLICY_UNAVAILABLE; without, it is not enforced.
+   */
   evaluate(
     workspaceId: string,
     hash: string,
     policyPackage: PolicyPackage,
     input: unknown,
+    activationSeq?: number | null,
   ): Promise<PolicyOutcome | undefined>;
   /** Gives a new workspace the shipped policy as version 1, with its event, in the unit that creates the workspace. */
   activateDefault(scope: UnitScope, workspaceId: string, actor: Actor): Promise<void>;
@@ -44,9 +48,17 @@ export function createPolicyService(options: {
 }): PolicyService {
   const { engine, loader, shipped, observe } = options;
 
-  async function evaluate(workspaceId: string, hash: string, policyPackage: PolicyPackage, input: unknown) {
+  async function evaluate(
+    workspaceId: string,
+    hash: string,
+    policyPackage: PolicyPackage,
+    input: unknown,
+    activationSeq?: number | null,
+  ) {
     const started = performance.now();
     try {
+      if (activationSeq === undefined) await loader.ensureLoaded(workspaceId, hash);
+      else await loader.ensureActive(workspaceId, hash, activationSeq);
       return await evaluateLoaded(workspaceId, hash, policyPackage, input);
     } finally {
       observe.decided((performance.now() - started) / 1000);
@@ -54,7 +66,6 @@ export function createPolicyService(options: {
   }
 
   async function evaluateLoaded(workspaceId: string, hash: string, policyPackage: PolicyPackage, input: unknown) {
-    await loader.ensureLoaded(workspaceId, hash);
     try {
       return await engine.evaluate(hash, policyPackage, input);
     } catch (error) {

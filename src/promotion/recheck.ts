@@ -5,14 +5,20 @@ import type { AdmissionSubject } from '../admission/subject.ts';
 import type { ProofStatement } from '../proofs/statement.ts';
 
 /** What a second look at a governed agent came to; the statement is the old proof's, verified. */
-type RecheckOutcome =
+export type RecheckOutcome =
   | { readonly outcome: 'valid'; readonly statement: ProofStatement }
-  | { readonly outcome: 'invalid'; readonly denies: readonly Denial[] };
+  | {
+      readonly outcome: 'invalid';
+      readonly denies: readonly Denial[];
+      /** The proof holds and the policy gave no answer: it fails for this agent, or had too little time just now. */
+      readonly unanswered?: true;
+    };
 
 /**
  * The second look of a revalidation and of a release (contract §7): first the proof that is there must hold (spec,
  * signer, signature, expiry, agent), so that nothing broken is ever renewed; then the active policy is asked about the
- * promoter and the approval recorded in it. Rejects only when the policy could not be asked.
+ * promoter and the approval recorded in it. Rejects when either could not be found out (overload, database, policy away),
+ * so that nobody is quarantined for it.
  */
 export type Recheck = (subject: AdmissionSubject) => Promise<RecheckOutcome>;
 
@@ -27,7 +33,11 @@ export function createRecheck(admission: Pick<AdmissionService, 'proofHolds' | '
     const approval = approvals.at(-1);
     const extra = approval === undefined ? {} : { approval };
     const { denies } = await admission.judge(subject, 'revalidate', promoter, extra);
-    return denies.length === 0 ? { outcome: 'valid', statement } : { outcome: 'invalid', denies };
+    if (denies.length === 0) return { outcome: 'valid', statement };
+    const unanswered = denies.some(
+      ({ code, check }) => code === 'INTERCEPTOR_ERROR' && check === 'castellan.promotion',
+    );
+    return { outcome: 'invalid', denies, ...(unanswered ? { unanswered } : {}) };
   };
 }
 

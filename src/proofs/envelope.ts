@@ -1,7 +1,7 @@
 import { canonicalBytes } from '../crypto/canonical-json.ts';
 import { type Digest, sha256Digest } from '../crypto/digest.ts';
 import { type DsseEnvelope, DsseError, type DsseSignature, pae, parseEnvelope } from '../crypto/dsse.ts';
-import { type VerificationKey, verifySignature } from '../crypto/verify.ts';
+import { type VerificationKey, verifySignature, verifySignatureAsync } from '../crypto/verify.ts';
 import { parseStrictJson, StrictJsonError } from '../http/strict-json.ts';
 import { PAYLOAD_TYPE, ProofError, type ProofStatement, parseStatement } from './statement.ts';
 
@@ -29,10 +29,14 @@ export function openProof(envelope: DsseEnvelope): ProofStatement {
 
 /** Whether the envelope's one signature is by `key`, whose algorithm alone counts. Never throws. */
 export function checkSignature(envelope: DsseEnvelope, key: VerificationKey): boolean {
-  const [signature, ...more] = envelope.signatures;
-  if (signature === undefined || more.length > 0) return false;
-  const signed = pae(envelope.payloadType, payloadOf(envelope));
-  return verifySignature(key, signed, Buffer.from(signature.sig, 'base64'));
+  const signed = signedOf(envelope);
+  return signed !== undefined && verifySignature(key, signed.data, signed.signature);
+}
+
+/** As checkSignature, on the thread pool. Never rejects. */
+export async function checkSignatureAsync(envelope: DsseEnvelope, key: VerificationKey): Promise<boolean> {
+  const signed = signedOf(envelope);
+  return signed !== undefined && verifySignatureAsync(key, signed.data, signed.signature);
 }
 
 /** The kid under which the registry must know the signer. */
@@ -45,6 +49,12 @@ export function signerIdOf(envelope: DsseEnvelope): DsseSignature['keyid'] {
 /** What a renewed proof names as `previousProof`: the digest of the signed payload, whoever signed it. */
 export function proofDigest(envelope: DsseEnvelope): Digest {
   return sha256Digest(payloadOf(envelope));
+}
+
+function signedOf({ payloadType, payload, signatures }: DsseEnvelope) {
+  const [signature, ...more] = signatures;
+  if (signature === undefined || more.length > 0) return undefined;
+  return { data: pae(payloadType, Buffer.from(payload, 'base64')), signature: Buffer.from(signature.sig, 'base64') };
 }
 
 function payloadOf(envelope: DsseEnvelope): Buffer {

@@ -17,3 +17,12 @@ export class NotGoverned extends CodedError {
     super(`agent ${agentId} is a sandbox agent: it has no proof to revalidate`);
   }
 }
+
+/** Agents could not be checked before the lease ran out: nothing was decided, and the revalidation is tried again. */
+export class JudgementOverdue extends CodedError {
+  readonly code = 'OVERLOADED';
+
+  constructor() {
+    super('the agents of a page could not be checked in time');
+  }
+}

@@ -39,7 +39,7 @@ export const revalidationPlugin = fastifyPlugin(
     const { storage, audit, signers } = app;
     const { clock, fingerprints, recheck, observe } = options;
     const head = app.policy.head;
-    const issuer = { ...options.issuer, clock };
+    const issuer = { ...options.issuer, key: shared(options.issuer.key), clock };
     const renewal: ProofRenewal = {
       needed: needsRenewal,
       renew: (subject, statement, active) => renewProof(issuer, subject, statement, active),
@@ -71,3 +71,14 @@ export const revalidationPlugin = fastifyPlugin(
     dependencies: ['storage', 'signers', 'audit', 'policy'],
   },
 );
+
+/** One call for all who ask while it is under way: the proofs of a page are signed at once, and need the key once. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asking: Promise<T> | undefined;
+  return () => {
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  };
+}

@@ -2,12 +2,13 @@ import { setImmediate as breathe } from 'node:timers/promises';
 
 import type { Trx } from '../storage/database.ts';
 import { LeaseLost } from './errors.ts';
+import { type JudgedPage, judgePage, type PageMode } from './judgement.ts';
 import type { AgentResult } from './outcome.ts';
-import { commitPage, type JudgedPage, judgePage, type PageDependencies, type PageMode, type PageRun } from './page.ts';
+import { commitPage, type PageDependencies, type PageRun } from './page.ts';
 import { advance, claim, giveBack, type Lease, pageOfGoverned, type RevalidationRow } from './store.ts';
 
 /** Agents checked in memory and committed together: events of one unit, and the time the chain is locked, stay small. */
-const PAGE_SIZE = 50;
+const PAGE_SIZE = 100;
 /** Ms; renewed with every page, which takes a fraction of a second. */
 export const LEASE_MS = 30_000;
 /** Ms until somebody tries again what could not go on: no signer, no policy, a row that never holds still. */
@@ -61,14 +62,14 @@ async function runPages(
     const last = page.ids.at(-1);
     if (last === undefined) return mode === 'full' ? finish(options, run) : 'postponed';
     // The next page is judged while this one is committed: the one waits for the processor, the other for the database.
-    const [end, following] = await Promise.all([
-      commitPage(options, run, page, mode, report),
-      nextPage(options, run, row, last, mode),
-    ]);
+    const following = nextPage(options, run, row, last, mode);
+    // What keeps the next page from being judged must not keep this one from being committed: it is thrown below.
+    following.catch(() => undefined);
+    const end = await commitPage(options, run, page, mode, report);
     if (end === 'superseded') return finish(options, run);
     // Without a signer the rest is only searched for agents that fail; the stored progress stays here.
     if (end === 'unsigned') mode = 'restrict';
-    page = following;
+    page = await following;
     // Requests come first: a revalidation of many pages must not hold the event loop.
     await breathe();
   }

@@ -32,8 +32,11 @@ export interface Signers {
   requireProofSigner(trx: Trx, now: number): Promise<void>;
   /** What the registry knows of a signer; undefined for one that it does not list, or whose key is not at hand. */
   find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined>;
-  /** The key of an audit signer that is trusted; undefined for one unknown, for another purpose, pending or revoked. */
-  findAuditKey(trx: Trx, signerId: string): Promise<VerificationKey | undefined>;
+  /**
+   * The key of an audit signer whose signature made at `at` (ms since the epoch) counts; undefined for one unknown, for
+   * another purpose, pending, compromised, or revoked before that.
+   */
+  findAuditKey(trx: Trx, signerId: string, at: number): Promise<VerificationKey | undefined>;
   /** Who is no longer trusted; `revision` rises with every change of the registry. */
   findRevocations(trx: Trx): Promise<{ revoked: string[]; revision: number }>;
   /** Signs and verifies with both, and sees both in force in the registry; else rejects with SignerError. */
@@ -101,10 +104,15 @@ export function createSigners(options: {
     };
   }
 
-  async function findAuditKey(trx: Trx, signerId: string): Promise<VerificationKey | undefined> {
+  async function findAuditKey(trx: Trx, signerId: string, at: number): Promise<VerificationKey | undefined> {
     const row = await findSigner(trx, signerId);
     if (row === undefined || row.purpose !== 'audit') return undefined;
-    return ['active', 'retiring', 'retired'].includes(row.state) ? keyOf(row) : undefined;
+    // A revocation ends the trust in what comes after it; a compromise says that nothing it signed is certain.
+    const trusted =
+      row.state === 'revoked'
+        ? row.revoked_at !== null && at <= row.revoked_at.getTime()
+        : ['active', 'retiring', 'retired'].includes(row.state);
+    return trusted ? keyOf(row) : undefined;
   }
 
   async function findRevocations(trx: Trx): Promise<{ revoked: string[]; revision: number }> {

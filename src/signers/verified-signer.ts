@@ -20,6 +20,7 @@ export function verifiedSigner({ signer, key }: KeyedSigner): Signer {
   return {
     signerId,
     algorithm,
+    verifiedWith: key,
     async sign(data, signal = AbortSignal.timeout(SIGN_DEADLINE_MS)) {
       const signature = await inTime(signer, data, signal);
       if (await verifySignatureAsync(key, data, signature)) return signature;

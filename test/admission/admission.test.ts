@@ -239,7 +239,7 @@ t.test('what is edited between the two phases of a start is seen under the lock'
     ['the signer', "UPDATE signers SET state = state WHERE signer_id = 'proof-1' AND $1::uuid IS NOT NULL"],
     [
       'the policy head',
-      "UPDATE policy_heads SET revision = revision WHERE workspace_id = 'demo' AND $1::uuid IS NOT NULL",
+      "UPDATE policy_heads SET activation_seq = activation_seq + 1 WHERE workspace_id = 'demo' AND $1::uuid IS NOT NULL",
     ],
     ['the workspace', "UPDATE workspaces SET state = state WHERE id = 'demo' AND $1::uuid IS NOT NULL"],
   ];

@@ -22,7 +22,7 @@ export function subject(changes: Partial<AdmissionSubject> = {}): AdmissionSubje
     proof: null,
     everProved: false,
     signer: null,
-    policy: { policySet: 'default', version: 1, hash: `sha256:${'b'.repeat(64)}` },
+    policy: { policySet: 'default', version: 1, hash: `sha256:${'b'.repeat(64)}`, activationSeq: 2 },
     shadowPolicyHash: null,
     invalidation: null,
     quarantine: null,

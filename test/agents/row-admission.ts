@@ -77,7 +77,7 @@ export function rowAdmission(storage: Storage, control: Control, clock: () => nu
               },
         everProved: row.proof_policy_hash !== null,
         signer: null,
-        policy: { policySet: 'default', version: 1, hash: row.policy_hash },
+        policy: { policySet: 'default', version: 1, hash: row.policy_hash, activationSeq: 2 },
         shadowPolicyHash: null,
         invalidation: row.invalidation,
         quarantine: row.quarantine,

@@ -190,13 +190,18 @@ t.test(
   async (t) => {
     const world = await governance(t);
     const agentId = await world.sandboxAgent();
-    const key = await world.storage.read('_system', (trx) => world.signers.findAuditKey(trx, 'audit-1'));
-    t.ok(key);
+    const keyAt = (signerId: string, at: number) =>
+      world.storage.read('_system', (trx) => world.signers.findAuditKey(trx, signerId, at));
+    const before = Date.now();
+    t.ok(await keyAt('audit-1', before));
     await world.registry.revoke('audit-1', 'lost', ADMIN);
     t.match((await world.events(['signer.revoked'], '_system')).at(-1), { sign_mode: 'deferred' });
     await t.rejects(world.start(WORKSPACE, agentId, {}, OPERATOR), { code: 'SIGNER_UNAVAILABLE' });
     await world.signers.ensureRegistered(world.audit);
-    t.equal(await world.storage.read('_system', (trx) => world.signers.findAuditKey(trx, 'audit-1')), undefined);
-    t.equal(await world.storage.read('_system', (trx) => world.signers.findAuditKey(trx, 'proof-1')), undefined);
+    t.equal(await keyAt('audit-1', Date.now() + 60_000), undefined, 'what it would sign from now on does not count');
+    t.ok(await keyAt('audit-1', before - 60_000), 'what it signed before goes on counting');
+    t.equal(await keyAt('proof-1', before - 60_000), undefined, 'a key has one purpose');
+    await world.database.query("UPDATE signers SET state = 'compromised' WHERE signer_id = 'audit-1'");
+    t.equal(await keyAt('audit-1', before - 60_000), undefined, 'nothing a compromised signer signed is certain');
   },
 );

@@ -1,6 +1,6 @@
 import type { DsseEnvelope } from '../../crypto/dsse.ts';
 import type { VerificationKey } from '../../crypto/verify.ts';
-import { checkSignature } from '../../proofs/envelope.ts';
+import { checkSignatureAsync } from '../../proofs/envelope.ts';
 import type { ProofStatement } from '../../proofs/statement.ts';
 import { type AdmissionCheck, PASS, SKIP } from '../check.ts';
 import { readProof } from '../proof-reading.ts';
@@ -8,24 +8,28 @@ import type { AdmissionSubject, ProofSigner } from '../subject.ts';
 import { deny } from '../verdict.ts';
 
 /** Whether a signature verifies; may remember what it has verified, never what failed. */
-export type VerifyEnvelope = (envelope: DsseEnvelope, key: VerificationKey) => boolean;
+export type VerifyEnvelope = (envelope: DsseEnvelope, key: VerificationKey) => Promise<boolean>;
 
 /**
  * The proof is signed by a registered proof signer, with the registry's algorithm and key, within the signer's time,
  * and is about this very agent. A revoked signer's signature may verify here: signerRevocation has the word on that.
  */
-export function createSignatureCheck(verify: VerifyEnvelope = checkSignature): AdmissionCheck {
+export function createSignatureCheck(verify: VerifyEnvelope = checkSignatureAsync): AdmissionCheck {
   return {
     name: 'signature',
-    check(subject) {
+    async check(subject) {
       if (subject.mode !== 'governed' || subject.proof === null) return SKIP;
-      const problem = signatureProblem(subject, subject.proof.envelope, verify);
+      const problem = await signatureProblem(subject, subject.proof.envelope, verify);
       return problem === undefined ? PASS : deny('signature', 'SIGNATURE_INVALID', problem);
     },
   };
 }
 
-function signatureProblem(subject: AdmissionSubject, envelope: unknown, verify: VerifyEnvelope): string | undefined {
+async function signatureProblem(
+  subject: AdmissionSubject,
+  envelope: unknown,
+  verify: VerifyEnvelope,
+): Promise<string | undefined> {
   const reading = readProof(envelope);
   if (!reading.readable) return `the proof is malformed: ${reading.problem}`;
   const { signer } = subject;
@@ -33,7 +37,7 @@ function signatureProblem(subject: AdmissionSubject, envelope: unknown, verify: 
   const unfit = signerProblem(signer, reading.statement);
   if (unfit !== undefined) return unfit;
   if (signer.key === undefined) return 'the key of the signer is not at hand';
-  if (!verify(reading.envelope, signer.key)) return 'the signature does not verify';
+  if (!(await verify(reading.envelope, signer.key))) return 'the signature does not verify';
   return strangerProblem(subject, reading.statement);
 }
 

@@ -8,7 +8,8 @@ export function createRuntimePolicy(policy: PolicyAnswers): AdmissionCheck {
     async check(subject) {
       const { workspaceId, policy: head, actor } = subject;
       const input = policyInput(subject, 'start', actor);
-      const question = { workspaceId, hash: head.hash, policyPackage: 'castellan.runtime' as const, input };
+      const { hash, activationSeq } = head;
+      const question = { workspaceId, hash, activationSeq, policyPackage: 'castellan.runtime' as const, input };
       const denials = await askPolicy(policy, question);
       if (denials === undefined) return SKIP;
       return denials.length === 0 ? PASS : { outcome: 'deny', denials };
