@@ -110,7 +110,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     CREATE FUNCTION keep_agent_counts() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
       IF TG_OP <> 'INSERT' THEN
-        UPDATE agent_counts SET n = n - 1
+        -- An edited count must not keep an agent from being stopped.
+        UPDATE agent_counts SET n = greatest(n - 1, 0)
           WHERE workspace_id = OLD.workspace_id AND mode = OLD.mode AND status = OLD.status;
       END IF;
       IF TG_OP <> 'DELETE' THEN

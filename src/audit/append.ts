@@ -2,17 +2,15 @@ import type { PoolClient } from 'pg';
 
 import type { Clock } from '../clock.ts';
 import { type Signer, SignerError } from '../crypto/signer.ts';
-import type { Trx } from '../storage/database.ts';
+import { leaseTrx, type Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { ChainDraft, type ChainHead } from './chain.ts';
+import { requireGenuine } from './deferred.ts';
 import { AuditError } from './errors.ts';
 import { type EventInput, type EventReceipt, type SealedEvent, signedBytes } from './event.ts';
+import { ChainQueues, type Queued } from './queue.ts';
 import { createHead, insertEvents, lockHead } from './store.ts';
 
-/** Units in one transaction: more savepoints would overflow PostgreSQL's subtransaction cache. */
-const MAX_BATCH = 64;
-/** Units waiting over all chains before new ones are refused. */
-const MAX_QUEUE = 4096;
 /** ms; a unit that waited this long is refused, so that no caller is told "timeout" for something that then happens. */
 const MAX_WAIT_MS = 7000;
 /** ms; below lock_timeout, so that a dead signer never looks like a dead database. */
@@ -51,8 +49,9 @@ export interface AuditAppender {
   close(): Promise<void>;
 }
 
-interface Pending {
+interface Pending extends Queued {
   readonly unit: Unit<unknown>;
+  /** By performance.now(): a clock that is set back must not lengthen the wait. */
   readonly deadline: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -72,52 +71,43 @@ export function createAuditAppender(options: {
   observe: AppendObserver;
 }): AuditAppender {
   const { storage, signer, clock, observe } = options;
-  const queues = new Map<string, Pending[]>();
-  const ready: string[] = [];
-  const busy = new Set<string>();
-  let pending = 0;
+  const queues = new ChainQueues<Pending>(options.transactions);
   let closing: (() => void) | undefined;
 
   function commit<T>(unit: Unit<T>): Promise<T> {
     if (closing !== undefined) return Promise.reject(new AuditError('AUDIT_UNAVAILABLE', 'shutting down'));
-    if (pending >= MAX_QUEUE) return Promise.reject(new AuditError('OVERLOADED', 'the append queue is full'));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    pending += 1;
-    observe.queueDepth(pending);
-    const queue = queues.get(unit.chain) ?? [];
-    queues.set(unit.chain, queue);
-    // The promise is typed by the unit; the queue holds units of every type.
-    queue.push({ unit, deadline: clock() + MAX_WAIT_MS, resolve: (value) => resolve(value as T), reject });
-    if (queue.length === 1 && !busy.has(unit.chain)) ready.push(unit.chain);
+    const accepted = queues.push(unit.chain, {
+      unit,
+      brake: unit.brake === true,
+      // A unit that starts a chain is alone in its transaction, so that its failure takes the new head with it.
+      alone: unit.creates === true,
+      deadline: performance.now() + MAX_WAIT_MS,
+      // The promise is typed by the unit; the queue holds units of every type.
+      resolve: (value) => resolve(value as T),
+      reject,
+    });
+    if (!accepted) return Promise.reject(new AuditError('OVERLOADED', 'the append queue is full'));
+    observe.queueDepth(queues.pending);
     pump();
     return promise;
   }
 
   function pump(): void {
-    while (busy.size < options.transactions) {
-      const chain = ready.shift();
-      if (chain === undefined) return;
-      busy.add(chain);
-      void drain(chain);
-    }
+    for (let next = queues.take(); next !== undefined; next = queues.take()) void drain(next.chain, next.batch);
   }
 
-  /** Writes one batch, then hands the chain to the end of the line: no chain starves another. */
-  async function drain(chain: string): Promise<void> {
-    const batch = takeBatch(queues.get(chain) ?? []);
+  async function drain(chain: string, batch: readonly Pending[]): Promise<void> {
     const outcomes = await writeBatch(chain, batch);
-    pending -= batch.length;
-    observe.queueDepth(pending);
-    busy.delete(chain);
-    if ((queues.get(chain)?.length ?? 0) > 0) ready.push(chain);
-    else queues.delete(chain);
+    queues.done(chain, batch);
+    observe.queueDepth(queues.pending);
     batch.forEach((entry, index) => {
       const outcome = outcomes[index] ?? { ok: false, error: new AuditError('AUDIT_UNAVAILABLE', 'no outcome') };
       if (outcome.ok) entry.resolve(outcome.value);
       else entry.reject(outcome.error);
     });
     pump();
-    if (pending === 0) closing?.();
+    if (queues.pending === 0) closing?.();
   }
 
   /** One outcome per entry, whatever happens: a failure of the transaction is the failure of each unit in it. */
@@ -125,8 +115,8 @@ export function createAuditAppender(options: {
     try {
       return await writeTransaction(chain, batch, signer);
     } catch (error) {
-      if (!(error instanceof SignerError)) return batch.map(() => ({ ok: false, error }));
-      observe.signerFailed();
+      if (!isSignatureMissing(error)) return batch.map(() => ({ ok: false, error }));
+      if (error instanceof SignerError) observe.signerFailed();
       const brakes = batch.filter((entry) => entry.unit.brake === true);
       const deferred = brakes.length === 0 ? [] : await writeDeferred(chain, brakes);
       return batch.map((entry) => deferred[brakes.indexOf(entry)] ?? { ok: false, error });
@@ -143,11 +133,11 @@ export function createAuditAppender(options: {
 
   /** Without a signer the events are stored unsigned and the head remembers the first of them. */
   function writeTransaction(chain: string, batch: readonly Pending[], by: Signer | undefined): Promise<Outcome[]> {
-    return storage.transaction(chain, async (trx, client) => {
+    return storage.transaction(chain, async (_trx, client) => {
       const head = await openHead(client, chain, batch);
       const draft = new ChainDraft(head, by?.signerId ?? null);
-      if (by !== undefined) coverDeferred(draft, clock());
-      const outcomes = await runUnits(trx, client, draft, batch);
+      if (by !== undefined) await coverDeferred(client, draft, clock());
+      const outcomes = await runUnits(client, draft, batch);
       if (draft.events.length === 0) return outcomes;
       const signatures = by === undefined ? draft.events.map(() => null) : await signAll(by, draft.events);
       const deferredFrom = by === undefined ? (head.deferredFrom ?? draft.events[0]?.seq ?? null) : null;
@@ -158,14 +148,9 @@ export function createAuditAppender(options: {
     });
   }
 
-  async function runUnits(
-    trx: Trx,
-    client: PoolClient,
-    draft: ChainDraft,
-    batch: readonly Pending[],
-  ): Promise<Outcome[]> {
+  async function runUnits(client: PoolClient, draft: ChainDraft, batch: readonly Pending[]): Promise<Outcome[]> {
     // A unit alone needs no savepoint: its failure is the transaction's.
-    if (batch.length === 1) return [await runUnit(trx, draft, batch[0])];
+    if (batch.length === 1) return [await runUnit(client, draft, batch[0])];
     const outcomes: Outcome[] = [];
     // One round trip a unit: the savepoint of a unit that succeeded is merged as the next one's is set, and after a
     // rollback to it the savepoint still stands.
@@ -174,7 +159,7 @@ export function createAuditAppender(options: {
       const mark = draft.mark();
       if (next !== '') await client.query(next);
       try {
-        outcomes.push(await runUnit(trx, draft, entry));
+        outcomes.push(await runUnit(client, draft, entry));
         next = 'RELEASE SAVEPOINT unit; SAVEPOINT unit';
       } catch (error) {
         draft.rewind(mark);
@@ -186,12 +171,17 @@ export function createAuditAppender(options: {
     return outcomes;
   }
 
-  async function runUnit(trx: Trx, draft: ChainDraft, entry: Pending | undefined): Promise<Outcome> {
+  async function runUnit(client: PoolClient, draft: ChainDraft, entry: Pending | undefined): Promise<Outcome> {
     if (entry === undefined) throw new AuditError('AUDIT_UNAVAILABLE', 'empty batch');
+    if (performance.now() > entry.deadline) throw new AuditError('OVERLOADED', 'waited too long for the audit chain');
     const now = clock();
-    if (now > entry.deadline) throw new AuditError('OVERLOADED', 'waited too long for the audit chain');
-    const value = await entry.unit.work({ trx, now, append: (event) => draft.append(event, now) });
-    return { ok: true, value };
+    // A lease of its own: what a unit that failed had still in line must not run for its neighbours.
+    const { trx, end } = leaseTrx(client);
+    try {
+      return { ok: true, value: await entry.unit.work({ trx, now, append: (event) => draft.append(event, now) }) };
+    } finally {
+      end();
+    }
   }
 
   async function signAll(by: Signer, events: readonly SealedEvent[]): Promise<string[]> {
@@ -210,17 +200,11 @@ export function createAuditAppender(options: {
   function close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     closing = resolve;
-    if (pending === 0) resolve();
+    if (queues.pending === 0) resolve();
     return promise;
   }
 
   return { commit, close };
-}
-
-/** A unit that starts a chain is alone in its transaction, so that its failure takes the new head with it. */
-function takeBatch(queue: Pending[]): Pending[] {
-  const creator = queue.slice(0, MAX_BATCH).findIndex((entry) => entry.unit.creates === true);
-  return queue.splice(0, creator === -1 ? MAX_BATCH : Math.max(creator, 1));
 }
 
 async function openHead(client: PoolClient, chain: string, batch: readonly Pending[]): Promise<ChainHead> {
@@ -232,10 +216,19 @@ async function openHead(client: PoolClient, chain: string, batch: readonly Pendi
   throw new AuditError('NOT_FOUND', 'no such workspace');
 }
 
-/** The first signed event after unsigned ones says which they were; their hashes are bound by the chain. */
-function coverDeferred(draft: ChainDraft, now: number): void {
-  const { deferredFrom, seq } = draft.head;
+/** Permissive units must wait, brakes need not: nothing can be signed, or what is there must not be signed over. */
+function isSignatureMissing(error: unknown): boolean {
+  return error instanceof SignerError || (error instanceof AuditError && error.code === 'CHAIN_UNCOVERED');
+}
+
+/**
+ * The first signed event after unsigned ones says which they were; their hashes are bound by the chain. Rejects when they
+ * are not what this service writes unsigned: someone else put them there, and our signature would vouch for them.
+ */
+async function coverDeferred(client: PoolClient, draft: ChainDraft, now: number): Promise<void> {
+  const { chain, deferredFrom, seq, hash } = draft.head;
   if (deferredFrom === null) return;
+  await requireGenuine(client, { chain, from: deferredFrom, to: seq, hash });
   draft.append(
     {
       type: 'audit.deferred.covered',

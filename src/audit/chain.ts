@@ -2,9 +2,6 @@ import { newId } from '../ids.ts';
 import type { EventInput, EventReceipt, SealedEvent } from './event.ts';
 import { sealEvent } from './event.ts';
 
-/** A replica whose clock runs behind takes the head's time instead, up to this many milliseconds. */
-const CLOCK_TOLERANCE_MS = 5000;
-
 /** The head row of a chain as read under its lock. */
 export interface ChainHead {
   readonly chain: string;
@@ -47,7 +44,8 @@ export class ChainDraft {
 
   append(event: EventInput, nowMs: number): EventReceipt {
     const { seq, hash, lastMs } = this.tail;
-    const ms = nowMs < lastMs && lastMs - nowMs <= CLOCK_TOLERANCE_MS ? lastMs : nowMs;
+    // A replica whose clock runs behind takes the head's time: a chain never goes back in time. Readiness tells of the skew.
+    const ms = Math.max(nowMs, lastMs);
     const sealed = sealEvent(
       event,
       { chain: this.head.chain, seq: seq + 1, prevHash: hash },

@@ -28,6 +28,31 @@ export async function lockHead(client: PoolClient, chain: string): Promise<Chain
   };
 }
 
+/** What of an event its place in the chain rests on. */
+export interface StoredEvent {
+  readonly seq: number;
+  readonly body: Buffer;
+  readonly hash: string;
+  readonly prevHash: string;
+  readonly signature: string | null;
+}
+
+/** At most `limit` events from seq `from` on, in order. */
+export async function readEvents(
+  client: PoolClient,
+  chain: string,
+  from: number,
+  limit: number,
+): Promise<StoredEvent[]> {
+  const { rows } = await client.query<StoredEvent>({
+    name: 'audit-read-events',
+    text: `SELECT seq, body, hash, prev_hash AS "prevHash", signature FROM audit_events
+      WHERE chain = $1 AND seq >= $2 ORDER BY seq LIMIT $3`,
+    values: [chain, from, limit],
+  });
+  return rows;
+}
+
 /** Creates the head of a new chain; undefined when another transaction did so first, which is committed by then. */
 export async function createHead(client: PoolClient, chain: string): Promise<ChainHead | undefined> {
   const epoch = new Date(0);

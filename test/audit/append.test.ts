@@ -16,6 +16,14 @@ function created(chain: string, note: string, extra: Partial<Unit<number>> = {})
   };
 }
 
+function stopped(chain: string): Unit<number> {
+  return {
+    chain,
+    brake: true,
+    work: async ({ append }) => append({ type: 'agent.stopped', actor, payload: { agentId: chain } }).seq,
+  };
+}
+
 async function verdict(bench: Bench): Promise<{ code: number; report: Record<string, unknown> }> {
   const chunks: Buffer[] = [];
   const stdout = new Writable({
@@ -89,7 +97,7 @@ t.test('without a signer only brakes commit, unsigned, and are signed over later
   bench.signer.broken = true;
   const [permissive, brake] = await Promise.allSettled([
     audit.commit(created('alpha', 'permissive')),
-    audit.commit(created('alpha', 'brake', { brake: true })),
+    audit.commit(stopped('alpha')),
   ]);
   t.match(permissive, { status: 'rejected', reason: { code: 'SIGNER_UNAVAILABLE' } });
   t.match(brake, { status: 'fulfilled', value: 2 });
@@ -116,7 +124,7 @@ t.test('a revoked audit signer signs nothing more, whatever it could', async (t)
   await audit.commit(created('alpha', 'before'));
   await bench.database.query(`UPDATE signers SET state = 'revoked', revoked_at = now()`);
   await t.rejects(audit.commit(created('alpha', 'after')), { code: 'SIGNER_UNAVAILABLE' });
-  t.equal(await audit.commit(created('alpha', 'brake', { brake: true })), 2);
+  t.equal(await audit.commit(stopped('alpha')), 2);
 });
 
 t.test('an unknown chain is NOT_FOUND; a creating unit that fails leaves no head', async (t) => {
@@ -138,16 +146,61 @@ t.test('an unknown chain is NOT_FOUND; a creating unit that fails leaves no head
   t.equal(await audit.commit(created('fresh', 'x', { creates: true })), 1);
 });
 
-t.test('the queue is bounded, and closing refuses new units and finishes accepted ones', async (t) => {
+t.test('a unit that fails leaves nothing that it had still in line', async (t) => {
   const bench = await auditBench(t, ['alpha']);
   const audit = bench.replica();
-  const accepted = Array.from({ length: 4096 }, (_, index) => audit.commit(created('alpha', String(index))));
-  await t.rejects(audit.commit(created('alpha', 'one too many')), { code: 'OVERLOADED' });
+  const insert = (id: string) =>
+    sql`INSERT INTO workspaces (id, display_name, created_at, created_by) VALUES (${id}, '', now(), '')`;
+  const first = audit.commit(created('alpha', 'keeps the chain busy, so that the next two share a transaction'));
+  const failing = audit.commit({
+    chain: 'alpha',
+    work: async ({ trx }) => {
+      await Promise.all(['beta', 'alpha', 'alpha', 'alpha'].map((id) => insert(id).execute(trx)));
+    },
+  });
+  const neighbour = audit.commit(created('alpha', 'neighbour'));
+  const outcomes = await Promise.allSettled([first, failing, neighbour]);
+  t.same(
+    outcomes.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
+  const { rows } = await bench.database.query('SELECT id FROM workspaces');
+  t.same(rows, []);
+});
+
+t.test('what was not written here is never signed over', async (t) => {
+  const bench = await auditBench(t, ['alpha']);
+  const audit = bench.replica();
+  await audit.commit(created('alpha', 'before'));
+  bench.signer.broken = true;
+  await audit.commit(stopped('alpha'));
+  await bench.database.query(`SET session_replication_role = replica;
+    UPDATE audit_events SET body = convert_to(replace(convert_from(body, 'UTF8'), 'agent.stopped', 'proof.renewed'), 'UTF8') WHERE seq = 2;
+    UPDATE audit_events SET hash = encode(sha256(body), 'hex') WHERE seq = 2;
+    UPDATE audit_heads SET hash = (SELECT hash FROM audit_events WHERE seq = 2)`);
+  bench.signer.broken = false;
+  await t.rejects(audit.commit(created('alpha', 'after')), { code: 'CHAIN_UNCOVERED' });
+  t.equal(await audit.commit(stopped('alpha')), 3, 'a brake still works, unsigned');
+  t.not((await verdict(bench)).code, 0);
+});
+
+t.test('the queue is bounded per chain, never for brakes, and closing finishes what was accepted', async (t) => {
+  const bench = await auditBench(t, ['alpha', 'beta']);
+  const audit = bench.replica();
+  const flood = Promise.allSettled(
+    Array.from({ length: 1200 }, (_, index) => audit.commit(created('alpha', String(index)))),
+  );
+  const brake = audit.commit(stopped('alpha'));
+  const other = audit.commit(created('beta', 'another chain'));
   const closed = audit.close();
   await t.rejects(audit.commit(created('alpha', 'late')), { code: 'AUDIT_UNAVAILABLE' });
-  const results = await Promise.allSettled(accepted);
+  t.ok((await brake) < 200, 'the brake went before those that waited');
+  t.equal(await other, 1);
+  const results = await flood;
   await closed;
-  const kept = results.filter(({ status }) => status === 'fulfilled').length;
-  const { rows } = await bench.database.query(`SELECT count(*)::int AS n FROM audit_events`);
-  t.equal(rows[0].n, kept, 'exactly the acknowledged ones are there');
+  const refused = results.filter((result) => result.status === 'rejected');
+  t.ok(refused.length > 100);
+  t.ok(refused.every(({ reason }) => reason.code === 'OVERLOADED'));
+  const { rows } = await bench.database.query(`SELECT count(*)::int AS n FROM audit_events WHERE chain = 'alpha'`);
+  t.equal(rows[0].n, results.length - refused.length + 1, 'exactly the acknowledged ones are there');
 });
