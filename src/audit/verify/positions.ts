@@ -1,5 +1,5 @@
 import type { FindingClass } from './finding.ts';
-import { type SeqRange, SeqRanges } from './seq-ranges.ts';
+import { joined, SeqRanges, without } from './seq-ranges.ts';
 
 /** Displaced rows that are told apart; more are counted as reordered. Two numbers each. */
 const MAX_DISPLACED = 100_000;
@@ -23,7 +23,7 @@ export class Positions {
   readonly #surplus: [rowSeq: number, bodySeq: number][] = [];
   /** Held by events of other chains: neither empty nor filled. */
   readonly #foreign = new Set<number>();
-  #overflow: number[] = [];
+  readonly #overflow: number[] = [];
   #last = 0;
 
   hole(from: number, to: number): void {
@@ -45,10 +45,9 @@ export class Positions {
   }
 
   displaced(rowSeq: number, bodySeq: number): void {
-    if (this.#displaced.size >= MAX_DISPLACED) this.#overflow.push(rowSeq);
-    else if (this.#displaced.has(rowSeq)) this.#surplus.push([rowSeq, bodySeq]);
-    else this.#displaced.set(rowSeq, bodySeq);
-    if (this.#overflow.length > MAX_DISPLACED) this.#overflow = this.#overflow.slice(0, MAX_DISPLACED);
+    if (this.#displaced.has(rowSeq)) this.surplus(rowSeq, bodySeq);
+    else if (this.#displaced.size < MAX_DISPLACED) this.#displaced.set(rowSeq, bodySeq);
+    else if (this.#overflow.length < MAX_DISPLACED) this.#overflow.push(rowSeq);
   }
 
   surplus(rowSeq: number, bodySeq: number): void {
@@ -118,13 +117,9 @@ export class Positions {
   #gaps(): PositionFinding[] {
     const bodies = new Set(this.#displaced.values());
     for (const [, bodySeq] of this.#surplus) bodies.add(bodySeq);
-    const vacant = new SeqRanges();
-    const empty: SeqRange[] = [...this.#holes.ranges];
-    for (const seq of this.#displaced.keys()) empty.push([seq, seq]);
-    for (const [from, to] of empty.sort(([a], [b]) => a - b)) vacant.add(from, to);
-    for (const seq of bodies) vacant.remove(seq, seq);
+    const vacant = without(joined(this.#holes.ranges, this.#displaced.keys()), bodies);
     const last = bodies.keys().reduce((max, seq) => Math.max(max, seq), this.#last);
-    return vacant.ranges
+    return vacant
       .filter(([from]) => from <= last)
       .map(([from, to]) => {
         const end = Math.min(to, last);
