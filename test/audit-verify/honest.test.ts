@@ -125,7 +125,7 @@ function honest(generated: readonly { signer: TestSigner; payload: unknown; defe
     const time = { at: 5_000 + steps.length * 100 + jitter };
     if (deferred) {
       from ??= steps.length + 1;
-      steps.push({ ...time, signer: null, payload });
+      steps.push({ ...time, signer: null, type: 'agent.stopped', payload });
       continue;
     }
     if (from !== undefined) {

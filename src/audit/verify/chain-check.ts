@@ -1,9 +1,9 @@
+import { DeferredRun } from './deferred-run.ts';
 import type { EventClaims, EventFacts } from './event-check.ts';
 import type { Findings } from './finding.ts';
 import { Positions } from './positions.ts';
 import type { Registry } from './registry.ts';
 import type { Head } from './row.ts';
-import { SeqRanges } from './seq-ranges.ts';
 import type { SignatureVerdict } from './signature.ts';
 import { CLOCK_TOLERANCE_MS, rangeProblem } from './signer-range.ts';
 
@@ -46,7 +46,7 @@ export class ChainCheck {
   readonly #findings: Findings;
   readonly #tally: Tally;
   readonly #positions = new Positions();
-  readonly #uncovered = new SeqRanges();
+  readonly #deferred: DeferredRun;
   readonly #first: number;
   #last: number;
   #before: Predecessor;
@@ -56,6 +56,7 @@ export class ChainCheck {
     this.#registry = context.registry;
     this.#findings = context.findings;
     this.#tally = context.tally;
+    this.#deferred = new DeferredRun(from);
     this.#first = from;
     this.#last = from - 1;
     // From 1 the chain starts at the genesis hash; from later on the first prevHash is taken on trust.
@@ -83,14 +84,14 @@ export class ChainCheck {
     const atHead = head?.seq === this.#before.seq;
     this.#decide(atHead && head !== undefined && head !== null ? [head.hash] : []);
     for (const { seq, class: name, detail } of this.#positions.finish()) this.#report(seq, name, detail);
-    for (const [from, to] of this.#uncovered.ranges) {
+    for (const [from, to] of this.#deferred.uncovered) {
       this.#report(
         from,
         'deferred-uncovered',
         `seq ${from} to ${to} are unsigned and not covered by a signed event yet`,
       );
     }
-    if (this.#uncovered.dropped) this.#report(this.#last, 'deferred-uncovered', 'too many unsigned events to follow');
+    if (this.#deferred.dropped) this.#report(this.#last, 'deferred-uncovered', 'too many unsigned events to follow');
     if (head === undefined) this.#report(this.#last, 'chain-missing', 'the chain has events but no head row');
     else if (head !== null) this.#checkTail(head);
   }
@@ -110,7 +111,7 @@ export class ChainCheck {
     else this.#positions.filled(seq);
     const settled = body !== undefined && body.seq === seq && !foreign;
     if (settled && follows) this.#checkLink(seq, body, broken);
-    if (settled) this.#trackDeferred(facts, body, broken);
+    if (settled && !broken) this.#trackDeferred(facts, body);
     this.#before = {
       seq,
       hashes: [facts.hash],
@@ -158,9 +159,14 @@ export class ChainCheck {
   #signatureProblem(facts: EventFacts, verdict: SignatureVerdict | undefined): boolean {
     const { seq } = facts;
     if (verdict === undefined) {
-      // A deferred event is unsigned by its own word; coverage decides. A row only marked so has lost its signature.
-      if (facts.deferred) return false;
-      this.#report(seq, 'signature-missing', 'the event has no signature');
+      // A brake is unsigned by its own word; coverage decides. A row only marked so has lost its signature, and an event
+      // of any other type never goes without: its cover is a signature that was obtained by deceit.
+      const { deferred, needsSignature } = facts;
+      if (deferred && (needsSignature === undefined || facts.hash !== facts.bodyHash)) return false;
+      const detail = deferred
+        ? `an unsigned ${needsSignature}, which is never written so`
+        : 'the event has no signature';
+      this.#report(seq, 'signature-missing', detail);
       return true;
     }
     if (facts.deferred) return false; // an unsigned event with a signature: a projection edit, reported as such
@@ -204,11 +210,11 @@ export class ChainCheck {
     }
   }
 
-  #trackDeferred(facts: EventFacts, body: EventClaims, broken: boolean): void {
-    if (facts.deferred) this.#uncovered.add(facts.seq, facts.seq);
-    if (broken || facts.deferred || body.covers === undefined) return;
-    // An event vouches only for what it follows.
-    this.#uncovered.remove(body.covers.from, Math.min(body.covers.to, facts.seq - 1));
+  #trackDeferred({ seq, deferred }: EventFacts, { covers }: EventClaims): void {
+    if (deferred) this.#deferred.unsigned(seq);
+    else if (!this.#deferred.signed(seq, covers)) {
+      this.#report(seq, 'forked', 'the event covers other events than the unsigned ones that stand before it');
+    }
   }
 
   /** A second row at the same seq: only possible without the primary key, or in an export. */

@@ -4,6 +4,7 @@ import { type EventBody, parseBody } from './body.ts';
 import { editedProjections } from './projections.ts';
 import type { AuditRow } from './row.ts';
 import type { SignatureTask } from './signature.ts';
+import { UNSIGNED_TYPES } from './unsigned-types.ts';
 
 /** What an event says of itself, as far as its neighbours and its signer are concerned. */
 export interface EventClaims {
@@ -12,7 +13,7 @@ export interface EventClaims {
   readonly tsMs: number;
   readonly prevHash: string;
   readonly signerId: string | null;
-  /** The unsigned events it vouches for, if it is an `audit.deferred.covered`. */
+  /** The unsigned events it vouches for, if it is an `audit.deferred.covered`; NaN for what is no position. */
   readonly covers: { readonly from: number; readonly to: number } | undefined;
 }
 
@@ -32,6 +33,8 @@ export interface EventFacts {
   readonly task: SignatureTask | undefined;
   /** The body itself says that it was written unsigned. */
   readonly deferred: boolean;
+  /** Its type, if it is one that Castellan never writes unsigned. */
+  readonly needsSignature: string | undefined;
 }
 
 /** Hashes and parses one row and compares its columns with its body. Pure; never throws. */
@@ -57,13 +60,18 @@ export function checkEvent(row: AuditRow): EventFacts {
         ? undefined
         : { signerId, signature, hash: row.hash, bodyHash },
     deferred: parsed !== undefined && parsed.signerId === null,
+    needsSignature: parsed === undefined || UNSIGNED_TYPES.has(parsed.eventType) ? undefined : parsed.eventType,
   };
 }
 
 function claimsOf({ chain, seq, tsMs, prevHash, signerId, eventType, payload }: EventBody): EventClaims {
-  const { from, to } = payload;
-  const covering = eventType === 'audit.deferred.covered' && typeof from === 'number' && typeof to === 'number';
-  return { chain, seq, tsMs, prevHash, signerId, covers: covering ? { from, to } : undefined };
+  const covering = eventType === 'audit.deferred.covered';
+  const covers = covering ? { from: position(payload['from']), to: position(payload['to']) } : undefined;
+  return { chain, seq, tsMs, prevHash, signerId, covers };
+}
+
+function position(value: unknown): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value : Number.NaN;
 }
 
 /** Besides the projections: an event that says it is unsigned has no signature, and the reverse. */

@@ -115,7 +115,7 @@ export const DAMAGES: readonly Damage[] = [
     verdict: 'tampered',
     steps(steps, { at }) {
       const signer = steps[at - 1]?.signer ?? null;
-      steps[at - 1] = { ...steps[at - 1], signer: null };
+      steps[at - 1] = { ...steps[at - 1], signer: null, type: 'agent.stopped' };
       steps[at] = { signer, type: 'audit.deferred.covered', payload: { from: at, to: at } };
     },
     async apply({ client, rows, at }) {
@@ -288,6 +288,53 @@ export const DAMAGES: readonly Damage[] = [
         { class: 'projection-edited', seq: at },
       ];
     },
+  },
+  {
+    name: 'signature-missing (forged as deferred, and covered)',
+    why: 'an unsigned approval is put at the end of the log and the service is left to sign over it',
+    verdict: 'tampered',
+    steps(steps, { at }) {
+      const signer = steps[at - 1]?.signer ?? null;
+      steps[at - 1] = { ...steps[at - 1], signer: null, type: 'promotion.approved' };
+      steps[at] = { signer, type: 'audit.deferred.covered', payload: { from: at, to: at } };
+    },
+    apply: async ({ at }) => [{ class: 'signature-missing', seq: at }],
+  },
+  {
+    name: 'signature-missing (unsigned cover)',
+    why: 'who can write rows writes the cover as well',
+    verdict: 'tampered',
+    steps(steps, { at }) {
+      steps[at - 1] = { ...steps[at - 1], signer: null, type: 'agent.stopped' };
+      steps[at] = { signer: null, type: 'audit.deferred.covered', payload: { from: at, to: at } };
+    },
+    apply: async ({ at }) => [
+      { class: 'deferred-uncovered', seq: at },
+      { class: 'signature-missing', seq: at + 1 },
+    ],
+  },
+  {
+    name: 'forked (cover of signed events)',
+    why: 'the head is edited so that the service signs for more than its unsigned events',
+    verdict: 'tampered',
+    steps(steps, { at }) {
+      const signer = steps[at - 1]?.signer ?? null;
+      steps[at - 1] = { ...steps[at - 1], signer: null, type: 'agent.stopped' };
+      steps[at] = { signer, type: 'audit.deferred.covered', payload: { from: at - 1, to: at } };
+    },
+    apply: async ({ at }) => [
+      { class: 'deferred-uncovered', seq: at },
+      { class: 'forked', seq: at + 1 },
+    ],
+  },
+  {
+    name: 'forked (cover of nothing)',
+    why: 'the head is edited so that the service signs for an event as unsigned that is signed',
+    verdict: 'tampered',
+    steps(steps, { at }) {
+      steps[at] = { signer: steps[at]?.signer ?? null, type: 'audit.deferred.covered', payload: { from: at, to: at } };
+    },
+    apply: async ({ at }) => [{ class: 'forked', seq: at + 1 }],
   },
   {
     name: 'signature-wrong',
@@ -472,7 +519,7 @@ export const DAMAGES: readonly Damage[] = [
     why: 'a brake was pulled without the signer and nothing signed vouches for it yet: incomplete, not tampered',
     verdict: 'incomplete',
     steps(steps, { at }) {
-      steps[at - 1] = { ...steps[at - 1], signer: null };
+      steps[at - 1] = { ...steps[at - 1], signer: null, type: 'agent.stopped' };
     },
     apply: async ({ at }) => [{ class: 'deferred-uncovered', seq: at }],
   },

@@ -1,0 +1,13 @@
+/**
+ * The only events that Castellan writes unsigned: brakes, and facts it observed. Written down here a second time, not
+ * taken from the writer: whoever can write rows can also make an event that calls itself unsigned, and the service would
+ * sign over it. An approval, a registration or a renewal is only ever true with a signature of its own.
+ */
+export const UNSIGNED_TYPES: ReadonlySet<string> = new Set([
+  'access.denied',
+  'agent.expired',
+  'agent.invalidated',
+  'agent.quarantined',
+  'agent.stopped',
+  'signer.revoked',
+]);
