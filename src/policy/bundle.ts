@@ -17,6 +17,8 @@ export interface PolicyBundle {
 }
 
 const MAX_PATH = 200;
+/** Where the data of a bundle is put for its tests. */
+const DATA_PATH = 'data.json';
 const SEGMENT = /^(?!\.{1,2}$)[A-Za-z0-9._@+ -]+$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -53,6 +55,7 @@ function fromModules(modules: unknown, data: unknown): PolicyBundle {
     if (size > MAX_UNPACKED_BYTES) throw problem('larger than 4 MiB', '/bundle/modules');
     files.set(path, bytes);
   }
+  requireFilesApart(files);
   const { modules: policies, tests } = splitRego(files);
   return requireModules({ modules: policies, tests, data: checkedData(data, size) });
 }
@@ -65,9 +68,21 @@ function fromFiles(files: ReadonlyMap<string, Buffer>): PolicyBundle {
       throw new PolicyInvalid('two files have the same path', [{ file: path, detail: 'a second file of this path' }]);
     normal.set(path, bytes);
   }
+  requireFilesApart(normal);
   const rego = new Map([...normal].filter(([path]) => path.endsWith('.rego')));
   const { modules, tests } = splitRego(rego);
   return requireModules({ modules, tests, data: checkedData(readBundleData(normal), 0) });
+}
+
+/** No file is a directory of another: together they could not be written anywhere. */
+function requireFilesApart(files: ReadonlyMap<string, Buffer>): void {
+  for (const path of files.keys()) {
+    for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+      const directory = path.slice(0, end);
+      if (directory !== DATA_PATH && !files.has(directory)) continue;
+      throw new PolicyInvalid(`${path}: inside a file`, [{ file: path, detail: `${directory} is a file` }]);
+    }
+  }
 }
 
 function splitRego(files: ReadonlyMap<string, Buffer>): Pick<PolicyBundle, 'modules' | 'tests'> {

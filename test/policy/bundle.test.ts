@@ -56,6 +56,9 @@ t.test('modules: what is refused', async (t) => {
     ['an empty name', { modules: { 'x//a.rego': REGO }, data: {} }],
     ['a line break', { modules: { 'a\n.rego': REGO }, data: {} }],
     ['two spellings of a path', { modules: { 'a.rego': REGO, '/a.rego': REGO }, data: {} }],
+    ['a file that is a directory of another', { modules: { 'a.rego': REGO, 'a.rego/b.rego': REGO }, data: {} }],
+    ['a directory of a test', { modules: { 'a.rego': REGO, 'a.rego/b/c_test.rego': REGO }, data: {} }],
+    ['a directory where the data is put', { modules: { 'data.json/b.rego': REGO }, data: {} }],
     ['a byte order mark', { modules: { 'a.rego': `\ufeff${REGO}` }, data: {} }],
     ['U+0000', { modules: { 'a.rego': `${REGO}\0` }, data: {} }],
     ['a lone surrogate', { modules: { 'a.rego': `${REGO}# \ud800` }, data: {} }],
@@ -101,6 +104,30 @@ t.test('a tarball: data at the path of its directory, in JSON and YAML', async (
   });
 });
 
+t.test('a tarball: YAML of many members', async (t) => {
+  const entries: Entry[] = [
+    { name: 'a.rego', content: REGO },
+    { name: 'data.yaml', content: members(7000) },
+  ];
+  const { data } = await parseBundle({ tarball: await tarball(entries) });
+  t.equal(Object.keys(data).length, 7000);
+  t.equal(data['k6999'], 1);
+  const twice: Entry[] = [
+    { name: 'a.rego', content: REGO },
+    { name: 'data.yaml', content: `${members(7000)}k0: 2\n` },
+  ];
+  t.strictSame(await problemsOf({ tarball: await tarball(twice) }), [
+    { file: 'data.yaml', detail: 'a second member named "k0"' },
+  ]);
+  const large: Entry[] = [
+    { name: 'a.rego', content: REGO },
+    { name: 'data.yaml', content: members(60_000) },
+  ];
+  t.strictSame(await problemsOf({ tarball: await tarball(large) }), [
+    { file: 'data.yaml', detail: 'a YAML file is larger than 64 KiB; a data.json may be more' },
+  ]);
+});
+
 t.test('a bundle that OPA built is the same policy as its sources', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'castellan-bundle-test-'));
   t.teardown(() => rm(directory, { recursive: true }));
@@ -137,6 +164,7 @@ t.test('a tarball: what is refused', async (t) => {
       [policy, { name: 'b.txt', content: Buffer.from(Array.from({ length: 5 * 2 ** 20 }, (_, n) => (n * n) % 251)) }],
     ],
     ['1 MiB of nothing in 1 KiB', [policy, { name: 'b.txt', content: Buffer.alloc(2 ** 20) }]],
+    ['a file that is a directory of another', [policy, { name: 'a.rego/b.rego', content: REGO }]],
     ['not UTF-8', [{ name: 'a.rego', content: Buffer.from([0xff, 0xfe]) }]],
     ['a byte order mark', [{ name: 'a.rego', content: `\ufeff${REGO}` }]],
     ['data with a byte order mark', [policy, { name: 'data.json', content: '\ufeff{}' }]],
@@ -158,6 +186,9 @@ t.test('a tarball: what is refused', async (t) => {
     ['YAML: an alias', [policy, { name: 'data.yaml', content: 'a: &x [1]\nb: *x\n' }]],
     ['YAML: a tag', [policy, { name: 'data.yaml', content: 'a: !secret x\n' }]],
     ['YAML: a member twice', [policy, { name: 'data.yaml', content: 'a: 1\na: 2\n' }]],
+    ['YAML: a member twice, quoted', [policy, { name: 'data.yaml', content: 'x:\n  - {a: 1, b: 2, "a": 3}\n' }]],
+    ['YAML: 60,000 members', [policy, { name: 'data.yaml', content: members(60_000) }]],
+    ['YAML: 300 KiB in pieces', many(5, (n) => ({ name: `d${n}/data.yaml`, content: members(7000) }))],
     ['YAML: a number as a name', [policy, { name: 'data.yaml', content: '1: x\n' }]],
     ['YAML: 2^53+1', [policy, { name: 'data.yaml', content: 'a: 9007199254740993\n' }]],
     ['YAML: no number', [policy, { name: 'data.yaml', content: 'a: .nan\n' }]],
@@ -179,3 +210,7 @@ t.test('a tarball: what is refused', async (t) => {
     t.ok((await problemsOf({ tarball: typeof one === 'string' ? one : one.toString('base64') }))?.length, why);
   }
 });
+
+function members(count: number): string {
+  return Array.from({ length: count }, (_, n) => `k${n}: 1\n`).join('');
+}
