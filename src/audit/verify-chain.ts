@@ -4,23 +4,34 @@ import { AuditError } from './errors.ts';
 import type { VerificationSchema } from './schema.ts';
 import { verifyInThread } from './verify/verification-thread.ts';
 
-/** Verifies one chain as `castellan audit verify --chain` does, in a thread of its own. */
-export type VerifyChain = (chain: string) => Promise<Static<typeof VerificationSchema>>;
+/** ms after which nobody waits for the answer any more: the time the routes allow. */
+const DEADLINE = 120_000;
+/** Each has two threads, and reads a whole chain. */
+const MAX_RUNNING = 2;
 
-/** One verification at a time: it reads a whole chain, and requests must not wait for it. OVERLOADED while one runs. */
-export function createVerifyChain(databaseUrl: string): VerifyChain {
-  let running = false;
-  return async (chain) => {
-    if (running) throw new AuditError('OVERLOADED', 'a verification is under way');
-    running = true;
+/**
+ * Verifies one chain as `castellan audit verify --chain` does, in a thread of its own, which is ended at the deadline or
+ * when `signal` aborts; AUDIT_UNAVAILABLE then.
+ */
+export type VerifyChain = (chain: string, signal?: AbortSignal) => Promise<Static<typeof VerificationSchema>>;
+
+/** Two verifications at a time and one of each chain, so that no workspace keeps the others waiting; else OVERLOADED. */
+export function createVerifyChain(databaseUrl: string, deadline = DEADLINE): VerifyChain {
+  const running = new Set<string>();
+  return async (chain, signal) => {
+    if (running.has(chain)) throw new AuditError('OVERLOADED', 'a verification of this chain is under way');
+    if (running.size >= MAX_RUNNING) throw new AuditError('OVERLOADED', 'other verifications are under way');
+    running.add(chain);
+    const late = AbortSignal.timeout(deadline);
+    const ended = signal === undefined ? late : AbortSignal.any([late, signal]);
     try {
       const request = { databaseUrl, chain, from: 1, workers: 1, exportPath: undefined, signersPath: undefined };
-      const { verdict, strength, events, signatures, findings } = await verifyInThread(request, () => undefined);
+      const { verdict, strength, events, signatures, findings } = await verifyInThread(request, () => undefined, ended);
       return { ok: verdict === 'ok', strength, events, signatures, findings: [...findings] };
     } catch (error) {
       throw error instanceof AuditError ? error : new AuditError('AUDIT_UNAVAILABLE', 'the log cannot be read', error);
     } finally {
-      running = false;
+      running.delete(chain);
     }
   };
 }
