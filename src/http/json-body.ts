@@ -4,6 +4,18 @@ import fastifyPlugin from 'fastify-plugin';
 import { CodedError } from '../errors.ts';
 import { RequestRefused } from './refusals.ts';
 import { parseStrictJson } from './strict-json.ts';
+import type { Violation } from './strict-json-scan.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Says that the handler answers for numbers that a double does not hold (`request.unsafeNumber`); else they are 400. */
+    unsafeNumbers?: 'handler';
+  }
+  interface FastifyRequest {
+    /** The first such number in the body; null when there is none. */
+    unsafeNumber: Violation | null;
+  }
+}
 
 /** A body in a media type this route does not read. */
 class UnsupportedMediaType extends CodedError {
@@ -21,6 +33,7 @@ export function optionalBody<T extends TSchema>(schema: T) {
 /** Reads JSON bodies with the strict reader, and nothing else: no text/plain, no forms. */
 export const jsonBodyPlugin = fastifyPlugin(
   async (app: FastifyInstance) => {
+    app.decorateRequest('unsafeNumber', null);
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) =>
       parseBody(request, body),
@@ -51,5 +64,10 @@ function parseBody(request: FastifyRequest, body: Buffer): unknown {
   if (!request.is404 && request.routeOptions.schema?.body === undefined) {
     throw new RequestRefused('This route takes no body.');
   }
-  return parseStrictJson(body);
+  if (request.is404 || request.routeOptions.config.unsafeNumbers !== 'handler') return parseStrictJson(body);
+  return parseStrictJson(body, {
+    unsafeNumber: (violation) => {
+      request.unsafeNumber = violation;
+    },
+  });
 }

@@ -32,13 +32,19 @@ interface Frame {
 
 /**
  * The first thing in `text` that strict JSON forbids, else undefined. `text` must have passed JSON.parse: this pass
- * reads tokens and leaves the grammar alone. It does not recurse, so depth cannot end the process.
+ * reads tokens and leaves the grammar alone. It does not recurse, so depth cannot end the process. With `unsafeNumber`,
+ * numbers are no violation: it is told of the first.
  */
-export function findViolation(text: string, maxDepth: number): Violation | undefined {
+export function findViolation(
+  text: string,
+  maxDepth: number,
+  unsafeNumber?: (violation: Violation) => void,
+): Violation | undefined {
   const open: Frame[] = [];
   const escapes = text.includes('\\');
   let frame: Frame | undefined;
   let keyNext = false;
+  let told = false;
   let at = 0;
   while (at < text.length) {
     const code = text.charCodeAt(at);
@@ -52,6 +58,11 @@ export function findViolation(text: string, maxDepth: number): Violation | undef
     } else if (code === MINUS || (code >= ZERO && code <= NINE)) {
       end = endOfNumber(text, at);
       detail = numberProblem(text.slice(at, end));
+      if (detail !== undefined && unsafeNumber !== undefined) {
+        if (!told) unsafeNumber({ pointer: pointerOf(open), detail });
+        told = true;
+        detail = undefined;
+      }
     } else if (code === COMMA) {
       if (frame?.keys === undefined) bump(frame);
       else keyNext = true;

@@ -27,6 +27,8 @@ interface HotReload {
   readonly revalidate: boolean;
   readonly expectedHash: string | undefined;
   readonly reason: string | undefined;
+  /** Where the request has a number that a double does not hold. */
+  readonly unsafeNumber?: { readonly pointer: string; readonly detail: string } | null;
 }
 
 interface Rollback {
@@ -84,6 +86,7 @@ export function createActivationService(options: ActivationOptions): ActivationS
     try {
       // A reload that is refused anyway must not cost a compilation; the lock decides again.
       await storage.read(workspaceId, async (trx) => expectHash(await readHead(trx, workspaceId), request));
+      requireSafeNumbers(request);
       const bundle = await options.parse(request.policySet, request.bundle);
       const change = await retryStale(async () =>
         commitReload(workspaceId, await prepare(workspaceId, bundle), request, caller),
@@ -201,6 +204,13 @@ export function createActivationService(options: ActivationOptions): ActivationS
   }
 
   return { hotReload, rollback };
+}
+
+/** What was read is not what was sent: it must not be hashed as if it were. */
+function requireSafeNumbers({ unsafeNumber }: HotReload): void {
+  if (unsafeNumber === undefined || unsafeNumber === null) return;
+  const { pointer, detail } = unsafeNumber;
+  throw new PolicyInvalid(`${pointer}: ${detail}`, [{ pointer, detail }]);
 }
 
 function expectHash(head: PolicyHead, request: HotReload): void {

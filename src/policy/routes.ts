@@ -66,6 +66,8 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       handlerTimeout: HOTRELOAD_TIMEOUT,
       config: {
         permission: 'policy.write',
+        // The data of a policy may hold any number: one that cannot be used is refused as content (contract §7).
+        unsafeNumbers: 'handler',
         audit: [
           'policy.activated',
           'policy.shadowed',
@@ -87,7 +89,8 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     },
     (request) => {
       const { policySet, bundle, mode = 'enforce', revalidate = true, expectedHash, reason } = request.body;
-      const reload = { policySet, bundle, mode, revalidate, expectedHash, reason };
+      const { unsafeNumber } = request;
+      const reload = { policySet, bundle, mode, revalidate, expectedHash, reason, unsafeNumber };
       return activation.hotReload(request.params.workspaceId, reload, callerOf(request));
     },
   );

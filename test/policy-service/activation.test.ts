@@ -16,7 +16,7 @@ async function countVersions(w: World): Promise<number> {
 
 t.test('a reload activates version, event and head in one unit', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const before = await headOf(replica);
   let reloads = 0;
   const observe = { reloaded: () => void reloads++, reloadFailed: () => t.fail('nothing failed'), activated: nothing };
@@ -40,7 +40,7 @@ t.test('a reload activates version, event and head in one unit', async (t) => {
 
 t.test('the same content is the same version, and no change when it is active', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const activation = replica.activation();
   await activation.hotReload(WORKSPACE, reload('SECOND'), CALLER);
   const again = await activation.hotReload(WORKSPACE, reload('SECOND'), CALLER);
@@ -55,7 +55,7 @@ t.test('the same content is the same version, and no change when it is active', 
 
 t.test('another expected hash is a conflict and changes nothing', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const expectedHash = `sha256:${'0'.repeat(64)}`;
   await t.rejects(replica.activation().hotReload(WORKSPACE, reload('SECOND', { expectedHash }), CALLER), {
     code: 'POLICY_HASH_CONFLICT',
@@ -66,7 +66,7 @@ t.test('another expected hash is a conflict and changes nothing', async (t) => {
 
 t.test('two reloads at once on two replicas that expect the same hash: one wins', async (t) => {
   const w = await world(t);
-  const [one, two] = [w.replica(), w.replica()];
+  const [one, two] = await Promise.all([w.replica(), w.replica()]);
   const expectedHash = w.shipped.bundle.hash;
   const ends = await Promise.allSettled([
     one.activation().hotReload(WORKSPACE, reload('ONE', { expectedHash }), CALLER),
@@ -80,7 +80,7 @@ t.test('two reloads at once on two replicas that expect the same hash: one wins'
 
 t.test('the same new content twice at once is one version', async (t) => {
   const w = await world(t);
-  const [one, two] = [w.replica(), w.replica()];
+  const [one, two] = await Promise.all([w.replica(), w.replica()]);
   const answers = await Promise.all(
     [one, two].map((replica) => replica.activation().hotReload(WORKSPACE, reload('SAME'), CALLER)),
   );
@@ -90,7 +90,7 @@ t.test('the same new content twice at once is one version', async (t) => {
 
 t.test('a bundle that does not compile is recorded, and the active version stays', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   let failures = 0;
   const observe = { reloaded: () => t.fail('not loaded'), reloadFailed: () => void failures++, activated: nothing };
   const bundle = { modules: { 'promotion.rego': 'package castellan.promotion\n\ndeny contains {' }, data: {} };
@@ -102,7 +102,7 @@ t.test('a bundle that does not compile is recorded, and the active version stays
 
 t.test('a version the engine cannot run never becomes active', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const tryLoad = () => Promise.reject(new PolicyInvalid('needs a builtin that is not here'));
   await t.rejects(replica.activation({ tryLoad }).hotReload(WORKSPACE, reload('SECOND'), CALLER), PolicyInvalid);
   t.match(await headOf(replica), { version: 1 });
@@ -110,7 +110,7 @@ t.test('a version the engine cannot run never becomes active', async (t) => {
 
 t.test('a candidate is tried beside the active version until something is enforced', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const activation = replica.activation();
   const trial = await activation.hotReload(WORKSPACE, reload('SECOND', { mode: 'shadow', revalidate: true }), CALLER);
   t.equal(trial.oldHash, w.shipped.bundle.hash);
@@ -125,7 +125,7 @@ t.test('a candidate is tried beside the active version until something is enforc
 
 t.test('a rollback points at an earlier version with an event of its own', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const activation = replica.activation();
   const { newHash } = await activation.hotReload(WORKSPACE, reload('SECOND'), CALLER);
   const back = { version: 1, revalidate: false, reason: 'too tight' };
@@ -134,14 +134,14 @@ t.test('a rollback points at an earlier version with an event of its own', async
   t.match(head, { version: 1 });
   const event = (await w.events('policy.rolledback'))[0];
   t.equal(Number(event?.seq), head.activationSeq);
-  await t.resolves(w.replica().loader.ensureLoaded(WORKSPACE, head.hash));
+  await t.resolves((await w.replica()).loader.ensureLoaded(WORKSPACE, head.hash));
   await t.rejects(activation.rollback(WORKSPACE, back, CALLER), { code: 'CONFLICT' });
   await t.rejects(activation.rollback(WORKSPACE, { ...back, version: 9 }, CALLER), { code: 'NOT_FOUND' });
 });
 
 t.test('a revalidation begins in the unit that activates', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const revalidation = {
     begin: () => Promise.reject(new Error('the row could not be written')),
     follow: () => Promise.reject(new Error('never begun')),
@@ -156,7 +156,7 @@ t.test('a revalidation begins in the unit that activates', async (t) => {
 
 t.test('a snapshot changes its tag whenever a member changes', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const first = await replica.snapshots.read(WORKSPACE);
   t.equal(first.tag, `${w.shipped.bundle.hash}.${first.snapshot.revision}`);
   t.same(first.snapshot.bundle, { modules: modules(), data: {} });

@@ -6,16 +6,16 @@ t.test('what was edited in the database is not loaded', async (t) => {
   for (const { edit, hash, message, why } of cases) {
     await t.test(why, async (t) => {
       const w = await world(t);
-      const writer = w.replica();
+      const writer = await w.replica();
       const { newHash } = await writer.activation().hotReload(WORKSPACE, reload('SECOND'), CALLER);
       const { shipped } = w;
-      await t.resolves(w.replica().loader.ensureLoaded(WORKSPACE, newHash), 'before the edit');
+      await t.resolves((await w.replica()).loader.ensureLoaded(WORKSPACE, newHash), 'before the edit');
       // The superuser is whom the signed event protects against; triggers do not stop one who may switch them off.
       await w.database.query(
         `DO $$ BEGIN SET LOCAL session_replication_role = replica; ${edit.replaceAll('$OLD', `'${shipped.bundle.hash}'`).replaceAll('$NEW', `'${newHash}'`)}; END $$`,
       );
       const wanted = hash === 'old' ? shipped.bundle.hash : newHash;
-      await t.rejects(w.replica().loader.ensureLoaded(WORKSPACE, wanted), {
+      await t.rejects((await w.replica()).loader.ensureLoaded(WORKSPACE, wanted), {
         code: 'POLICY_UNAVAILABLE',
         message: new RegExp(message),
       });
@@ -25,14 +25,14 @@ t.test('what was edited in the database is not loaded', async (t) => {
 
 t.test('a hash that is loaded for one workspace is not therefore good for another', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   await replica.loader.ensureLoaded(WORKSPACE, w.shipped.bundle.hash);
   await t.rejects(replica.loader.ensureLoaded('other', w.shipped.bundle.hash), { code: 'POLICY_UNAVAILABLE' });
 });
 
 t.test('many at once load once', async (t) => {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   let loads = 0;
   const load = replica.engine.load;
   replica.engine.load = (hash, wasm) => {
@@ -45,7 +45,7 @@ t.test('many at once load once', async (t) => {
 
 t.test('a reload on one replica is what the other loads next', async (t) => {
   const w = await world(t);
-  const [one, two] = [w.replica(), w.replica()];
+  const [one, two] = await Promise.all([w.replica(), w.replica()]);
   await two.loader.ensureLoaded(WORKSPACE, w.shipped.bundle.hash);
   const { newHash } = await one.activation().hotReload(WORKSPACE, reload('SECOND'), CALLER);
   await two.loader.ensureLoaded(WORKSPACE, newHash);

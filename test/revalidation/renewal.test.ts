@@ -3,7 +3,7 @@ import t from 'tap';
 import { readHead } from '../../src/policy/head.ts';
 import { renewProofs } from '../../src/revalidation/renewal.ts';
 import { createRevalidationService } from '../../src/revalidation/service.ts';
-import { DAY, POLICIES, type World, world } from './fixture.ts';
+import { DAY, type World, world } from './fixture.ts';
 
 function renewal(w: World) {
   const revalidation = createRevalidationService(w.options());
@@ -39,7 +39,7 @@ t.test('a proof is renewed when two thirds of its life are over, and not before'
 t.test('agents of an older policy are left to a revalidation', async (t) => {
   const w = await world(t);
   await w.agents(1, { issuedAt: w.now.ms - 61 * DAY });
-  await w.activatePolicy(POLICIES.second);
+  await w.activatePolicy('second');
   await renewal(w).round();
   t.equal((await w.events('revalidation.requested')).length, 0);
 });

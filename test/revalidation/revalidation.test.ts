@@ -1,8 +1,9 @@
 import t from 'tap';
 
+import { PolicyEvaluationError } from '../../src/policy/errors.ts';
 import { createRecheck } from '../../src/promotion/recheck.ts';
 import { createRevalidationService } from '../../src/revalidation/service.ts';
-import { POLICIES, WORKSPACE, type World, world } from './fixture.ts';
+import { WORKSPACE, type World, world } from './fixture.ts';
 
 const CALLER = { actor: { id: 'admin', kind: 'human' as const } };
 const WAIT = 20_000;
@@ -20,7 +21,7 @@ t.test('agents that pass get a proof for the new policy, those that fail are inv
   const w = await world(t);
   const good = await w.agents(60);
   const bad = await w.agents(3, { capability: 'shell' });
-  await w.activatePolicy(POLICIES.second);
+  const policyHash = await w.activatePolicy('second');
   const { revision } = (await w.database.query('SELECT revision FROM policy_heads')).rows[0];
   const service = createRevalidationService(w.options());
 
@@ -38,10 +39,10 @@ t.test('agents that pass get a proof for the new policy, those that fail are inv
   t.match(failed[0]?.denies, [{ code: 'INVALID_CAPABILITIES' }]);
 
   const renewed = await agentRow(w, good[0] ?? '');
-  t.equal(renewed.policy_hash, POLICIES.second);
+  t.equal(renewed.policy_hash, policyHash);
   t.equal(renewed.status, 'running');
   const invalid = await agentRow(w, bad[0] ?? '');
-  t.equal(invalid.policy_hash, POLICIES.first, 'an old proof that fails is never renewed');
+  t.not(invalid.policy_hash, policyHash, 'an old proof that fails is never renewed');
   t.equal(invalid.status, 'quarantined');
   t.equal(invalid.desired_replicas, 0);
   t.match(invalid.invalidation.denies, [{ code: 'INVALID_CAPABILITIES' }]);
@@ -51,7 +52,7 @@ t.test('agents that pass get a proof for the new policy, those that fail are inv
   t.equal((await w.events('agent.revalidated')).length, 60);
   const invalidations = await w.events('agent.invalidated');
   t.equal(invalidations.length, 3);
-  t.match(invalidations[0]?.payload, { wasRunning: true, policyHash: POLICIES.second });
+  t.match(invalidations[0]?.payload, { wasRunning: true, policyHash });
   const after = (await w.database.query('SELECT revision FROM policy_heads')).rows[0];
   t.ok(Number(after.revision) > Number(revision), 'the snapshot shows the invalidated agents under a new revision');
 });
@@ -63,35 +64,37 @@ t.test('a second look changes nothing: no renewal, and only a release brings an 
   const service = createRevalidationService(w.options());
   await service.request(WORKSPACE, undefined, CALLER, WAIT);
   const before = await agentRow(w, bad);
-  const lenient = createRevalidationService(w.options({ recheck: createRecheck(w.admissionFor('none')) }));
+  await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.equal((await w.events('proof.renewed')).length, 0, 'a proof of the active policy is not renewed');
 
-  const { results, revalidation } = await lenient.request(WORKSPACE, undefined, CALLER, WAIT);
+  await w.activatePolicy('lenient');
+  const { results, revalidation } = await service.request(WORKSPACE, undefined, CALLER, WAIT);
 
   t.match(revalidation, { state: 'done', done: 3, invalidated: 0 });
   t.equal(results.find((result) => result.agentId === bad)?.status, 'GOVERNED_INVALIDATED');
   t.same(await agentRow(w, bad), before);
-  t.equal((await w.events('proof.renewed')).length, 0, 'a proof of the active policy is not renewed');
+  t.equal((await w.events('proof.renewed')).length, 2);
 });
 
 t.test('a worker that dies in the middle is followed by another, and nothing happens twice', async (t) => {
   const w = await world(t);
   await w.agents(120);
-  await w.activatePolicy(POLICIES.second);
+  await w.activatePolicy('second');
   let checked = 0;
-  const recheck = createRecheck(w.admissionFor('none'));
+  const recheck = createRecheck(w.admission);
   // The first worker stops dead in its second page: its lease stays behind, as after kill -9.
   const dying = createRevalidationService(
     w.options({
       workerId: 'dying',
       recheck: async (subject) => {
         checked += 1;
-        if (checked > 60) return new Promise(() => undefined);
+        if (checked > 110) return new Promise(() => undefined);
         return recheck(subject);
       },
     }),
   );
   const first = await dying.request(WORKSPACE, undefined, CALLER, 1000);
-  t.match(first, { results: [], revalidation: { state: 'running', total: 120, done: 50 } });
+  t.match(first, { results: [], revalidation: { state: 'running', total: 120, done: 100 } });
 
   const second = createRevalidationService(w.options({ workerId: 'second', recheck }));
   await second.resume(AbortSignal.timeout(WAIT));
@@ -108,10 +111,10 @@ t.test('a worker that dies in the middle is followed by another, and nothing hap
 t.test('two workers at once: one works, and a lost lease writes nothing', async (t) => {
   const w = await world(t);
   await w.agents(10);
-  await w.activatePolicy(POLICIES.second);
+  await w.activatePolicy('second');
   const entered = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const recheck = createRecheck(w.admissionFor('none'));
+  const recheck = createRecheck(w.admission);
   const slow = createRevalidationService(
     w.options({
       workerId: 'slow',
@@ -135,15 +138,15 @@ t.test('two workers at once: one works, and a lost lease writes nothing', async 
 t.test('a newer policy ends an older revalidation', async (t) => {
   const w = await world(t);
   await w.agents(10);
-  await w.activatePolicy(POLICIES.second);
-  const recheck = createRecheck(w.admissionFor('none'));
+  await w.activatePolicy('second');
+  const recheck = createRecheck(w.admission);
   let superseded = false;
   const service = createRevalidationService(
     w.options({
       recheck: async (subject) => {
         if (!superseded) {
           superseded = true;
-          await w.activatePolicy(POLICIES.third);
+          await w.activatePolicy('third');
         }
         return recheck(subject);
       },
@@ -159,8 +162,8 @@ t.test('a newer policy ends an older revalidation', async (t) => {
 t.test('an agent that changes while it is checked is checked again', async (t) => {
   const w = await world(t);
   const [id = ''] = await w.agents(1);
-  await w.activatePolicy(POLICIES.second);
-  const recheck = createRecheck(w.admissionFor('shell'));
+  await w.activatePolicy('second');
+  const recheck = createRecheck(w.admission);
   let touched = false;
   let seen = 0;
   const service = createRevalidationService(
@@ -185,14 +188,14 @@ t.test('without a signer agents that fail are stopped all the same, and the rest
   const w = await world(t);
   // Agents that fail on two pages: the first page's invalidation changes what the second page's check rests on.
   const bad = await w.agents(1, { capability: 'shell' });
-  await w.agents(54);
+  await w.agents(110);
   bad.push(...(await w.agents(1, { capability: 'shell' })));
-  await w.activatePolicy(POLICIES.second);
-  const recheck = createRecheck(w.admissionFor('shell'));
+  await w.activatePolicy('second');
+  const recheck = createRecheck(w.admission);
   const service = createRevalidationService(
     w.options({
       recheck: (subject) => {
-        w.auditSigner.down = true;
+        w.trouble.auditSigner = true;
         return recheck(subject);
       },
     }),
@@ -207,18 +210,18 @@ t.test('without a signer agents that fail are stopped all the same, and the rest
   );
   t.equal((await w.events('proof.renewed')).length, 0);
 
-  w.auditSigner.down = false;
+  w.trouble.auditSigner = false;
   w.now.ms += 6000;
   const later = createRevalidationService(w.options({ recheck }));
   await later.resume(AbortSignal.timeout(WAIT));
-  t.match(await later.find(WORKSPACE, paused.revalidation.id), { state: 'done', done: 56, invalidated: 2 });
+  t.match(await later.find(WORKSPACE, paused.revalidation.id), { state: 'done', done: 112, invalidated: 2 });
   t.equal((await w.events('agent.invalidated')).length, 2, 'nobody is invalidated twice');
 });
 
 t.test('an old proof that does not hold is never renewed, whatever the policy says', async (t) => {
   const w = await world(t);
   const [edited = '', revoked = ''] = await w.agents(2);
-  await w.activatePolicy(POLICIES.second);
+  await w.activatePolicy('second');
   await w.database.query(`UPDATE agent_specs SET spec = '{"name":"other"}' WHERE agent_id = $1`, [edited]);
   const service = createRevalidationService(w.options());
   const first = await service.request(WORKSPACE, undefined, CALLER, WAIT);
@@ -244,4 +247,124 @@ t.test('a list of agents must name governed agents of the workspace', async (t) 
   await w.database.query("UPDATE agents SET mode = 'sandbox' WHERE id = $1", [id]);
   await t.rejects(service.request(WORKSPACE, [id], CALLER, WAIT), { code: 'CONFLICT' });
   t.equal((await w.events('revalidation.requested')).length, 0, 'nothing was started');
+});
+
+t.test('what keeps the policy from being asked quarantines nobody, and the rest is done when it is over', async (t) => {
+  const w = await world(t);
+  await w.agents(3);
+  const bad = await w.agents(1, { capability: 'shell' });
+  await w.activatePolicy('second');
+  const errors: unknown[] = [];
+  const service = createRevalidationService(w.options({ failed: (error) => errors.push(error) }));
+  const troubles = {
+    'the engine is overloaded': () => {
+      w.trouble.engine = new PolicyEvaluationError('POLICY_UNAVAILABLE', 'too many evaluations are waiting');
+    },
+    'the head was put back': async () => {
+      await w.database.query('UPDATE policy_heads SET activation_seq = 1');
+    },
+  };
+  for (const [why, begin] of Object.entries(troubles)) {
+    const { rows } = await w.database.query('SELECT activation_seq FROM policy_heads');
+    await begin();
+    const paused = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+    t.match(paused.revalidation, { state: 'running', done: 0, invalidated: 0 }, why);
+    t.match(errors.at(-1), { code: 'POLICY_UNAVAILABLE' });
+    w.trouble.engine = undefined;
+    await w.database.query('UPDATE policy_heads SET activation_seq = $1', [rows[0].activation_seq]);
+  }
+  t.equal((await w.events('agent.invalidated')).length, 0);
+
+  w.now.ms += 6000;
+  await service.resume(AbortSignal.timeout(WAIT));
+  t.equal(errors.length, 2);
+  t.same(
+    (await w.events('agent.invalidated')).map((event) => event.payload['agentId']),
+    bad,
+  );
+  t.equal((await w.events('proof.renewed')).length, 3);
+});
+
+t.test('a page that cannot be judged does not keep the one before it from being committed', async (t) => {
+  const w = await world(t);
+  await w.agents(101);
+  await w.activatePolicy('second');
+  const recheck = createRecheck(w.admission);
+  let seen = 0;
+  const service = createRevalidationService(
+    w.options({
+      failed: () => undefined,
+      recheck: async (subject) => {
+        seen += 1;
+        if (seen > 100) throw new PolicyEvaluationError('POLICY_UNAVAILABLE', 'too many evaluations are waiting');
+        return recheck(subject);
+      },
+    }),
+  );
+  const paused = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.match(paused.revalidation, { state: 'running', done: 100 });
+});
+
+t.test('a policy that fails for one agent invalidates that agent alone', async (t) => {
+  const w = await world(t);
+  const good = await w.agents(2);
+  const bad = await w.agents(1, { capability: 'shell' });
+  await w.activatePolicy('failing');
+  const recheck = createRecheck(w.admission);
+  let looks = 0;
+  const service = createRevalidationService(
+    w.options({
+      recheck: (subject) => {
+        if (bad.includes(subject.agentId)) looks += 1;
+        return recheck(subject);
+      },
+    }),
+  );
+  const { results, revalidation } = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.match(revalidation, { state: 'done', done: 3, invalidated: 1 });
+  t.match(
+    results.find(({ agentId }) => agentId === bad[0]),
+    { status: 'GOVERNED_INVALIDATED', denies: [{ code: 'INTERCEPTOR_ERROR', check: 'castellan.promotion' }] },
+  );
+  t.equal(looks, 2, 'after a second look');
+  t.same((await w.events('proof.renewed')).map((event) => event.payload['agentId']).sort(), good);
+});
+
+t.test('an evaluation that was only stopped once costs nobody anything', async (t) => {
+  const w = await world(t);
+  await w.agents(2);
+  await w.activatePolicy('second');
+  const recheck = createRecheck(w.admission);
+  w.trouble.engine = new PolicyEvaluationError('POLICY_EVALUATION_FAILED', 'stopped after 100 ms');
+  const service = createRevalidationService(
+    w.options({
+      recheck: async (subject) => {
+        const outcome = await recheck(subject);
+        w.trouble.engine = undefined;
+        return outcome;
+      },
+    }),
+  );
+  const { revalidation } = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.match(revalidation, { state: 'done', done: 2, invalidated: 0 });
+});
+
+t.test('what other agents come to is no reason to judge one again', async (t) => {
+  const w = await world(t);
+  await w.agents(120);
+  await w.agents(2, { capability: 'shell' });
+  await w.activatePolicy('second');
+  const recheck = createRecheck(w.admission);
+  let looks = 0;
+  const service = createRevalidationService(
+    w.options({
+      recheck: (subject) => {
+        looks += 1;
+        return recheck(subject);
+      },
+    }),
+  );
+  const { revalidation } = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+  t.match(revalidation, { state: 'done', done: 122, invalidated: 2 });
+  t.equal(looks, 122);
 });
