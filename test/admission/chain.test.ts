@@ -68,7 +68,10 @@ t.test('a check that never answers denies when the chain has run out of time', a
       return Promise.withResolvers<Verdict>().promise;
     },
   };
-  const { outcomes, denies: all } = await runChain([pass, hangs, denies('last', 'Z')], subject(), { timeoutMs: 20 });
+  const chain = [pass, hangs, denies('last', 'Z')];
+  const { outcomes, denies: all, timedOut } = await runChain(chain, subject(), { timeoutMs: 20 });
+  t.ok(timedOut, 'and it says that this is not the subject’s fault');
+  t.notOk((await runChain([pass, denies('last', 'Z')], subject())).timedOut);
   t.same(
     outcomes.map((one) => one.outcome),
     ['pass', 'deny', 'deny'],
