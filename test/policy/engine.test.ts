@@ -20,6 +20,11 @@ const endless = await artifact(`deny contains {"code": "NO", "reason": "no"} if 
   a * b == -1
 }`);
 
+/** Runs as long as its input says. */
+const patient = await artifact(`deny contains {"code": "NO", "reason": "no"} if {
+  count([1 | some i in numbers.range(1, input.n); i < 0]) > 0
+}`);
+
 t.test('has, packages, load, unload', async (t) => {
   const engine = engineFor(t);
   t.equal(engine.has('h'), false);
@@ -60,13 +65,56 @@ t.test('a policy stopped again and again is refused without costing a worker', a
   const engine = engineFor(t, { workers: 1, limitMs: 50 });
   await engine.load('quick', quick);
   await engine.load('endless', endless);
-  for (let n = 0; n < 5; n += 1) await t.rejects(engine.evaluate('endless', PROMOTION, {}), FAILED);
+  for (let n = 0; n < 3; n += 1) await t.rejects(engine.evaluate('endless', PROMOTION, {}), FAILED);
+  for (let n = 0; n < 2; n += 1)
+    await t.rejects(engine.evaluate('endless', PROMOTION, {}), UNAVAILABLE, 'not asked, so no answer to this input');
   t.equal(engine.stats().stopped, 3);
   t.match(
     await engine.evaluate('quick', PROMOTION, {}),
     { deny: [{ code: 'NO' }] },
     'the only worker was replaced and reloaded',
   );
+});
+
+t.test('a workspace whose inputs run too long is refused; the same policy answers the others', async (t) => {
+  const engine = engineFor(t, { workers: 1, limitMs: 300 });
+  await engine.load('h', patient);
+  for (let n = 0; n < 3; n += 1) {
+    await t.rejects(engine.evaluate('h', PROMOTION, { n: 50_000_000 }, { workspaceId: 'a' }), FAILED);
+  }
+  await t.rejects(
+    engine.evaluate('h', PROMOTION, { n: 1 }, { workspaceId: 'a' }),
+    UNAVAILABLE,
+    'an innocent neighbour',
+  );
+  t.match(await engine.evaluate('h', PROMOTION, { n: 1 }, { workspaceId: 'b' }), { deny: [] });
+  t.equal(engine.stats().stopped, 3);
+});
+
+t.test('one who asks much waits for himself', async (t) => {
+  const engine = engineFor(t, { workers: 2 });
+  await engine.load('slow', patient);
+  await engine.load('quick', quick);
+  let done = 0;
+  const flood = Array.from({ length: 40 }, () =>
+    engine.evaluate('slow', PROMOTION, { n: 5000 }, { workspaceId: 'a' }).then(() => {
+      done += 1;
+    }),
+  );
+  await engine.evaluate('quick', PROMOTION, {}, { workspaceId: 'b' });
+  t.ok(done <= 4, `${done} of 40 were served before`);
+  await Promise.all(flood);
+});
+
+t.test('the time an evaluation waits is not its own', async (t) => {
+  const engine = engineFor(t, { workers: 1, limitMs: 1000 });
+  await engine.load('h', patient);
+  await engine.load('endless', endless);
+  const stopped = t.rejects(engine.evaluate('endless', PROMOTION, {}, { workspaceId: 'a' }), FAILED);
+  const again = t.rejects(engine.evaluate('endless', PROMOTION, {}, { workspaceId: 'a' }), FAILED);
+  const waiting = engine.evaluate('h', PROMOTION, { n: 1 }, { workspaceId: 'a' });
+  t.match(await waiting, { deny: [] }, 'two limits long it waited');
+  await Promise.all([stopped, again]);
 });
 
 t.test('what is no answer is an error', async (t) => {
@@ -154,6 +202,17 @@ t.test('a full queue is 503, and so is a closed engine', async (t) => {
   await t.rejects(engine.load('x', quick), UNAVAILABLE);
 });
 
+t.test('a key that fills its part of the queue leaves the rest to others', async (t) => {
+  const engine = engineFor(t, { workers: 1, maxQueued: 8 });
+  await engine.load('h', quick);
+  const ask = (workspaceId: string) => engine.evaluate('h', PROMOTION, {}, { workspaceId });
+  const asked = Promise.allSettled(Array.from({ length: 10 }, () => ask('a')));
+  t.match(await ask('b'), { deny: [{ code: 'NO' }] });
+  const refused = (await asked).filter(({ status }) => status === 'rejected');
+  t.equal(refused.length, 7, 'one runs and two wait');
+  for (const one of refused) t.match(one, { reason: UNAVAILABLE });
+});
+
 t.test('closing answers those who wait', async (t) => {
   const engine = createWasmEngine({ workers: 1, limitMs: 60_000 });
   await engine.load('endless', endless);
@@ -168,7 +227,7 @@ t.test('nobody waits: an aborted question is not asked', async (t) => {
   const engine = engineFor(t, { workers: 1 });
   await engine.load('h', quick);
   const before = engine.stats().evaluations;
-  await t.rejects(engine.evaluate('h', PROMOTION, {}, AbortSignal.abort()), UNAVAILABLE);
+  await t.rejects(engine.evaluate('h', PROMOTION, {}, { signal: AbortSignal.abort() }), UNAVAILABLE);
   t.equal(engine.stats().evaluations, before);
 });
 

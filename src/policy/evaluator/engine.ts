@@ -27,6 +27,13 @@ export interface EngineStats {
   readonly stopped: number;
 }
 
+export interface EvaluateOptions {
+  /** For whom: each workspace has its own turn and its own part of the queue. Without, those of one policy share them. */
+  readonly workspaceId?: string;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal;
+}
+
 /** Evaluates compiled policies, each known by its policy hash. */
 export interface PolicyEngine {
   has(hash: string): boolean;
@@ -37,12 +44,15 @@ export interface PolicyEngine {
    * Rejects with PolicyEvaluationError when it cannot be run here. May push out the policy longest unused.
    */
   load(hash: string, wasm: Buffer): Promise<void>;
-  /** Undefined when the policy has no such package. Rejects with PolicyEvaluationError whenever there is no answer. */
+  /**
+   * Undefined when the policy has no such package. Rejects with POLICY_EVALUATION_FAILED when the policy, with this very
+   * input, ran too long, trapped or answered nonsense; with POLICY_UNAVAILABLE whenever it was not asked.
+   */
   evaluate(
     hash: string,
     policyPackage: PolicyPackage,
     input: unknown,
-    signal?: AbortSignal,
+    options?: EvaluateOptions,
   ): Promise<PolicyOutcome | undefined>;
   unload(hash: string): void;
   stats(): EngineStats;

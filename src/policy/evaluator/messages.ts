@@ -4,5 +4,12 @@ export type WorkerRequest =
   | { type: 'evaluate'; hash: string; entrypoint: number; input: string }
   | { type: 'unload'; hash: string };
 
-/** The answer: the outcome as JSON text, or why there is none. */
-export type WorkerReply = { type: 'done'; outcome?: string } | { type: 'failed'; message: string };
+/**
+ * What a worker says. An evaluation says `started` before its reply, which is the outcome as JSON text, or why there is
+ * none: `failed` when the policy did with this input, `unready` when it was not begun.
+ */
+export type WorkerReply =
+  | { type: 'done'; outcome?: string }
+  | { type: 'failed'; message: string }
+  | { type: 'unready'; message: string };
+export type WorkerMessage = WorkerReply | { type: 'started' };

@@ -1,8 +1,5 @@
 import type { ArtifactFacts } from './wasm-artifact.ts';
 
-/** Hard stops in a row after which a policy is refused for a while, so that it cannot use up the workers. */
-const MAX_STRIKES = 3;
-const REFUSED_MS = 1000;
 /** OPA's heap needs several times the bytes of the JSON it was read from. */
 const DATA_FACTOR = 8;
 const CODE_FACTOR = 2;
@@ -14,15 +11,8 @@ export interface LoadedPolicy {
   readonly module: WebAssembly.Module;
   readonly facts: ArtifactFacts;
   readonly bytes: number;
-  strikes: number;
-  refusedUntil: number;
-  inFlight: number;
-}
-
-/** Counts an evaluation that had to be stopped. */
-export function strike(policy: LoadedPolicy, now: number): void {
-  policy.strikes += 1;
-  if (policy.strikes >= MAX_STRIKES) policy.refusedUntil = now + REFUSED_MS;
+  /** A worker died of it or while it had it: replaced workers get it only when it is asked for. */
+  isSuspect: boolean;
 }
 
 /** What one policy costs in all workers, roughly. */

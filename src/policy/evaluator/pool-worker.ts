@@ -2,75 +2,103 @@ import { once } from 'node:events';
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 
-import type { WorkerReply, WorkerRequest } from './messages.ts';
+import type { WorkerMessage, WorkerReply, WorkerRequest } from './messages.ts';
 
 // The built form has .js beside this file; a URL is not rewritten as an import is.
 const WORKER_FILE = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
 /** V8 heap of one worker in MiB; linear memory is bounded by the host of the wasm. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
 
-/** Thrown when a worker was ended for taking too long. */
+/** For what comes before an evaluation: reading a policy's data (at most 4 MiB), making an instance, getting a core. */
+const PREPARE_LIMIT_MS = 5000;
+
+/** Thrown when a worker was ended because the evaluation took too long. */
 export class HardStop extends Error {}
 
-/** Thrown when a worker ended by itself. */
-export class WorkerEnded extends Error {}
+/** Thrown when a worker ended, by itself or because it did nothing; `duringEvaluation` says what it was at. */
+export class WorkerEnded extends Error {
+  readonly duringEvaluation: boolean;
+
+  constructor(message: string, duringEvaluation: boolean, cause?: unknown) {
+    super(message, { cause });
+    this.duringEvaluation = duringEvaluation;
+  }
+}
 
 /** One thread. It takes one request at a time, and is gone after a request that rejected with anything thrown here. */
 export interface PoolWorker {
-  /** The reply; rejects with HardStop after `limitMs`, with WorkerEnded when the thread died. */
-  request(message: WorkerRequest, limitMs: number): Promise<WorkerReply>;
+  /** The reply; rejects with HardStop when the evaluation itself runs for `limitMs`, with WorkerEnded when the thread died. */
+  request(message: WorkerRequest, limitMs?: number): Promise<WorkerReply>;
   end(): Promise<void>;
+}
+
+interface Pending {
+  readonly started: () => void;
+  readonly resolve: (reply: WorkerReply) => void;
+  readonly end: (message: string, cause?: unknown) => void;
 }
 
 /** Starts a thread without environment, arguments or output of its own; resolves when it runs. */
 export async function startPoolWorker(): Promise<PoolWorker> {
   const worker = new Worker(WORKER_FILE, { env: {}, argv: [], execArgv: [], resourceLimits: RESOURCE_LIMITS });
-  let pending: { resolve: (reply: WorkerReply) => void; reject: (error: Error) => void } | undefined;
+  let pending: Pending | undefined;
   let isGone = false;
 
-  function settle(act: (waiting: NonNullable<typeof pending>) => void): void {
+  function settle(act: (waiting: Pending) => void): void {
     const waiting = pending;
     pending = undefined;
     if (waiting !== undefined) act(waiting);
   }
-  worker.on('message', (reply: WorkerReply) => settle(({ resolve }) => resolve(reply)));
+  worker.on('message', (message: WorkerMessage) => {
+    if (message.type === 'started') pending?.started();
+    else settle(({ resolve }) => resolve(message));
+  });
   worker.on('error', (cause) => {
     isGone = true;
-    settle(({ reject }) => reject(new WorkerEnded('the worker failed', { cause })));
+    settle(({ end }) => end('the worker failed', cause));
   });
   worker.on('exit', () => {
     isGone = true;
-    settle(({ reject }) => reject(new WorkerEnded('the worker ended')));
+    settle(({ end }) => end('the worker ended'));
   });
   await once(worker, 'online');
 
-  function request(message: WorkerRequest, limitMs: number): Promise<WorkerReply> {
+  function request(message: WorkerRequest, limitMs = PREPARE_LIMIT_MS): Promise<WorkerReply> {
     return new Promise((resolve, reject) => {
       if (isGone || pending !== undefined) {
-        reject(new WorkerEnded('the worker cannot take a request'));
+        reject(new WorkerEnded('the worker cannot take a request', false));
         return;
       }
-      const timer = setTimeout(() => {
-        // A timer that is late because this thread was busy fires before the reply that is waiting: let it be read.
-        setImmediate(() => settle(stop));
-      }, limitMs);
-      const stop = () => {
+      let isStarted = false;
+      let timer = stopAfter(PREPARE_LIMIT_MS, () => new WorkerEnded('the worker did nothing for too long', false));
+      function stopAfter(ms: number, error: () => Error): NodeJS.Timeout {
+        // A timer that is late because this thread was busy fires before the message that is waiting: let it be read.
+        const own = setTimeout(() => setImmediate(() => stopUnlessNews(own, error)), ms);
+        return own;
+      }
+      function stopUnlessNews(own: NodeJS.Timeout, error: () => Error): void {
+        if (pending !== mine || timer !== own) return;
+        pending = undefined;
         isGone = true;
-        worker.terminate().then(
-          () => reject(new HardStop(`stopped after ${limitMs} ms`)),
-          (cause) => reject(new HardStop(`stopped after ${limitMs} ms`, { cause })),
-        );
-      };
-      pending = {
+        const stopped = () => reject(error());
+        worker.terminate().then(stopped, stopped);
+      }
+      const mine: Pending = {
+        started: () => {
+          isStarted = true;
+          clearTimeout(timer);
+          timer = stopAfter(limitMs, () => new HardStop(`stopped after ${limitMs} ms`));
+        },
         resolve: (reply) => {
           clearTimeout(timer);
           resolve(reply);
         },
-        reject: (error) => {
+        end: (why, cause) => {
           clearTimeout(timer);
-          reject(error);
+          reject(new WorkerEnded(why, isStarted, cause));
         },
       };
+      pending = mine;
       worker.postMessage(message);
     });
   }

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 
 import { PolicyEvaluationError } from '../errors.ts';
-import type { PolicyEngine, PolicyOutcome, PolicyPackage } from './engine.ts';
-import { estimateBytes, type LoadedPolicy, PolicyCache, strike } from './policy-cache.ts';
-import { HardStop, type PoolWorker, startPoolWorker } from './pool-worker.ts';
+import type { EvaluateOptions, PolicyEngine, PolicyOutcome, PolicyPackage } from './engine.ts';
+import { FairQueue } from './fair-queue.ts';
+import { estimateBytes, type LoadedPolicy, PolicyCache } from './policy-cache.ts';
+import { HardStop, type PoolWorker, startPoolWorker, WorkerEnded } from './pool-worker.ts';
 import { inspectArtifact, readData } from './wasm-artifact.ts';
 
 const DEFAULT_WORKERS = Math.min(2, availableParallelism());
@@ -11,8 +12,6 @@ const DEFAULT_LIMIT_MS = 100;
 /** At 20,000 evaluations/s a full queue is 50 ms long. */
 const DEFAULT_MAX_QUEUED = 1000;
 const DEFAULT_MAX_BYTES = 256 * 1_048_576;
-/** Ms for reading a policy's data (at most 4 MiB) in a worker. */
-const LOAD_LIMIT_MS = 5000;
 const MAX_INPUT_BYTES = 4 * 1_048_576;
 /** Policies a replaced worker gets before it takes work; the others come when they are asked for. */
 const PRELOADED = 32;
@@ -20,7 +19,7 @@ const RESTART_DELAY_MS = 100;
 
 export interface WasmEngineOptions {
   readonly workers?: number;
-  /** Ms one evaluation may take. */
+  /** Ms one evaluation may run in its worker; what it waits for does not count. */
   readonly limitMs?: number;
   readonly maxQueued?: number;
   /** Bound of the loaded policies' estimated memory, all workers together. */
@@ -28,7 +27,6 @@ export interface WasmEngineOptions {
 }
 
 interface Job {
-  readonly policy: LoadedPolicy;
   readonly run: (slot: Slot) => Promise<void>;
   readonly fail: (error: PolicyEvaluationError) => void;
   readonly signal: AbortSignal | undefined;
@@ -55,7 +53,7 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     unloads: [],
     isBusy: true,
   }));
-  const queue: Job[] = [];
+  const queue = new FairQueue<Job>(maxQueued, slots.length);
   let isClosed = false;
   let evaluations = 0;
   let stopped = 0;
@@ -66,7 +64,7 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     if (isClosed) throw unavailable('the policy engine is closed');
     const policy = await readPolicy(hash, wasm, slots.length);
     // The first worker shows whether it runs at all; the others get it when they are free.
-    await onWorker(policy, (slot) => give(slot, policy));
+    await onWorker(policyKey(hash), policy, (slot) => give(slot, policy));
     if (isClosed) throw unavailable('the policy engine is closed');
     for (const old of cache.add(policy)) forget(old.hash);
     await Promise.all(
@@ -80,21 +78,24 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     hash: string,
     policyPackage: PolicyPackage,
     input: unknown,
-    signal?: AbortSignal,
+    { workspaceId, signal }: EvaluateOptions = {},
   ): Promise<PolicyOutcome | undefined> {
     const policy = cache.use(hash);
     if (policy === undefined) throw unavailable('the policy is not loaded');
     const entrypoint = policy.facts.entrypoints.get(policyPackage);
     if (entrypoint === undefined) return undefined;
-    if (policy.refusedUntil > performance.now()) throw failed('the policy ran too long again and again');
+    const key = workspaceId === undefined ? policyKey(hash) : `workspace ${workspaceId}`;
+    if (queue.isRefused(key, performance.now())) throw unavailable('evaluations ran too long again and again');
     const text = inputText(input);
     return onWorker(
+      key,
       policy,
       async (slot, worker) => {
-        await give(slot, policy);
+        await giveAgain(slot, policy);
         evaluations += 1;
         const reply = await worker.request({ type: 'evaluate', hash, entrypoint, input: text }, limitMs);
-        policy.strikes = 0;
+        if (reply.type === 'unready') throw unavailable(reply.message);
+        queue.answered(key);
         if (reply.type === 'failed' || reply.outcome === undefined) {
           throw failed(reply.type === 'failed' ? reply.message : 'the worker gave no outcome');
         }
@@ -107,52 +108,51 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
 
   /** Runs `work` with a worker to itself as soon as one is free. */
   function onWorker<T>(
+    key: string,
     policy: LoadedPolicy,
     work: (slot: Slot, worker: PoolWorker) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
     if (isClosed) return Promise.reject(unavailable('the policy engine is closed'));
-    if (queue.length >= maxQueued) return Promise.reject(unavailable('too many evaluations are waiting'));
     return new Promise((resolve, reject) => {
       const run = async (slot: Slot): Promise<void> => {
         try {
           if (slot.worker === undefined) throw unavailable('the worker is gone');
           resolve(await work(slot, slot.worker));
         } catch (error) {
-          reject(error instanceof PolicyEvaluationError ? error : endWorker(slot, policy, error));
+          reject(error instanceof PolicyEvaluationError ? error : endWorker(slot, policy, error, key));
         }
       };
-      queue.push({ policy, run, fail: reject, signal });
-      dispatch();
+      const full = queue.push(key, { run, fail: reject, signal });
+      if (full === undefined) dispatch();
+      else
+        reject(
+          unavailable(
+            full === 'key' ? 'too many of these evaluations are waiting' : 'too many evaluations are waiting',
+          ),
+        );
     });
   }
 
   function dispatch(): void {
     for (const slot of slots) {
       while (!slot.isBusy && slot.worker !== undefined) {
-        const job = nextJob();
-        if (job === undefined) return;
-        if (job.signal?.aborted === true) {
-          job.fail(unavailable('nobody waits for the answer any more'));
+        const next = queue.next();
+        if (next === undefined) return;
+        if (next.job.signal?.aborted === true) {
+          queue.ended(next.key);
+          next.job.fail(unavailable('nobody waits for the answer any more'));
           continue;
         }
-        occupy(slot, job);
+        occupy(slot, next.key, next.job);
       }
     }
   }
 
-  /** A policy that was stopped lately has one worker less, so that others always find one. */
-  function nextJob(): Job | undefined {
-    const share = Math.max(1, slots.length - 1);
-    const at = queue.findIndex(({ policy }) => policy.strikes === 0 || policy.inFlight < share);
-    return at < 0 ? undefined : queue.splice(at, 1)[0];
-  }
-
-  function occupy(slot: Slot, job: Job): void {
+  function occupy(slot: Slot, key: string, job: Job): void {
     slot.isBusy = true;
-    job.policy.inFlight += 1;
     void job.run(slot).then(() => {
-      job.policy.inFlight -= 1;
+      queue.ended(key);
       if (slot.worker !== undefined) slot.isBusy = false;
       dispatch();
     });
@@ -164,14 +164,23 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     if (worker === undefined) throw unavailable('the worker is gone');
     for (const hash of slot.unloads.splice(0)) {
       if (cache.has(hash) || !slot.loaded.delete(hash)) continue;
-      await worker.request({ type: 'unload', hash }, LOAD_LIMIT_MS);
+      await worker.request({ type: 'unload', hash });
     }
     if (slot.loaded.has(policy.hash)) return;
-    const reply = await worker.request({ type: 'load', hash: policy.hash, module: policy.module }, LOAD_LIMIT_MS);
-    if (reply.type === 'failed') throw failed(reply.message);
+    const reply = await worker.request({ type: 'load', hash: policy.hash, module: policy.module });
+    if (reply.type !== 'done') throw failed(reply.message);
     slot.loaded.add(policy.hash);
     // Removed meanwhile: the next request takes it out again.
     if (!cache.has(policy.hash)) slot.unloads.push(policy.hash);
+  }
+
+  /** The same with a policy that ran before: that it cannot now is no answer to anybody's input. */
+  async function giveAgain(slot: Slot, policy: LoadedPolicy): Promise<void> {
+    try {
+      await give(slot, policy);
+    } catch (error) {
+      throw error instanceof PolicyEvaluationError ? unavailable(error.message, error) : error;
+    }
   }
 
   async function preload(slot: Slot, policy: LoadedPolicy): Promise<void> {
@@ -185,20 +194,22 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     dispatch();
   }
 
-  /** What a failed thread means for the caller; the slot gets another one. */
-  function endWorker(slot: Slot, policy: LoadedPolicy, cause: unknown): PolicyEvaluationError {
+  /** What a failed thread means for the caller, whose key it counts against; the slot gets another one. */
+  function endWorker(slot: Slot, policy: LoadedPolicy, cause: unknown, key?: string): PolicyEvaluationError {
     const { worker } = slot;
     slot.worker = undefined;
     slot.isBusy = true;
     slot.loaded.clear();
     slot.unloads.length = 0;
+    if (!(cause instanceof HardStop)) policy.isSuspect = true;
+    const isOwnDoing = cause instanceof HardStop || (cause instanceof WorkerEnded && cause.duringEvaluation);
     if (cause instanceof HardStop) stopped += 1;
-    strike(policy, performance.now());
+    if (key !== undefined && isOwnDoing) queue.strike(key, performance.now());
     if (worker !== undefined) track(worker.end());
     fill(slot);
-    return isClosed
-      ? unavailable('the policy engine is closed')
-      : failed(cause instanceof Error ? cause.message : 'the worker failed', cause);
+    if (isClosed) return unavailable('the policy engine is closed');
+    const message = cause instanceof Error ? cause.message : 'the worker failed';
+    return isOwnDoing ? failed(message, cause) : unavailable(message, cause);
   }
 
   function fill(slot: Slot): void {
@@ -211,7 +222,7 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
       worker = await startPoolWorker();
     } catch (cause) {
       // No thread to be had: whoever waits is told, and the next try comes soon.
-      for (const job of queue.splice(0)) job.fail(unavailable('no worker thread can be started', cause));
+      for (const job of queue.drain()) job.fail(unavailable('no worker thread can be started', cause));
       await new Promise((resolve) => setTimeout(resolve, RESTART_DELAY_MS));
       fill(slot);
       return;
@@ -222,7 +233,7 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     }
     slot.worker = worker;
     for (const policy of cache.newest(PRELOADED)) {
-      if (slot.worker === worker && policy.strikes === 0) await preloadQuietly(slot, policy);
+      if (slot.worker === worker && !policy.isSuspect) await preloadQuietly(slot, policy);
     }
     if (slot.worker !== worker) return;
     slot.isBusy = false;
@@ -250,7 +261,7 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
 
   async function close(): Promise<void> {
     isClosed = true;
-    for (const job of queue.splice(0)) job.fail(unavailable('the policy engine is closed'));
+    for (const job of queue.drain()) job.fail(unavailable('the policy engine is closed'));
     await Promise.all(slots.map((slot) => slot.worker?.end()));
     while (starting.size > 0) await Promise.allSettled(starting);
     await Promise.all(slots.map((slot) => slot.worker?.end()));
@@ -284,10 +295,14 @@ async function readPolicy(hash: string, wasm: Buffer, workers: number): Promise<
       throw new TypeError(`builtins not provided here: ${facts.missingBuiltins.join(', ')}`);
     }
     const bytes = estimateBytes(wasm.length, readData(module).length, workers);
-    return { hash, module, facts, bytes, strikes: 0, refusedUntil: 0, inFlight: 0 };
+    return { hash, module, facts, bytes, isSuspect: false };
   } catch (cause) {
     throw failed(cause instanceof Error ? cause.message : 'the policy cannot be loaded', cause);
   }
+}
+
+function policyKey(hash: string): string {
+  return `policy ${hash}`;
 }
 
 function inputText(input: unknown): string {
