@@ -3,9 +3,10 @@ import { availableParallelism } from 'node:os';
 import { PolicyEvaluationError } from '../errors.ts';
 import type { EvaluateOptions, PolicyEngine, PolicyOutcome, PolicyPackage } from './engine.ts';
 import { FairQueue } from './fair-queue.ts';
-import { estimateBytes, type LoadedPolicy, PolicyCache } from './policy-cache.ts';
+import { failed, unavailable } from './no-answer.ts';
+import { type LoadedPolicy, PolicyCache } from './policy-cache.ts';
 import { HardStop, type PoolWorker, startPoolWorker, WorkerEnded } from './pool-worker.ts';
-import { inspectArtifact, readData } from './wasm-artifact.ts';
+import { readPolicy } from './read-policy.ts';
 
 const DEFAULT_WORKERS = Math.min(2, availableParallelism());
 const DEFAULT_LIMIT_MS = 100;
@@ -287,20 +288,6 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
   };
 }
 
-async function readPolicy(hash: string, wasm: Buffer, workers: number): Promise<LoadedPolicy> {
-  try {
-    const module = await WebAssembly.compile(new Uint8Array(wasm));
-    const facts = inspectArtifact(module);
-    if (facts.missingBuiltins.length > 0) {
-      throw new TypeError(`builtins not provided here: ${facts.missingBuiltins.join(', ')}`);
-    }
-    const bytes = estimateBytes(wasm.length, readData(module).length, workers);
-    return { hash, module, facts, bytes, isSuspect: false };
-  } catch (cause) {
-    throw failed(cause instanceof Error ? cause.message : 'the policy cannot be loaded', cause);
-  }
-}
-
 function policyKey(hash: string): string {
   return `policy ${hash}`;
 }
@@ -310,12 +297,4 @@ function inputText(input: unknown): string {
   if (typeof text !== 'string') throw failed('the input has no JSON form');
   if (Buffer.byteLength(text) > MAX_INPUT_BYTES) throw failed('the input is too large');
   return text;
-}
-
-function unavailable(message: string, cause?: unknown): PolicyEvaluationError {
-  return new PolicyEvaluationError('POLICY_UNAVAILABLE', message, cause);
-}
-
-function failed(message: string, cause?: unknown): PolicyEvaluationError {
-  return new PolicyEvaluationError('POLICY_EVALUATION_FAILED', message, cause);
 }
