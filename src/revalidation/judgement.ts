@@ -12,7 +12,7 @@ import type { AgentResult, RenewedProof } from './outcome.ts';
 import type { Invalidation } from './store.ts';
 
 /** Ms; below the lease, so that whoever hangs gives up before another replica takes over. */
-const JUDGE_LIMIT_MS = 20_000;
+const JUDGE_LIMIT_MS = 25_000;
 /** Ms; longer than the policy engine turns away a policy that it had to stop (evaluator/policy-cache.ts). */
 const SECOND_LOOK_MS = 1_200;
 
