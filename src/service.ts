@@ -19,7 +19,7 @@ import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
 import { openSigners } from './signers/open.ts';
 import { checkLogin } from './storage/login-check.ts';
-import { createStorage, type Storage } from './storage/storage.ts';
+import { createStorage, databaseTime, type Storage } from './storage/storage.ts';
 
 const DAY_MS = 86_400_000;
 /** Connections kept free of audit transactions, so that reads and readiness always find one. */
@@ -56,32 +56,34 @@ export async function startService(
   metrics.watchPool('system', () => storage.stats().system);
   metrics.watchCertificate('server', Date.parse(new X509Certificate(tls.cert).validTo));
   const policy = await openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath });
-  const app = await buildApp({
-    version: packageJson.version,
-    logger,
-    clock,
-    random: Math.random,
-    tls,
-    authenticate: mtlsAuthenticator({
-      identityMap,
-      trustDomain: identity.trustDomain,
-      allowCommonName: identity.allowCn,
-      isRevoked: denyList(identity.revokedSerials),
+  const app = await orClose(storage, policy.engine, () =>
+    buildApp({
+      version: packageJson.version,
+      logger,
       clock,
-      skipForLoopback: identity.skipMtls,
+      random: Math.random,
+      tls,
+      authenticate: mtlsAuthenticator({
+        identityMap,
+        trustDomain: identity.trustDomain,
+        allowCommonName: identity.allowCn,
+        isRevoked: denyList(identity.revokedSerials),
+        clock,
+        skipForLoopback: identity.skipMtls,
+      }),
+      storage,
+      databaseUrl: database.appUrl,
+      auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),
+      metrics,
+      auditSigner: signers.audit,
+      proofSigner: signers.proof,
+      proofTtlMs: config.proofTtlDays * DAY_MS,
+      policy,
     }),
-    storage,
-    databaseUrl: database.appUrl,
-    auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),
-    metrics,
-    auditSigner: signers.audit,
-    proofSigner: signers.proof,
-    proofTtlMs: config.proofTtlDays * DAY_MS,
-    policy,
-  });
+  );
   const jobs = startableJobs(app, metrics, logger);
   const ops = createOpsServer({
-    checks: readinessChecks(app),
+    checks: readinessChecks(app, clock),
     readMetrics: metrics.read,
     isDraining: () => app.isDraining,
     clock,
@@ -98,6 +100,16 @@ export async function startService(
   } catch (error) {
     await ops.close();
     await app.close();
+    throw error;
+  }
+}
+
+/** Builds the app, which owns storage and engine from then on; when it cannot be built they are closed here. */
+async function orClose<T>(storage: Storage, engine: { close(): Promise<void> }, build: () => Promise<T>): Promise<T> {
+  try {
+    return await build();
+  } catch (error) {
+    await Promise.all([storage.close(), engine.close()]);
     throw error;
   }
 }
@@ -203,17 +215,27 @@ async function requireSchema(storage: Storage): Promise<void> {
   ]);
 }
 
-function readinessChecks(app: FastifyInstance) {
+/** ms a replica's clock may differ from the database's, which all replicas share. */
+const MAX_SKEW_MS = 5000;
+
+function readinessChecks(app: FastifyInstance, clock: Clock) {
   return {
     database: () => app.storage.ping(),
     migrations: () => requireSchema(app.storage),
     policy: () => app.policy.ready(),
     signers: () => app.signers.trial(),
+    clock: () => requireAgreedTime(app, clock),
     audit: async () => {
       const uncovered = await uncoveredChains(app.storage);
       if (uncovered.length > 0) throw new AuditError('CHAIN_UNCOVERED', 'events wait to be signed over');
     },
   };
+}
+
+async function requireAgreedTime(app: FastifyInstance, clock: Clock): Promise<void> {
+  const theirs = await databaseTime(app.storage);
+  if (!(Math.abs(theirs - clock()) <= MAX_SKEW_MS))
+    throw new AuditError('CLOCK_SKEW', "the clock differs from the database's");
 }
 
 function startableJobs(app: FastifyInstance, metrics: Metrics, logger: Logger): PeriodicRunner {

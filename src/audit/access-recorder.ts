@@ -36,6 +36,8 @@ interface Window {
   seen: number;
   /** Refusals not yet written. */
   held: number;
+  /** False once the chain was found not to exist: the answer is then the one 404, also for those only counted. */
+  exists: boolean;
 }
 
 export interface AccessRecorder {
@@ -59,17 +61,21 @@ export function createAccessRecorder(options: { audit: AuditAppender; clock: Clo
     window.seen += 1;
     if (window.seen > SINGLE_EVENTS || !takeSingle(now)) {
       window.held += 1;
-      return true;
+      return window.exists;
     }
-    return write(chain, event);
+    window.exists = await write(chain, event);
+    return window.exists;
   }
 
   function windowOf(denied: Denied, chain: string, event: EventInput<'access.denied'>, now: number): Window {
-    const full = windows.size >= MAX_WINDOWS;
-    const key = full ? `${chain} *` : `${chain} ${denied.caller.id} ${denied.method} ${denied.route}`;
+    const own = `${chain} ${denied.caller.id} ${denied.method} ${denied.route}`;
+    // Past the bound a chain shares one line, and chains beyond it the last one's.
+    const shared = windows.size < MAX_WINDOWS * 2 ? `${chain} *` : '*';
+    const key = windows.size < MAX_WINDOWS || windows.has(own) ? own : shared;
     const known = windows.get(key);
     if (known !== undefined && now - known.since < WINDOW_MS) return known;
-    const fresh: Window = { since: now, chain, event, seen: 0, held: known?.held ?? 0 };
+    const { held = 0, exists = true } = known ?? {};
+    const fresh: Window = { since: now, chain, event, seen: 0, held, exists };
     windows.set(key, fresh);
     return fresh;
   }
@@ -88,15 +94,14 @@ export function createAccessRecorder(options: { audit: AuditAppender; clock: Clo
     const now = clock();
     for (const [key, window] of windows) {
       if (!all && now - window.since < WINDOW_MS) continue;
-      windows.delete(key);
-      if (window.held === 0) continue;
-      const counted = { ...window.event, payload: { ...window.event.payload, count: window.held } };
-      try {
+      const { held } = window;
+      if (held > 0) {
+        const counted = { ...window.event, payload: { ...window.event.payload, count: held } };
         await write(window.chain, counted);
-      } catch (error) {
-        windows.set(key, window);
-        throw error;
+        // What was refused meanwhile is for the next round.
+        window.held -= held;
       }
+      if (window.held === 0 && windows.get(key) === window) windows.delete(key);
     }
   }
 

@@ -3,6 +3,7 @@ import { CodedError } from '../errors.ts';
 export type AuditErrorCode =
   | 'OVERLOADED' // the append queue is full, or the unit waited past its deadline
   | 'AUDIT_UNAVAILABLE' // shutting down, or the log cannot be read
+  | 'CLOCK_SKEW' // readiness only
   | 'CHAIN_UNCOVERED' // events wait to be signed over
   | 'NOT_FOUND'; // no such chain, that is: no such workspace
 

@@ -57,14 +57,14 @@ export const auditRoutes: FastifyPluginAsyncTypebox<AuditRoutesOptions> = async 
       schema: {
         operationId: 'verifyAudit',
         tags: ['audit'],
-        summary: "Verify the workspace's chain; one verification at a time, for a long chain use the command line",
+        summary: "Verify the workspace's chain; two at once, one of each chain; for a long chain use the command line",
         params: WorkspaceParams,
         querystring: NoQuery,
         body: Type.Null(),
         response: { 200: VerificationSchema },
       },
     },
-    (request) => verifyChain(request.params.workspaceId),
+    (request) => verifyChain(request.params.workspaceId, request.signal),
   );
 
   app.post(
@@ -81,6 +81,6 @@ export const auditRoutes: FastifyPluginAsyncTypebox<AuditRoutesOptions> = async 
         response: { 200: VerificationSchema },
       },
     },
-    () => verifyChain(SYSTEM_CHAIN),
+    (request) => verifyChain(SYSTEM_CHAIN, request.signal),
   );
 };

@@ -26,28 +26,41 @@ export interface RenewalOptions {
  * is invalidated. Agents of an older policy are left to a revalidation, and invalidated ones to a release.
  */
 export async function renewProofs(options: RenewalOptions, signal: AbortSignal): Promise<void> {
-  const { storage, audit, revalidation, clock, ttlMs } = options;
+  const { storage, clock, ttlMs } = options;
   const candidates = await storage.system((trx) => findDue(trx, clock(), ttlMs));
+  const failures: unknown[] = [];
   for (const [workspaceId, agentIds] of candidates) {
     if (signal.aborted) return;
-    const id = await audit.commit({
-      chain: workspaceId,
-      work: async (scope) => {
-        // Somebody else's round was first: its renewals are under way or done.
-        const due = await stillDue(scope.trx, workspaceId, agentIds, scope.now);
-        if (due.length === 0) return undefined;
-        const { hash } = await options.head(scope.trx, workspaceId);
-        return revalidation.begin(scope, {
-          workspaceId,
-          policyHash: hash,
-          cause: 'renewal',
-          actor: ACTOR,
-          agentIds: due,
-        });
-      },
-    });
-    if (id !== undefined) await revalidation.follow(workspaceId, id, 0);
+    try {
+      await renewIn(options, workspaceId, agentIds);
+    } catch (error) {
+      // The others come all the same; this one is due again in the next round.
+      failures.push(error);
+    }
   }
+  if (failures.length > 0)
+    throw new AggregateError(failures, `proofs of ${failures.length} workspaces were not renewed`);
+}
+
+async function renewIn(options: RenewalOptions, workspaceId: string, agentIds: readonly string[]): Promise<void> {
+  const { audit, revalidation } = options;
+  const id = await audit.commit({
+    chain: workspaceId,
+    work: async (scope) => {
+      // Somebody else's round was first: its renewals are under way or done.
+      const due = await stillDue(scope.trx, workspaceId, agentIds, scope.now);
+      if (due.length === 0) return undefined;
+      const { hash } = await options.head(scope.trx, workspaceId);
+      return revalidation.begin(scope, {
+        workspaceId,
+        policyHash: hash,
+        cause: 'renewal',
+        actor: ACTOR,
+        agentIds: due,
+      });
+    },
+  });
+  if (id !== undefined) await revalidation.follow(workspaceId, id, 0);
 }
 
 /** Agents by workspace whose current proof of the active policy is past two thirds of its life. */

@@ -160,7 +160,11 @@ export function createRevalidationService(options: RevalidationOptions): Revalid
     const free = MAX_RUNS - runs.size;
     if (free <= 0 || signal.aborted) return;
     const abandoned = await storage.system((trx) => findAbandoned(trx, new Date(clock()), free));
-    await Promise.all(abandoned.map(({ workspace_id, id }) => startRun(workspace_id, id)?.ended));
+    const ended = Promise.all(abandoned.map(({ workspace_id, id }) => startRun(workspace_id, id)?.ended));
+    // Who stops the rounds does not wait for runs: those pause when this service closes.
+    const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => stop(), { once: true });
+    await Promise.race([ended, stopped]);
   }
 
   async function close(): Promise<void> {

@@ -11,7 +11,7 @@ import { SignerMismatch } from './errors.ts';
 import { notInForce } from './in-force.ts';
 import { createKeyOf, type KeyOf, publicKeyPem } from './keys.ts';
 import { registeredEvent } from './registered-event.ts';
-import { findSigner, insertSigner, listSigners, type SignerRow } from './store.ts';
+import { findRevocations, findSigner, insertSigner, type SignerRow } from './store.ts';
 import type { SignerPurpose, SignerState } from './table.ts';
 import { type KeyedSigner, verifiedSigner } from './verified-signer.ts';
 
@@ -113,14 +113,6 @@ export function createSigners(options: {
         ? row.revoked_at !== null && at <= row.revoked_at.getTime()
         : ['active', 'retiring', 'retired'].includes(row.state);
     return trusted ? keyOf(row) : undefined;
-  }
-
-  async function findRevocations(trx: Trx): Promise<{ revoked: string[]; revision: number }> {
-    const rows = await listSigners(trx);
-    return {
-      revoked: rows.filter((row) => row.state === 'revoked' || row.state === 'compromised').map((row) => row.signer_id),
-      revision: rows.reduce((sum, row) => sum + Number(row.version), 0),
-    };
   }
 
   async function trial(): Promise<void> {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { sql } from 'kysely';
 import pg, { type PoolClient } from 'pg';
 
 import { isWorkspaceId, SYSTEM_CHAIN } from '../ids.ts';
@@ -135,4 +136,10 @@ function openPool(url: string, role: ServiceRole, max: number, options: StorageO
 
 function statsOf(pool: pg.Pool): PoolStats {
   return { max: pool.options.max, total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount };
+}
+
+/** The database's clock, in ms since the epoch: the one all replicas share. */
+export async function databaseTime(storage: Storage): Promise<number> {
+  const { rows } = await storage.system((trx) => sql<{ now: Date }>`SELECT clock_timestamp() AS now`.execute(trx));
+  return rows[0]?.now.getTime() ?? Number.NaN;
 }

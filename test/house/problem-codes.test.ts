@@ -10,6 +10,7 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 /** Errors that never reach HTTP: a use case turns each into an answer of its own, or the process ends with it. */
 const INTERNAL = new Set([
   'BAD_CONFIGURATION',
+  'CLOCK_SKEW',
   'KEY_FILE_UNREADABLE',
   'KEY_FILE_UNSAFE',
   'KEY_UNSUITABLE',

