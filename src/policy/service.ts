@@ -67,12 +67,12 @@ export function createPolicyService(options: {
 
   async function evaluateLoaded(workspaceId: string, hash: string, policyPackage: PolicyPackage, input: unknown) {
     try {
-      return await engine.evaluate(hash, policyPackage, input);
+      return await engine.evaluate(hash, policyPackage, input, { workspaceId });
     } catch (error) {
       // Others may have pushed it out between the two steps; once is bad luck, twice is an overloaded replica.
       if (engine.has(hash)) throw error;
       await loader.ensureLoaded(workspaceId, hash);
-      return engine.evaluate(hash, policyPackage, input);
+      return engine.evaluate(hash, policyPackage, input, { workspaceId });
     }
   }
 

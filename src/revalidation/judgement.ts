@@ -100,15 +100,22 @@ async function judge(
 }
 
 /**
- * All at once. Those for which the policy gave no answer get a second look after a pause: an evaluation is also stopped
- * when the machine is busy, or turned away because others were stopped. A policy that really fails does so again.
+ * All at once. Those for which there was no answer get a second look, one after the other: an evaluation is also turned
+ * away because others had to be stopped. A policy that really fails does so again. Rejects when it cannot be asked.
  */
 async function rule(deps: JudgeDependencies, subjects: readonly AdmissionSubject[]): Promise<Ruled[]> {
   const look = async (subject: AdmissionSubject): Promise<Ruled> => ({ subject, outcome: await deps.recheck(subject) });
-  const first = await Promise.all(subjects.map(look));
-  if (!first.some(isUnanswered)) return first;
-  await pause(SECOND_LOOK_MS);
-  return Promise.all(first.map((ruled) => (isUnanswered(ruled) ? look(ruled.subject) : ruled)));
+  const first = await Promise.allSettled(subjects.map(look));
+  const ruled: Ruled[] = [];
+  for (const [index, subject] of subjects.entries()) {
+    const seen = first[index];
+    if (seen?.status === 'fulfilled' && !isUnanswered(seen.value)) ruled.push(seen.value);
+    else {
+      await pause(SECOND_LOOK_MS);
+      ruled.push(await look(subject));
+    }
+  }
+  return ruled;
 }
 
 function isUnanswered({ outcome }: Ruled): boolean {

@@ -12,4 +12,5 @@ export type WorkerReply =
   | { type: 'done'; outcome?: string }
   | { type: 'failed'; message: string }
   | { type: 'unready'; message: string };
-export type WorkerMessage = WorkerReply | { type: 'started' };
+/** `cpu`: microseconds of CPU the thread had used when the evaluation began. */
+export type WorkerMessage = WorkerReply | { type: 'started'; cpu: number };

@@ -12,6 +12,14 @@ const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 
 /** For what comes before an evaluation: reading a policy's data (at most 4 MiB), making an instance, getting a core. */
 const PREPARE_LIMIT_MS = 5000;
 
+/**
+ * The limit of an evaluation is its own CPU time: on a busy machine it may take this many times as long by the wall
+ * clock, or an innocent input would be told that its policy failed.
+ */
+const PATIENCE = 10;
+/** ms between two looks at a thread that does not get its core. */
+const MIN_RECHECK_MS = 5;
+
 /** Thrown when a worker was ended because the evaluation took too long. */
 export class HardStop extends Error {}
 
@@ -33,7 +41,8 @@ export interface PoolWorker {
 }
 
 interface Pending {
-  readonly started: () => void;
+  /** With the thread's CPU time at that moment, in microseconds. */
+  readonly started: (cpu: number) => void;
   readonly resolve: (reply: WorkerReply) => void;
   readonly end: (message: string, cause?: unknown) => void;
 }
@@ -50,7 +59,7 @@ export async function startPoolWorker(): Promise<PoolWorker> {
     if (waiting !== undefined) act(waiting);
   }
   worker.on('message', (message: WorkerMessage) => {
-    if (message.type === 'started') pending?.started();
+    if (message.type === 'started') pending?.started(message.cpu);
     else settle(({ resolve }) => resolve(message));
   });
   worker.on('error', (cause) => {
@@ -70,22 +79,34 @@ export async function startPoolWorker(): Promise<PoolWorker> {
         return;
       }
       let isStarted = false;
+      let cpuAtStart = 0;
+      let lastCall = 0;
       let timer = stopAfter(PREPARE_LIMIT_MS, () => new WorkerEnded('the worker did nothing for too long', false));
       function stopAfter(ms: number, error: () => Error): NodeJS.Timeout {
         // A timer that is late because this thread was busy fires before the message that is waiting: let it be read.
-        const own = setTimeout(() => setImmediate(() => stopUnlessNews(own, error)), ms);
+        const own = setTimeout(() => setImmediate(() => void stopUnlessNews(own, error)), ms);
         return own;
       }
-      function stopUnlessNews(own: NodeJS.Timeout, error: () => Error): void {
+      async function stopUnlessNews(own: NodeJS.Timeout, error: () => Error): Promise<void> {
         if (pending !== mine || timer !== own) return;
+        if (isStarted && performance.now() < lastCall) {
+          const left = limitMs - (await cpuMsSince(worker, cpuAtStart));
+          if (pending !== mine || timer !== own) return;
+          if (left > 0) {
+            timer = stopAfter(Math.max(left, MIN_RECHECK_MS), error);
+            return;
+          }
+        }
         pending = undefined;
         isGone = true;
         const stopped = () => reject(error());
         worker.terminate().then(stopped, stopped);
       }
       const mine: Pending = {
-        started: () => {
+        started: (cpu) => {
           isStarted = true;
+          cpuAtStart = cpu;
+          lastCall = performance.now() + limitMs * PATIENCE;
           clearTimeout(timer);
           timer = stopAfter(limitMs, () => new HardStop(`stopped after ${limitMs} ms`));
         },
@@ -109,4 +130,14 @@ export async function startPoolWorker(): Promise<PoolWorker> {
   }
 
   return { request, end };
+}
+
+/** ms of CPU the thread has used since it had used `cpu` microseconds; a thread that is gone has used all it could. */
+async function cpuMsSince(worker: Worker, cpu: number): Promise<number> {
+  try {
+    const { user, system } = await worker.cpuUsage();
+    return (user + system - cpu) / 1000;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }

@@ -47,7 +47,8 @@ function evaluate({ hash, entrypoint, input }: Extract<WorkerRequest, { type: 'e
   const ready = resident.ready ?? instantiate(resident.module);
   // After an abort the heap is in no known state; the next evaluation must not see it.
   resident.ready = undefined;
-  tell({ type: 'started' });
+  const { user, system } = process.threadCpuUsage();
+  tell({ type: 'started', cpu: user + system });
   try {
     const result = ready.instance.evaluate(entrypoint, input);
     if (ready.instance.memoryBytes() <= ready.baseBytes + MAX_GROWTH_BYTES) resident.ready = ready;
