@@ -20,6 +20,7 @@ import { openPolicyParts } from './policy/parts.ts';
 import { openSigners } from './signers/open.ts';
 import { checkLogin } from './storage/login-check.ts';
 import { createStorage, databaseTime, type Storage } from './storage/storage.ts';
+import { WorkspaceExists } from './workspaces/errors.ts';
 
 const DAY_MS = 86_400_000;
 /** Connections kept free of audit transactions, so that reads and readiness always find one. */
@@ -128,7 +129,11 @@ function runningService(parts: {
     app,
     ensureWorkspace: async (workspaceId) => {
       const known = await app.workspaces.list([workspaceId], {});
-      if (known.workspaces.length === 0) await app.workspaces.create({ workspaceId }, BOOT);
+      if (known.workspaces.length > 0) return;
+      await app.workspaces.create({ workspaceId }, BOOT).catch((error: unknown) => {
+        // Another replica that boots at the same time was first.
+        if (!(error instanceof WorkspaceExists)) throw error;
+      });
     },
     drain: () => app.drain(),
     close: async () => {
