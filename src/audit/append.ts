@@ -24,10 +24,17 @@ export interface UnitScope {
   append(event: EventInput): EventReceipt;
 }
 
+/** What is remembered of a unit with it, such as the answer to a request that may be repeated. */
+export interface Claim<T> {
+  /** Runs after `work`, on what it resolved to; a rejection is the unit's own, and takes its changes back. */
+  store(scope: Pick<UnitScope, 'trx' | 'now'>, value: T): Promise<void>;
+}
+
 /** One use case's writes and events on one chain: all of them are committed, or none. */
 export interface Unit<T> {
   /** The workspace, or `_system`. */
   readonly chain: string;
+  readonly claim?: Claim<T> | undefined;
   /** A restriction or an observed fact: it must not wait for a signer and is then signed later (audit.md). */
   readonly brake?: boolean;
   /** The unit starts the chain (a new workspace). */
@@ -174,11 +181,14 @@ export function createAuditAppender(options: {
   async function runUnit(client: PoolClient, draft: ChainDraft, entry: Pending | undefined): Promise<Outcome> {
     if (entry === undefined) throw new AuditError('AUDIT_UNAVAILABLE', 'empty batch');
     if (performance.now() > entry.deadline) throw new AuditError('OVERLOADED', 'waited too long for the audit chain');
+    const { unit } = entry;
     const now = clock();
     // A lease of its own: what a unit that failed had still in line must not run for its neighbours.
     const { trx, end } = leaseTrx(client);
     try {
-      return { ok: true, value: await entry.unit.work({ trx, now, append: (event) => draft.append(event, now) }) };
+      const value = await unit.work({ trx, now, append: (event) => draft.append(event, now) });
+      await unit.claim?.store({ trx, now }, value);
+      return { ok: true, value };
     } finally {
       end();
     }
