@@ -1,0 +1,13 @@
+/**
+ * Named places inside the append of audit events, where a test of faults may hold or end the process. They are handed in by whoever starts the
+ * service in code; no setting and no variable arms them, so an installation cannot be made to fail from outside.
+ */
+
+/** In the order they are passed: the events are hashed, signed, written in the open transaction, and that transaction is committed. */
+export type Failpoint = 'audit.hashed' | 'audit.signed' | 'audit.inserted' | 'audit.committed';
+
+/** Called at named places of the append; production gives none. */
+export type Failpoints = (name: Failpoint, chain: string) => void | Promise<void>;
+
+/** What the append calls when nobody handed any in. */
+export const noFailpoints: Failpoints = () => undefined;
