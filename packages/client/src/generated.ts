@@ -1,0 +1,1478 @@
+// Made from openapi.yaml by `node scripts/build-client-types.ts`. Do not edit.
+// biome-ignore-all format: generated
+// biome-ignore-all lint: generated
+
+export type Problem = {
+  /** Stable URI of the code */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** The request id */
+  readonly instance: string;
+  readonly code: string;
+  readonly errors?: readonly {
+    readonly pointer: string;
+    readonly detail: string;
+  }[];
+  readonly denies?: readonly ({
+    readonly code: string;
+    readonly reason: string;
+    readonly severity: "DENY" | "RESTRICT";
+    readonly check: string;
+    readonly [name: string]: unknown;
+  })[];
+  readonly decisionId?: string;
+  readonly [name: string]: unknown;
+};
+
+export interface Operations {
+  /** This description, as OpenAPI 3.1. `GET /openapi.json` */
+  getOpenApi: {
+    input: {};
+    answer: { status: 200; body: { readonly [name: string]: unknown } };
+  };
+  /** Events that belong to no workspace (chain _system), by seq ascending. `GET /v1/audit/events` */
+  listSystemAuditEvents: {
+    input: { query?: {
+      /** Only events with a higher seq */
+      readonly after?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+      /** Default 50 */
+      readonly limit?: number;
+      readonly type?: "workspace.created" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.revoked" | "access.denied" | "audit.deferred.covered";
+      readonly actor?: string;
+      /** Only events at or after this time */
+      readonly from?: string;
+      /** Only events before this time */
+      readonly to?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly events: readonly ({
+        readonly id: string;
+        readonly chain: string;
+        readonly seq: number;
+        readonly eventType: string;
+        readonly ts: string;
+        readonly actor: {
+          readonly id: string;
+          readonly kind: string;
+        };
+        readonly payload: { readonly [name: string]: unknown };
+        readonly prevHash: string;
+        readonly hash: string;
+        readonly signature: string | null;
+        readonly signerId: string | null;
+        readonly signMode: string;
+        /** base64 of the exact bytes that hash covers */
+        readonly body: string;
+      })[];
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly id: string;
+      readonly chain: string;
+      readonly seq: number;
+      readonly eventType: string;
+      readonly ts: string;
+      readonly actor: {
+        readonly id: string;
+        readonly kind: string;
+      };
+      readonly payload: { readonly [name: string]: unknown };
+      readonly prevHash: string;
+      readonly hash: string;
+      readonly signature: string | null;
+      readonly signerId: string | null;
+      readonly signMode: string;
+      /** base64 of the exact bytes that hash covers */
+      readonly body: string;
+    };
+  };
+  /** Verify the chain _system. `POST /v1/audit/verify` */
+  verifySystemAudit: {
+    input: {};
+    answer: { status: 200; body: {
+      readonly ok: boolean;
+      /** internal: nothing outside the log was compared */
+      readonly strength: string;
+      readonly events: number;
+      readonly signatures: number;
+      readonly findings: readonly {
+        readonly chain: string;
+        readonly seq: number;
+        readonly class: string;
+        readonly detail: string;
+      }[];
+    } };
+  };
+  /** Every registered signer by id, in the form of signers.json. `GET /v1/signers` */
+  listSigners: {
+    input: {};
+    answer: { status: 200; body: {
+      readonly signers: readonly ({
+        readonly signerId: string;
+        readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+        /** SPKI in PEM; null for a shared secret */
+        readonly publicKey: string | null;
+        readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+        readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+        readonly notBefore: string | null;
+        readonly notAfter: string | null;
+        readonly revokedAt: string | null;
+        readonly createdAt: string;
+        readonly updatedAt: string;
+      })[];
+    } };
+  };
+  /** Trust a public key for one purpose. `POST /v1/signers` */
+  registerSigner: {
+    input: { body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM */
+      readonly publicKey: string;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly notBefore?: string;
+      readonly notAfter?: string;
+    } };
+    answer: { status: 201; body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM; null for a shared secret */
+      readonly publicKey: string | null;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+      readonly notBefore: string | null;
+      readonly notAfter: string | null;
+      readonly revokedAt: string | null;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } };
+  };
+  /** End the trust in a signer for good; what it signed no longer vouches for anything. `POST /v1/signers/{signerId}/revoke` */
+  revokeSigner: {
+    input: { params: {
+      readonly signerId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM; null for a shared secret */
+      readonly publicKey: string | null;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+      readonly notBefore: string | null;
+      readonly notAfter: string | null;
+      readonly revokedAt: string | null;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } };
+  };
+  /** The workspaces the caller may use. `GET /v1/workspaces` */
+  listWorkspaces: {
+    input: { query?: {
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly workspaces: readonly ({
+        readonly workspaceId: string;
+        readonly displayName: string;
+        readonly state: "active" | "suspended";
+        /** RFC 3339 UTC with milliseconds */
+        readonly createdAt: string;
+        readonly createdBy: string;
+      })[];
+      /** Null on the last page */
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly workspaceId: string;
+      readonly displayName: string;
+      readonly state: "active" | "suspended";
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+    };
+  };
+  /** Create a workspace with its audit chain and the shipped policy. `POST /v1/workspaces` */
+  createWorkspace: {
+    input: { body: {
+      readonly workspaceId: string;
+      /** Default: the workspaceId */
+      readonly displayName?: string;
+    } };
+    answer: { status: 201; body: {
+      readonly workspaceId: string;
+      readonly displayName: string;
+      readonly state: "active" | "suspended";
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+    } };
+  };
+  /** One workspace. `GET /v1/workspaces/{workspaceId}` */
+  getWorkspace: {
+    input: { params: {
+      readonly workspaceId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly workspaceId: string;
+      readonly displayName: string;
+      readonly state: "active" | "suspended";
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+    } };
+  };
+  /** Agents by id; a page may be shorter than its limit when the specs are large. `GET /v1/workspaces/{workspaceId}/agents` */
+  listAgents: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query?: {
+      /** Part of the name, in any case */
+      readonly search?: string;
+      readonly mode?: "sandbox" | "governed";
+      readonly status?: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      readonly capability?: string;
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly agents: readonly ({
+        /** UUIDv7 */
+        readonly id: string;
+        readonly workspaceId: string;
+        readonly name: string;
+        readonly mode: "sandbox" | "governed";
+        readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+        /** False: it runs elsewhere, Castellan decides whether it may */
+        readonly managed: boolean;
+        /** The spec as stored; its members are those of AgentSpec */
+        readonly spec: unknown;
+        readonly specVersion: number;
+        /** sha256: and lower-case hex */
+        readonly specHash: string;
+        readonly expiresAt: string | null;
+        readonly desiredReplicas: number;
+        readonly readyReplicas: number;
+        /** RFC 3339 UTC with milliseconds */
+        readonly since: string;
+        readonly lastExit?: { readonly [name: string]: unknown };
+        readonly quarantine?: {
+          /** RFC 3339 UTC with milliseconds */
+          readonly at: string;
+          readonly by: string;
+          readonly reason: string;
+        };
+        readonly forkedFrom?: {
+          /** UUIDv7 */
+          readonly agentId: string;
+          readonly specVersion: number;
+        };
+        /** RFC 3339 UTC with milliseconds */
+        readonly createdAt: string;
+        readonly createdBy: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly updatedAt: string;
+      })[];
+      readonly total: number;
+      readonly totalIsLowerBound?: true;
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      /** UUIDv7 */
+      readonly id: string;
+      readonly workspaceId: string;
+      readonly name: string;
+      readonly mode: "sandbox" | "governed";
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** False: it runs elsewhere, Castellan decides whether it may */
+      readonly managed: boolean;
+      /** The spec as stored; its members are those of AgentSpec */
+      readonly spec: unknown;
+      readonly specVersion: number;
+      /** sha256: and lower-case hex */
+      readonly specHash: string;
+      readonly expiresAt: string | null;
+      readonly desiredReplicas: number;
+      readonly readyReplicas: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly since: string;
+      readonly lastExit?: { readonly [name: string]: unknown };
+      readonly quarantine?: {
+        /** RFC 3339 UTC with milliseconds */
+        readonly at: string;
+        readonly by: string;
+        readonly reason: string;
+      };
+      readonly forkedFrom?: {
+        /** UUIDv7 */
+        readonly agentId: string;
+        readonly specVersion: number;
+      };
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly updatedAt: string;
+    };
+  };
+  /** Create a stopped sandbox agent from a spec, which is stored as sent. `POST /v1/workspaces/{workspaceId}/agents` */
+  createAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly spec: {
+        readonly name: string;
+        readonly description?: string;
+        readonly profile?: string;
+        readonly labels?: { readonly [name: string]: string };
+        readonly model?: {
+          readonly provider?: string;
+          readonly name?: string;
+          readonly temperature?: number;
+        };
+        readonly instructions?: string;
+        readonly capabilities?: readonly string[];
+        readonly tools?: readonly string[];
+        readonly containment?: {
+          /** Absent means false */
+          readonly externalCalls?: boolean;
+          /** Absent means false */
+          readonly persistentWrites?: boolean;
+        };
+        readonly runtime?: {
+          /** Excludes image */
+          readonly command?: readonly string[];
+          /** Excludes command */
+          readonly image?: string;
+          readonly args?: readonly string[];
+          /** Never a secret; secretRef:n names one */
+          readonly env?: { readonly [name: string]: string };
+          readonly resources?: {
+            /** Cores */
+            readonly cpu?: number;
+            readonly memoryMb?: number;
+            readonly pids?: number;
+            readonly diskMb?: number;
+          };
+          readonly network?: {
+            readonly allowDomains?: readonly string[];
+          };
+          readonly replicas?: number;
+        };
+        readonly budget?: {
+          readonly monthlyUsd?: number;
+          readonly dailyUsd?: number;
+          readonly hourlyUsd?: number;
+          readonly perTaskUsd?: number;
+          readonly dailyTokens?: number;
+          readonly maxTokens?: number;
+          readonly maxSeconds?: number;
+          readonly maxTotalCostUsd?: number;
+          readonly maxCostPerCallUsd?: number;
+          readonly maxLlmCalls?: number;
+          readonly maxToolCalls?: number;
+        };
+        readonly human?: {
+          readonly requireToolApproval?: boolean;
+          readonly autoApprovedTools?: readonly string[];
+          readonly stopToken?: string;
+        };
+      };
+      /** Default 86400 */
+      readonly ttlSeconds?: number;
+    } };
+    answer: { status: 201; body: {
+      /** UUIDv7 */
+      readonly id: string;
+      readonly workspaceId: string;
+      readonly name: string;
+      readonly mode: "sandbox" | "governed";
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** False: it runs elsewhere, Castellan decides whether it may */
+      readonly managed: boolean;
+      /** The spec as stored; its members are those of AgentSpec */
+      readonly spec: unknown;
+      readonly specVersion: number;
+      /** sha256: and lower-case hex */
+      readonly specHash: string;
+      readonly expiresAt: string | null;
+      readonly desiredReplicas: number;
+      readonly readyReplicas: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly since: string;
+      readonly lastExit?: { readonly [name: string]: unknown };
+      readonly quarantine?: {
+        /** RFC 3339 UTC with milliseconds */
+        readonly at: string;
+        readonly by: string;
+        readonly reason: string;
+      };
+      readonly forkedFrom?: {
+        /** UUIDv7 */
+        readonly agentId: string;
+        readonly specVersion: number;
+      };
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly updatedAt: string;
+    } };
+  };
+  /** Run states by agent id, by page number or, at any depth for the same cost, by cursor. `GET /v1/workspaces/{workspaceId}/agents/statuses` */
+  listAgentStatuses: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query?: {
+      readonly status?: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** Excludes cursor */
+      readonly page?: number;
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly agents: readonly ({
+        /** UUIDv7 */
+        readonly agentId: string;
+        readonly mode: "sandbox" | "governed";
+        readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+        readonly managed: boolean;
+        readonly desiredReplicas: number;
+        readonly readyReplicas: number;
+        /** RFC 3339 UTC with milliseconds */
+        readonly since: string;
+        readonly lastExit?: { readonly [name: string]: unknown };
+      })[];
+      readonly total: number;
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly mode: "sandbox" | "governed";
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      readonly managed: boolean;
+      readonly desiredReplicas: number;
+      readonly readyReplicas: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly since: string;
+      readonly lastExit?: { readonly [name: string]: unknown };
+    };
+  };
+  /** One agent; its ETag names the version of the whole agent, run state included. `GET /v1/workspaces/{workspaceId}/agents/{agentId}` */
+  getAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    } };
+    answer: { status: 200; body: {
+      /** UUIDv7 */
+      readonly id: string;
+      readonly workspaceId: string;
+      readonly name: string;
+      readonly mode: "sandbox" | "governed";
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** False: it runs elsewhere, Castellan decides whether it may */
+      readonly managed: boolean;
+      /** The spec as stored; its members are those of AgentSpec */
+      readonly spec: unknown;
+      readonly specVersion: number;
+      /** sha256: and lower-case hex */
+      readonly specHash: string;
+      readonly expiresAt: string | null;
+      readonly desiredReplicas: number;
+      readonly readyReplicas: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly since: string;
+      readonly lastExit?: { readonly [name: string]: unknown };
+      readonly quarantine?: {
+        /** RFC 3339 UTC with milliseconds */
+        readonly at: string;
+        readonly by: string;
+        readonly reason: string;
+      };
+      readonly forkedFrom?: {
+        /** UUIDv7 */
+        readonly agentId: string;
+        readonly specVersion: number;
+      };
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly updatedAt: string;
+    } } | { status: 304; body: undefined };
+  };
+  /** Merge a patch (RFC 7396) into the spec of a sandbox agent that does not run; honours If-Match. `PATCH /v1/workspaces/{workspaceId}/agents/{agentId}` */
+  patchAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body: {
+      /** RFC 7396 merge patch of the spec; the result must be an AgentSpec */
+      readonly spec: { readonly [name: string]: unknown };
+    } };
+    answer: { status: 200; body: {
+      /** UUIDv7 */
+      readonly id: string;
+      readonly workspaceId: string;
+      readonly name: string;
+      readonly mode: "sandbox" | "governed";
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** False: it runs elsewhere, Castellan decides whether it may */
+      readonly managed: boolean;
+      /** The spec as stored; its members are those of AgentSpec */
+      readonly spec: unknown;
+      readonly specVersion: number;
+      /** sha256: and lower-case hex */
+      readonly specHash: string;
+      readonly expiresAt: string | null;
+      readonly desiredReplicas: number;
+      readonly readyReplicas: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly since: string;
+      readonly lastExit?: { readonly [name: string]: unknown };
+      readonly quarantine?: {
+        /** RFC 3339 UTC with milliseconds */
+        readonly at: string;
+        readonly by: string;
+        readonly reason: string;
+      };
+      readonly forkedFrom?: {
+        /** UUIDv7 */
+        readonly agentId: string;
+        readonly specVersion: number;
+      };
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly updatedAt: string;
+    } };
+  };
+  /** Delete an agent that does not run; its specs and proofs stay as evidence. `DELETE /v1/workspaces/{workspaceId}/agents/{agentId}` */
+  deleteAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    } };
+    answer: { status: 204; body: undefined };
+  };
+  /** A new sandbox agent with the spec of this one. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/fork` */
+  forkAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body?: {
+      readonly name?: string;
+      /** Default 86400 */
+      readonly ttlSeconds?: number;
+    } };
+    answer: { status: 201; body: {
+      /** UUIDv7 */
+      readonly id: string;
+      readonly workspaceId: string;
+      readonly name: string;
+      readonly mode: "sandbox" | "governed";
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** False: it runs elsewhere, Castellan decides whether it may */
+      readonly managed: boolean;
+      /** The spec as stored; its members are those of AgentSpec */
+      readonly spec: unknown;
+      readonly specVersion: number;
+      /** sha256: and lower-case hex */
+      readonly specHash: string;
+      readonly expiresAt: string | null;
+      readonly desiredReplicas: number;
+      readonly readyReplicas: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly since: string;
+      readonly lastExit?: { readonly [name: string]: unknown };
+      readonly quarantine?: {
+        /** RFC 3339 UTC with milliseconds */
+        readonly at: string;
+        readonly by: string;
+        readonly reason: string;
+      };
+      readonly forkedFrom?: {
+        /** UUIDv7 */
+        readonly agentId: string;
+        readonly specVersion: number;
+      };
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly updatedAt: string;
+    } };
+  };
+  /** How the agent stands with the policy of its workspace, with its proof. `GET /v1/workspaces/{workspaceId}/agents/{agentId}/governance` */
+  getAgentGovernance: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly governance: {
+        readonly mode: "sandbox" | "governed";
+        readonly status: "SANDBOX" | "GOVERNED_VALID" | "GOVERNED_RESTRICTED" | "GOVERNED_INVALIDATED";
+        /** sha256: and lower-case hex */
+        readonly specHash: string;
+        readonly policyHash: string | null;
+        /** sha256: and lower-case hex */
+        readonly currentPolicyHash: string;
+        /** The DSSE envelope of the proof in force, or null */
+        readonly proof: unknown;
+        readonly invalidation?: {
+          /** RFC 3339 UTC with milliseconds */
+          readonly at: string;
+          readonly denies: readonly {
+            readonly code: string;
+            readonly reason: string;
+            readonly severity: string;
+            readonly check: string;
+            readonly [name: string]: unknown;
+          }[];
+        };
+      };
+    } };
+  };
+  /** Ask the policy to make a sandbox agent a governed one; its denial is an answer, not an error. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/promote` */
+  promoteAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body?: {
+      readonly justification?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly promotionId: string;
+      /** UUIDv7 */
+      readonly decisionId: string;
+      readonly governedAgent: {
+        /** UUIDv7 */
+        readonly id: string;
+        readonly workspaceId: string;
+        readonly name: string;
+        readonly mode: "sandbox" | "governed";
+        readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+        /** False: it runs elsewhere, Castellan decides whether it may */
+        readonly managed: boolean;
+        /** The spec as stored; its members are those of AgentSpec */
+        readonly spec: unknown;
+        readonly specVersion: number;
+        /** sha256: and lower-case hex */
+        readonly specHash: string;
+        readonly expiresAt: string | null;
+        readonly desiredReplicas: number;
+        readonly readyReplicas: number;
+        /** RFC 3339 UTC with milliseconds */
+        readonly since: string;
+        readonly lastExit?: { readonly [name: string]: unknown };
+        readonly quarantine?: {
+          /** RFC 3339 UTC with milliseconds */
+          readonly at: string;
+          readonly by: string;
+          readonly reason: string;
+        };
+        readonly forkedFrom?: {
+          /** UUIDv7 */
+          readonly agentId: string;
+          readonly specVersion: number;
+        };
+        /** RFC 3339 UTC with milliseconds */
+        readonly createdAt: string;
+        readonly createdBy: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly updatedAt: string;
+      };
+      readonly proof: {
+        readonly payloadType: string;
+        /** base64 of the in-toto Statement v1 */
+        readonly payload: string;
+        readonly signatures: readonly {
+          readonly keyid: string;
+          readonly sig: string;
+        }[];
+      };
+    } | {
+      readonly success: false;
+      /** UUIDv7 */
+      readonly promotionId: string;
+      /** UUIDv7 */
+      readonly decisionId: string;
+      readonly denies: readonly {
+        readonly code: string;
+        readonly reason: string;
+        readonly severity: string;
+        readonly check: string;
+        readonly [name: string]: unknown;
+      }[];
+    } };
+  };
+  /** Stop an agent and forbid its start until a release; needs no signer. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/quarantine` */
+  quarantineAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** Null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
+  /** Let a quarantined agent start again, if it passes the checks of a revalidation. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/release` */
+  releaseAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly status: "stopped";
+      /** UUIDv7 */
+      readonly decisionId: string;
+      readonly proofId: string | null;
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
+  };
+  /** Start an agent if admission lets it; one that runs is left alone. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/start` */
+  startAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body?: {
+      readonly replicas?: number;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      readonly managed: boolean;
+      /** Nothing was decided: no admission, no decision, no event */
+      readonly alreadyRunning?: true;
+      readonly admission?: {
+        /** sha256: and lower-case hex */
+        readonly policyHash: string;
+        readonly checks: readonly ({
+          readonly check: string;
+          readonly outcome: "pass" | "skip";
+        })[];
+        readonly interceptors: readonly ({
+          readonly check: string;
+          readonly outcome: "pass" | "skip";
+        })[];
+      };
+      /** UUIDv7 */
+      readonly decisionId?: string;
+      readonly auditEvent?: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
+  };
+  /** The run state of one agent. `GET /v1/workspaces/{workspaceId}/agents/{agentId}/status` */
+  getAgentStatus: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    } };
+    answer: { status: 200; body: {
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly mode: "sandbox" | "governed";
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      readonly managed: boolean;
+      readonly desiredReplicas: number;
+      readonly readyReplicas: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly since: string;
+      readonly lastExit?: { readonly [name: string]: unknown };
+    } };
+  };
+  /** Stop an agent; needs no signer. One that does not run stays as it is, without an event. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/stop` */
+  stopAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body?: {
+      readonly reason?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** Null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
+  /** Every version of the spec, the oldest first; also of a deleted agent. `GET /v1/workspaces/{workspaceId}/agents/{agentId}/versions` */
+  listAgentVersions: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; query?: {
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly versions: readonly {
+        readonly version: number;
+        /** sha256: and lower-case hex */
+        readonly specHash: string;
+        /** The spec as stored; its members are those of AgentSpec */
+        readonly spec: unknown;
+        /** RFC 3339 UTC with milliseconds */
+        readonly createdAt: string;
+        readonly createdBy: string;
+      }[];
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly version: number;
+      /** sha256: and lower-case hex */
+      readonly specHash: string;
+      /** The spec as stored; its members are those of AgentSpec */
+      readonly spec: unknown;
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+    };
+  };
+  /** One action on up to 200 agents, with an outcome for each; never all or nothing. `POST /v1/workspaces/{workspaceId}/agents:batch` */
+  batchAgents: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly action: "start" | "stop" | "promote" | "delete";
+      readonly agentIds: readonly string[];
+    } };
+    answer: { status: 200; body: {
+      readonly results: readonly ({
+        readonly agentId: string;
+        readonly success: boolean;
+        readonly code?: string;
+        readonly detail?: string;
+        readonly status?: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+        readonly alreadyRunning?: true;
+        /** UUIDv7 */
+        readonly decisionId?: string;
+        /** UUIDv7 */
+        readonly promotionId?: string;
+        readonly denies?: readonly {
+          readonly code: string;
+          readonly reason: string;
+          readonly severity: string;
+          readonly check: string;
+          readonly [name: string]: unknown;
+        }[];
+        readonly auditEvent?: {
+          readonly chain: string;
+          readonly seq: number;
+          readonly hash: string;
+        } | null;
+      })[];
+    } };
+  };
+  /** Events of the workspace's chain, by seq ascending. `GET /v1/workspaces/{workspaceId}/audit/events` */
+  listAuditEvents: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query?: {
+      /** Only events with a higher seq */
+      readonly after?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+      /** Default 50 */
+      readonly limit?: number;
+      readonly type?: "workspace.created" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.revoked" | "access.denied" | "audit.deferred.covered";
+      readonly actor?: string;
+      /** Only events at or after this time */
+      readonly from?: string;
+      /** Only events before this time */
+      readonly to?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly events: readonly ({
+        readonly id: string;
+        readonly chain: string;
+        readonly seq: number;
+        readonly eventType: string;
+        readonly ts: string;
+        readonly actor: {
+          readonly id: string;
+          readonly kind: string;
+        };
+        readonly payload: { readonly [name: string]: unknown };
+        readonly prevHash: string;
+        readonly hash: string;
+        readonly signature: string | null;
+        readonly signerId: string | null;
+        readonly signMode: string;
+        /** base64 of the exact bytes that hash covers */
+        readonly body: string;
+      })[];
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly id: string;
+      readonly chain: string;
+      readonly seq: number;
+      readonly eventType: string;
+      readonly ts: string;
+      readonly actor: {
+        readonly id: string;
+        readonly kind: string;
+      };
+      readonly payload: { readonly [name: string]: unknown };
+      readonly prevHash: string;
+      readonly hash: string;
+      readonly signature: string | null;
+      readonly signerId: string | null;
+      readonly signMode: string;
+      /** base64 of the exact bytes that hash covers */
+      readonly body: string;
+    };
+  };
+  /** Verify the workspace's chain; two at once, one of each chain; for a long chain use the command line. `POST /v1/workspaces/{workspaceId}/audit/verify` */
+  verifyAudit: {
+    input: { params: {
+      readonly workspaceId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly ok: boolean;
+      /** internal: nothing outside the log was compared */
+      readonly strength: string;
+      readonly events: number;
+      readonly signatures: number;
+      readonly findings: readonly {
+        readonly chain: string;
+        readonly seq: number;
+        readonly class: string;
+        readonly detail: string;
+      }[];
+    } };
+  };
+  /** Starts, promotions and releases that were decided, in the order of time. `GET /v1/workspaces/{workspaceId}/decisions` */
+  listDecisions: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query?: {
+      readonly agentId?: string;
+      readonly effect?: "ALLOW" | "DENY" | "REQUIRE_APPROVAL";
+      readonly tier?: number;
+      /** Among the codes of the denials */
+      readonly code?: string;
+      /** Only decisions at or after this time */
+      readonly from?: string;
+      /** Only decisions before this time */
+      readonly to?: string;
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly decisions: readonly ({
+        readonly decisionId: string;
+        readonly kind: string;
+        readonly agentId: string;
+        readonly action: string;
+        readonly effect: "ALLOW" | "DENY" | "REQUIRE_APPROVAL";
+        readonly decision: "approve" | "deny" | "escalate";
+        readonly tier: number;
+        /** The denials, in chain order */
+        readonly reasons: readonly {
+          readonly code: string;
+          readonly reason: string;
+          readonly severity: string;
+          readonly check: string;
+          readonly [name: string]: unknown;
+        }[];
+        readonly actor: {
+          readonly id: string;
+          readonly kind: string;
+        };
+        readonly policyHash: string;
+        readonly specHash: string;
+        /** What the candidate policy would have answered */
+        readonly shadow?: unknown;
+        readonly traceId?: string;
+        /** seq of the decision's event in the workspace's chain */
+        readonly auditSeq: number;
+        /** RFC 3339 UTC with milliseconds */
+        readonly createdAt: string;
+      })[];
+      /** Null on the last page */
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly decisionId: string;
+      readonly kind: string;
+      readonly agentId: string;
+      readonly action: string;
+      readonly effect: "ALLOW" | "DENY" | "REQUIRE_APPROVAL";
+      readonly decision: "approve" | "deny" | "escalate";
+      readonly tier: number;
+      /** The denials, in chain order */
+      readonly reasons: readonly {
+        readonly code: string;
+        readonly reason: string;
+        readonly severity: string;
+        readonly check: string;
+        readonly [name: string]: unknown;
+      }[];
+      readonly actor: {
+        readonly id: string;
+        readonly kind: string;
+      };
+      readonly policyHash: string;
+      readonly specHash: string;
+      /** What the candidate policy would have answered */
+      readonly shadow?: unknown;
+      readonly traceId?: string;
+      /** seq of the decision's event in the workspace's chain */
+      readonly auditSeq: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+    };
+  };
+  /** One decision. `GET /v1/workspaces/{workspaceId}/decisions/{decisionId}` */
+  getDecision: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly decisionId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly decisionId: string;
+      readonly kind: string;
+      readonly agentId: string;
+      readonly action: string;
+      readonly effect: "ALLOW" | "DENY" | "REQUIRE_APPROVAL";
+      readonly decision: "approve" | "deny" | "escalate";
+      readonly tier: number;
+      /** The denials, in chain order */
+      readonly reasons: readonly {
+        readonly code: string;
+        readonly reason: string;
+        readonly severity: string;
+        readonly check: string;
+        readonly [name: string]: unknown;
+      }[];
+      readonly actor: {
+        readonly id: string;
+        readonly kind: string;
+      };
+      readonly policyHash: string;
+      readonly specHash: string;
+      /** What the candidate policy would have answered */
+      readonly shadow?: unknown;
+      readonly traceId?: string;
+      /** seq of the decision's event in the workspace's chain */
+      readonly auditSeq: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+    } };
+  };
+  /** Make a policy bundle the active version, or the candidate beside it. `POST /v1/workspaces/{workspaceId}/policy/hotreload` */
+  hotReloadPolicy: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly policySet: string;
+      readonly bundle: {
+        /** Rego text by path */
+        readonly modules: { readonly [name: string]: string };
+        readonly data: { readonly [name: string]: unknown };
+      } | {
+        /** An OPA bundle (tar.gz) in base64 */
+        readonly tarball: string;
+      };
+      /** Default enforce */
+      readonly mode?: "enforce" | "shadow";
+      /** Default true */
+      readonly revalidate?: boolean;
+      readonly expectedHash?: string;
+      readonly reason?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly oldHash: string;
+      readonly newHash: string;
+      readonly revalidated: number;
+      readonly revalidation: {
+        /** null: nothing had to be revalidated */
+        readonly id: string | null;
+        readonly state: "running" | "done";
+        readonly total: number;
+        readonly done: number;
+        readonly invalidated: number;
+      };
+    } };
+  };
+  /** Check governed agents against the active policy. `POST /v1/workspaces/{workspaceId}/policy/revalidate` */
+  revalidateAgents: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body?: {
+      /** Only these; absent: every governed agent */
+      readonly agentIds?: readonly string[];
+    } };
+    answer: { status: 200; body: {
+      readonly results: readonly ({
+        readonly agentId: string;
+        readonly status: "GOVERNED_VALID" | "GOVERNED_INVALIDATED";
+        readonly denies?: readonly {
+          readonly code: string;
+          readonly reason: string;
+          readonly severity: string;
+          readonly check: string;
+          readonly [name: string]: unknown;
+        }[];
+      })[];
+      readonly revalidation: {
+        readonly id: string;
+        readonly state: "running" | "done";
+        readonly total: number;
+        readonly done: number;
+        readonly invalidated: number;
+      };
+    } };
+  };
+  /** How far a revalidation is. `GET /v1/workspaces/{workspaceId}/policy/revalidations/{revalidationId}` */
+  getRevalidation: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly revalidationId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly id: string;
+      readonly state: "running" | "done";
+      readonly total: number;
+      readonly done: number;
+      readonly invalidated: number;
+      readonly cause: "hotreload" | "rollback" | "request" | "renewal";
+      readonly policyHash: string;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } };
+  };
+  /** Make an earlier version active again. `POST /v1/workspaces/{workspaceId}/policy/rollback` */
+  rollBackPolicy: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly version: number;
+      readonly reason?: string;
+      /** Default true */
+      readonly revalidate?: boolean;
+    } };
+    answer: { status: 200; body: {
+      readonly oldHash: string;
+      readonly newHash: string;
+      readonly revalidated: number;
+      readonly revalidation: {
+        /** null: nothing had to be revalidated */
+        readonly id: string | null;
+        readonly state: "running" | "done";
+        readonly total: number;
+        readonly done: number;
+        readonly invalidated: number;
+      };
+    } };
+  };
+  /** The active policy, revoked signers and invalidated agents; ETag "<hash>.<revision>". `GET /v1/workspaces/{workspaceId}/policy/snapshot` */
+  getPolicySnapshot: {
+    input: { params: {
+      readonly workspaceId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly policySet: string;
+      readonly version: number;
+      readonly hash: string;
+      readonly bundle: {
+        readonly modules: { readonly [name: string]: string };
+        readonly data: unknown;
+      };
+      readonly mode: "enforce";
+      readonly activatedAt: string;
+      readonly activatedBy: string;
+      readonly revokedSigners: readonly string[];
+      readonly invalidatedAgents: readonly string[];
+      readonly invalidatedTotal: number;
+      readonly revision: number;
+    } } | { status: 304; body: undefined };
+  };
+  /** Policy versions, by version ascending. `GET /v1/workspaces/{workspaceId}/policy/versions` */
+  listPolicyVersions: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query?: {
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly versions: readonly ({
+        readonly version: number;
+        readonly policySet: string;
+        readonly hash: string;
+        readonly state: "active" | "shadow" | "inactive";
+        readonly packages: readonly string[];
+        readonly wasmSha256: string;
+        readonly compilerVersion: string;
+        readonly createdAt: string;
+        readonly createdBy: string;
+        readonly reason?: string;
+      })[];
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly version: number;
+      readonly policySet: string;
+      readonly hash: string;
+      readonly state: "active" | "shadow" | "inactive";
+      readonly packages: readonly string[];
+      readonly wasmSha256: string;
+      readonly compilerVersion: string;
+      readonly createdAt: string;
+      readonly createdBy: string;
+      readonly reason?: string;
+    };
+  };
+  /** One policy version with its modules and data. `GET /v1/workspaces/{workspaceId}/policy/versions/{version}` */
+  getPolicyVersion: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly version: string;
+    } };
+    answer: { status: 200; body: {
+      readonly version: number;
+      readonly policySet: string;
+      readonly hash: string;
+      readonly state: "active" | "shadow" | "inactive";
+      readonly packages: readonly string[];
+      readonly wasmSha256: string;
+      readonly compilerVersion: string;
+      readonly createdAt: string;
+      readonly createdBy: string;
+      readonly reason?: string;
+      readonly bundle: {
+        readonly modules: { readonly [name: string]: string };
+        readonly data: unknown;
+      };
+    } };
+  };
+  /** Promotions that were asked for, by id. `GET /v1/workspaces/{workspaceId}/promotions` */
+  listPromotions: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query?: {
+      readonly state?: "pending" | "approved" | "denied" | "rejected";
+      readonly agentId?: string;
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly promotions: readonly ({
+        /** UUIDv7 */
+        readonly promotionId: string;
+        /** UUIDv7 */
+        readonly agentId: string;
+        readonly state: "pending" | "approved" | "denied" | "rejected";
+        readonly requestedBy: {
+          readonly id: string;
+          readonly kind: string;
+          readonly roles: readonly string[];
+        };
+        readonly justification: string | null;
+        readonly decisionId: string | null;
+        readonly denies: readonly {
+          readonly code: string;
+          readonly reason: string;
+          readonly severity: string;
+          readonly check: string;
+          readonly [name: string]: unknown;
+        }[];
+        readonly proofId: string | null;
+        readonly specVersion: number;
+        /** sha256: and lower-case hex */
+        readonly specHash: string;
+        /** sha256: and lower-case hex */
+        readonly policyHash: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly createdAt: string;
+        readonly decidedAt: string | null;
+      })[];
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      /** UUIDv7 */
+      readonly promotionId: string;
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly state: "pending" | "approved" | "denied" | "rejected";
+      readonly requestedBy: {
+        readonly id: string;
+        readonly kind: string;
+        readonly roles: readonly string[];
+      };
+      readonly justification: string | null;
+      readonly decisionId: string | null;
+      readonly denies: readonly {
+        readonly code: string;
+        readonly reason: string;
+        readonly severity: string;
+        readonly check: string;
+        readonly [name: string]: unknown;
+      }[];
+      readonly proofId: string | null;
+      readonly specVersion: number;
+      /** sha256: and lower-case hex */
+      readonly specHash: string;
+      /** sha256: and lower-case hex */
+      readonly policyHash: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly decidedAt: string | null;
+    };
+  };
+  /** One promotion. `GET /v1/workspaces/{workspaceId}/promotions/{promotionId}` */
+  getPromotion: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly promotionId: string;
+    } };
+    answer: { status: 200; body: {
+      /** UUIDv7 */
+      readonly promotionId: string;
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly state: "pending" | "approved" | "denied" | "rejected";
+      readonly requestedBy: {
+        readonly id: string;
+        readonly kind: string;
+        readonly roles: readonly string[];
+      };
+      readonly justification: string | null;
+      readonly decisionId: string | null;
+      readonly denies: readonly {
+        readonly code: string;
+        readonly reason: string;
+        readonly severity: string;
+        readonly check: string;
+        readonly [name: string]: unknown;
+      }[];
+      readonly proofId: string | null;
+      readonly specVersion: number;
+      /** sha256: and lower-case hex */
+      readonly specHash: string;
+      /** sha256: and lower-case hex */
+      readonly policyHash: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly decidedAt: string | null;
+    } };
+  };
+  /** Whether a proof holds now: signer, signature, time, spec (when given) and the active policy. `POST /v1/workspaces/{workspaceId}/proofs/verify` */
+  verifyProof: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      /** The DSSE envelope; anything that is none is MALFORMED */
+      readonly proof: unknown;
+      /** The spec that the proof is meant to be about */
+      readonly spec?: { readonly [name: string]: unknown };
+    } };
+    answer: { status: 200; body: {
+      readonly valid: boolean;
+      readonly reason?: "SIGNATURE_INVALID" | "SIGNER_UNKNOWN" | "SIGNER_REVOKED" | "EXPIRED" | "SPEC_HASH_MISMATCH" | "POLICY_HASH_MISMATCH" | "MALFORMED";
+    } };
+  };
+}
+
+export const OPERATIONS = {
+  getOpenApi: {"method":"GET","path":"/openapi.json","readOnly":true,"answers":{"200":[]}},
+  listSystemAuditEvents: {"method":"GET","path":"/v1/audit/events","readOnly":true,"answers":{"200":["events","nextCursor"]},"list":"events"},
+  verifySystemAudit: {"method":"POST","path":"/v1/audit/verify","readOnly":true,"answers":{"200":["ok","strength","events","signatures","findings"]}},
+  listSigners: {"method":"GET","path":"/v1/signers","readOnly":true,"answers":{"200":["signers"]}},
+  registerSigner: {"method":"POST","path":"/v1/signers","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","createdAt","updatedAt"]}},
+  revokeSigner: {"method":"POST","path":"/v1/signers/{signerId}/revoke","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","createdAt","updatedAt"]}},
+  listWorkspaces: {"method":"GET","path":"/v1/workspaces","readOnly":true,"answers":{"200":["workspaces","nextCursor"]},"list":"workspaces"},
+  createWorkspace: {"method":"POST","path":"/v1/workspaces","readOnly":false,"answers":{"201":["workspaceId","displayName","state","createdAt","createdBy"]}},
+  getWorkspace: {"method":"GET","path":"/v1/workspaces/{workspaceId}","readOnly":true,"answers":{"200":["workspaceId","displayName","state","createdAt","createdBy"]}},
+  listAgents: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents","readOnly":true,"answers":{"200":["agents","total","nextCursor"]},"list":"agents"},
+  createAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents","readOnly":false,"answers":{"201":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"]}},
+  listAgentStatuses: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/statuses","readOnly":true,"answers":{"200":["agents","total","nextCursor"]},"list":"agents"},
+  getAgent: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}","readOnly":true,"answers":{"200":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"],"304":null}},
+  patchAgent: {"method":"PATCH","path":"/v1/workspaces/{workspaceId}/agents/{agentId}","readOnly":false,"answers":{"200":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"]}},
+  deleteAgent: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/agents/{agentId}","readOnly":false,"answers":{"204":null}},
+  forkAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/fork","readOnly":false,"answers":{"201":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"]}},
+  getAgentGovernance: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/governance","readOnly":true,"answers":{"200":["governance"]}},
+  promoteAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/promote","readOnly":false,"answers":{"200":["success","promotionId","decisionId"]}},
+  quarantineAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/quarantine","readOnly":false,"answers":{"200":["success","agentId","status","auditEvent"]}},
+  releaseAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/release","readOnly":false,"answers":{"200":["success","agentId","status","decisionId","proofId","auditEvent"]}},
+  startAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/start","readOnly":false,"answers":{"200":["success","agentId","status","managed"]}},
+  getAgentStatus: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/status","readOnly":true,"answers":{"200":["agentId","mode","status","managed","desiredReplicas","readyReplicas","since"]}},
+  stopAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/stop","readOnly":false,"answers":{"200":["success","agentId","status","auditEvent"]}},
+  listAgentVersions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/versions","readOnly":true,"answers":{"200":["versions","nextCursor"]},"list":"versions"},
+  batchAgents: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents:batch","readOnly":false,"answers":{"200":["results"]}},
+  listAuditEvents: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/events","readOnly":true,"answers":{"200":["events","nextCursor"]},"list":"events"},
+  verifyAudit: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/verify","readOnly":true,"answers":{"200":["ok","strength","events","signatures","findings"]}},
+  listDecisions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/decisions","readOnly":true,"answers":{"200":["decisions","nextCursor"]},"list":"decisions"},
+  getDecision: {"method":"GET","path":"/v1/workspaces/{workspaceId}/decisions/{decisionId}","readOnly":true,"answers":{"200":["decisionId","kind","agentId","action","effect","decision","tier","reasons","actor","policyHash","specHash","auditSeq","createdAt"]}},
+  hotReloadPolicy: {"method":"POST","path":"/v1/workspaces/{workspaceId}/policy/hotreload","readOnly":false,"answers":{"200":["oldHash","newHash","revalidated","revalidation"]}},
+  revalidateAgents: {"method":"POST","path":"/v1/workspaces/{workspaceId}/policy/revalidate","readOnly":false,"answers":{"200":["results","revalidation"]}},
+  getRevalidation: {"method":"GET","path":"/v1/workspaces/{workspaceId}/policy/revalidations/{revalidationId}","readOnly":true,"answers":{"200":["id","state","total","done","invalidated","cause","policyHash","createdAt","updatedAt"]}},
+  rollBackPolicy: {"method":"POST","path":"/v1/workspaces/{workspaceId}/policy/rollback","readOnly":false,"answers":{"200":["oldHash","newHash","revalidated","revalidation"]}},
+  getPolicySnapshot: {"method":"GET","path":"/v1/workspaces/{workspaceId}/policy/snapshot","readOnly":true,"answers":{"200":["policySet","version","hash","bundle","mode","activatedAt","activatedBy","revokedSigners","invalidatedAgents","invalidatedTotal","revision"],"304":null}},
+  listPolicyVersions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/policy/versions","readOnly":true,"answers":{"200":["versions","nextCursor"]},"list":"versions"},
+  getPolicyVersion: {"method":"GET","path":"/v1/workspaces/{workspaceId}/policy/versions/{version}","readOnly":true,"answers":{"200":["version","policySet","hash","state","packages","wasmSha256","compilerVersion","createdAt","createdBy","bundle"]}},
+  listPromotions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/promotions","readOnly":true,"answers":{"200":["promotions","nextCursor"]},"list":"promotions"},
+  getPromotion: {"method":"GET","path":"/v1/workspaces/{workspaceId}/promotions/{promotionId}","readOnly":true,"answers":{"200":["promotionId","agentId","state","requestedBy","justification","decisionId","denies","proofId","specVersion","specHash","policyHash","createdAt","decidedAt"]}},
+  verifyProof: {"method":"POST","path":"/v1/workspaces/{workspaceId}/proofs/verify","readOnly":true,"answers":{"200":["valid"]}},
+} as const;
