@@ -17,6 +17,7 @@ import { refusalsPlugin } from './http/refusals.ts';
 import { requestContextPlugin } from './http/request-context.ts';
 import { routeContractPlugin } from './http/route-contract.ts';
 import { applyServerLimits, fastifyOptions, type TlsMaterial } from './http/server-options.ts';
+import { idempotencyPlugin } from './idempotency/plugin.ts';
 import { isPermission } from './identity/permissions.ts';
 import { type IdentityOptions, identityPlugin } from './identity/plugin.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -72,6 +73,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(queryTypesPlugin);
   await app.register(jsonBodyPlugin);
   await app.register(openApiPlugin, { version: parts.version });
+  await app.register(idempotencyPlugin, { clock, random });
 
   await app.register(signersPlugin, { clock, auditDriver: parts.auditSigner, proofDriver: parts.proofSigner });
   await app.register(auditPlugin, { clock, transactions: parts.auditTransactions });

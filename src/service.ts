@@ -10,6 +10,7 @@ import { coverDeferredEvents, uncoveredChains } from './audit/plugin.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, type ServiceConfig } from './config.ts';
 import { CodedError } from './errors.ts';
+import { expireKeys } from './idempotency/expiry.ts';
 import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
 import { denyList, mtlsAuthenticator } from './identity/mtls.ts';
 import { createPeriodicRunner, type PeriodicRunner } from './jobs/periodic.ts';
@@ -82,7 +83,7 @@ export async function startService(
       policy,
     }),
   );
-  const jobs = startableJobs(app, metrics, logger);
+  const jobs = startableJobs(app, clock, metrics, logger);
   const ops = createOpsServer({
     checks: readinessChecks(app, clock),
     readMetrics: metrics.read,
@@ -243,7 +244,7 @@ async function requireAgreedTime(app: FastifyInstance, clock: Clock): Promise<vo
     throw new AuditError('CLOCK_SKEW', "the clock differs from the database's");
 }
 
-function startableJobs(app: FastifyInstance, metrics: Metrics, logger: Logger): PeriodicRunner {
+function startableJobs(app: FastifyInstance, clock: Clock, metrics: Metrics, logger: Logger): PeriodicRunner {
   return createPeriodicRunner({
     random: Math.random,
     tasks: [
@@ -251,6 +252,11 @@ function startableJobs(app: FastifyInstance, metrics: Metrics, logger: Logger): 
       { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
       { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },
       { name: 'deferred-events', everyMs: 2000, run: () => coverDeferredEvents(app.storage, app.audit) },
+      {
+        name: 'idempotency-expiry',
+        everyMs: 60_000,
+        run: (signal) => expireKeys({ storage: app.storage, audit: app.audit, clock }, signal),
+      },
       { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
     ],
     observe: {

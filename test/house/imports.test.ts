@@ -12,6 +12,7 @@ const LAYERS = [
   ['crypto'],
   ['http', 'storage', 'metrics', 'certs'],
   ['identity'],
+  ['idempotency'],
   ['signers'],
   ['audit'],
   ['proofs', 'policy', 'decisions', 'runtime'],

@@ -1,0 +1,108 @@
+import { sql } from 'kysely';
+
+import { SYSTEM_CHAIN } from '../ids.ts';
+import type { Trx } from '../storage/database.ts';
+import type { KeptAnswer } from './answer.ts';
+import type { RequestKey } from './key.ts';
+import type {} from './table.ts';
+
+/** Ms; contract §4. */
+const KEPT_MS = 86_400_000;
+/** The item that is the answer as a whole. */
+export const WHOLE = '';
+
+export interface KeptRow extends KeptAnswer {
+  readonly item: string;
+  /** SHA-256 over the body of the request it answers. */
+  readonly request: Buffer;
+}
+
+/** What is kept for a key at `now`, its items included. */
+export async function findKept(trx: Trx, key: RequestKey, now: number): Promise<KeptRow[]> {
+  return trx
+    .selectFrom('idempotency_keys')
+    .select(['item', 'request', 'status', 'headers', 'body'])
+    .where('workspace_id', '=', key.workspaceId)
+    .where('scope', '=', key.scope)
+    .where('expires_at', '>', new Date(now))
+    .execute();
+}
+
+/** Keeps an answer; false, and nothing stored, when one is kept already. An expired one is no obstacle. */
+export async function insertKept(
+  trx: Trx,
+  key: RequestKey,
+  item: string,
+  answer: KeptAnswer,
+  now: number,
+): Promise<boolean> {
+  const { workspaceId, scope, request } = key;
+  const result = await inWorkspaceOf(key, trx, () =>
+    sql`
+      INSERT INTO idempotency_keys AS kept (workspace_id, scope, item, request, status, headers, body, expires_at)
+      VALUES (${workspaceId}, ${scope}, ${item}, ${request}, ${answer.status}, ${JSON.stringify(answer.headers)},
+        ${answer.body}, ${new Date(now + KEPT_MS)})
+      ON CONFLICT (workspace_id, scope, item) DO UPDATE
+        SET request = excluded.request, status = excluded.status, headers = excluded.headers, body = excluded.body,
+          expires_at = excluded.expires_at
+        WHERE kept.expires_at <= ${new Date(now)}`.execute(trx),
+  );
+  return result.numAffectedRows === 1n;
+}
+
+/** Puts the final answer in the place of the one kept with the change. */
+export async function replaceKept(trx: Trx, key: RequestKey, answer: KeptAnswer): Promise<void> {
+  await trx
+    .updateTable('idempotency_keys')
+    .set({ status: answer.status, headers: JSON.stringify(answer.headers), body: answer.body })
+    .where('workspace_id', '=', key.workspaceId)
+    .where('scope', '=', key.scope)
+    .where('item', '=', WHOLE)
+    .execute();
+}
+
+/** The oldest keys that are over, as castellan_system sees them. */
+export async function findExpired(
+  trx: Trx,
+  now: Date,
+  limit: number,
+): Promise<{ workspace_id: string; scope: Buffer }[]> {
+  return trx
+    .selectFrom('idempotency_keys')
+    .select(['workspace_id', 'scope'])
+    .where('expires_at', '<=', now)
+    .orderBy('expires_at')
+    .limit(limit)
+    .execute();
+}
+
+/** Forgets those of the keys that are over at `now`. */
+export async function deleteExpired(
+  trx: Trx,
+  workspaceId: string,
+  scopes: readonly Buffer[],
+  now: Date,
+): Promise<void> {
+  await trx
+    .deleteFrom('idempotency_keys')
+    .where('workspace_id', '=', workspaceId)
+    .where('scope', 'in', [...scopes])
+    .where('expires_at', '<=', now)
+    .execute();
+}
+
+/**
+ * A request without a workspace in its path keeps its answer under `_system`, also when the unit that answers it creates
+ * a workspace and its transaction is that workspace's: else the same key with another name would not be found.
+ */
+async function inWorkspaceOf<T>({ workspaceId }: RequestKey, trx: Trx, work: () => Promise<T>): Promise<T> {
+  if (workspaceId !== SYSTEM_CHAIN) return work();
+  const { rows } = await sql<{ own: string }>`SELECT current_setting('castellan.workspace') AS own`.execute(trx);
+  const own = rows[0]?.own ?? SYSTEM_CHAIN;
+  if (own === SYSTEM_CHAIN) return work();
+  await sql`SELECT set_config('castellan.workspace', ${SYSTEM_CHAIN}, true)`.execute(trx);
+  // When `work` fails the transaction is rolled back, and the setting with it: the unit that creates is alone in it.
+  const result = await work();
+  await sql`SELECT set_config('castellan.workspace', ${own}, true)`.execute(trx);
+  return result;
+}
