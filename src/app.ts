@@ -7,6 +7,7 @@ import { auditPlugin } from './audit/plugin.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { createVerifyChain } from './audit/verify-chain.ts';
 import type { Clock } from './clock.ts';
+import type { LimitsConfig } from './config.ts';
 import { decisionRoutes } from './decisions/routes.ts';
 import { connectionsPlugin } from './http/drain.ts';
 import { jsonBodyPlugin } from './http/json-body.ts';
@@ -20,6 +21,7 @@ import { applyServerLimits, fastifyOptions, type TlsMaterial } from './http/serv
 import { idempotencyPlugin } from './idempotency/plugin.ts';
 import { isPermission } from './identity/permissions.ts';
 import { type IdentityOptions, identityPlugin } from './identity/plugin.ts';
+import { limitsPlugin } from './limits/plugin.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { metricsPlugin } from './metrics/plugin.ts';
 import { type PolicyPluginOptions, policyPlugin } from './policy/plugin.ts';
@@ -47,6 +49,7 @@ export interface AppParts {
   /** Chains written at once; below the pool's size. */
   readonly auditTransactions: number;
   readonly metrics: Metrics;
+  readonly limits: LimitsConfig;
   readonly auditSigner: KeyedSigner;
   readonly proofSigner: KeyedSigner;
   readonly proofTtlMs: number;
@@ -69,7 +72,14 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(connectionsPlugin, { clock });
   await app.register(metricsPlugin, { metrics });
   await app.register(storagePlugin, { storage });
-  await app.register(identityPlugin, { authenticate: parts.authenticate });
+  await app.register(limitsPlugin, {
+    config: parts.limits,
+    now: () => performance.now(),
+    random,
+    observe: metrics.limits,
+  });
+  metrics.watchLimits(app.limits.stats);
+  await app.register(identityPlugin, { authenticate: parts.authenticate, admit: app.limits.admit });
   await app.register(queryTypesPlugin);
   await app.register(jsonBodyPlugin);
   await app.register(openApiPlugin, { version: parts.version });

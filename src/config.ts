@@ -19,6 +19,19 @@ export interface LocalSignerConfig {
   readonly hmacSecret: string | undefined;
 }
 
+/** What is let in. Rates are requests a second. */
+export interface LimitsConfig {
+  readonly principal: { readonly rate: number; readonly burst: number };
+  readonly workspace: { readonly rate: number; readonly burst: number };
+  readonly brake: { readonly rate: number; readonly burst: number };
+  /** Requests under way at once, by lane. */
+  readonly inFlight: { readonly read: number; readonly write: number; readonly brake: number };
+  /** Requests of a lane that may wait for a place, and ms each may. */
+  readonly maxWaiting: number;
+  readonly maxWaitMs: number;
+  readonly eventLoopDelayMs: number;
+}
+
 /** Everything the service needs to run, validated and frozen. */
 export interface ServiceConfig {
   readonly environment: RunEnvironment;
@@ -39,6 +52,7 @@ export interface ServiceConfig {
     readonly skipMtls: boolean;
   };
   readonly signers: { readonly audit: LocalSignerConfig; readonly proof: LocalSignerConfig };
+  readonly limits: LimitsConfig;
   readonly proofTtlDays: number;
   readonly opaBin: string | undefined;
   /** PATH: where an `opa` is looked for when none is named and none came with the packages. */
@@ -155,6 +169,7 @@ function readShared(read: SettingsReader, env: Environment) {
     common: {
       logLevel: read.required('CASTELLAN_LOG_LEVEL'),
       ops: { host: read.required('CASTELLAN_OPS_HOST'), port: read.integer('CASTELLAN_OPS_PORT') },
+      limits: readLimits(read),
       proofTtlDays: read.integer('CASTELLAN_PROOF_TTL_DAYS'),
       opaBin: optionalPath(read.text('CASTELLAN_OPA_BIN')),
       searchPath: env['PATH'],
@@ -171,6 +186,31 @@ function readShared(read: SettingsReader, env: Environment) {
       skipMtls: skipMtls(read),
     },
     poolSize: read.integer('CASTELLAN_DATABASE_POOL_SIZE'),
+  };
+}
+
+/** The limits of a process that sets none. */
+export function defaultLimits(): LimitsConfig {
+  return readLimits(new SettingsReader({}));
+}
+
+function readLimits(read: SettingsReader): LimitsConfig {
+  const bucket = (kind: 'PRINCIPAL' | 'WORKSPACE' | 'BRAKE') => ({
+    rate: read.integer(`CASTELLAN_LIMITS_${kind}_RATE`),
+    burst: read.integer(`CASTELLAN_LIMITS_${kind}_BURST`),
+  });
+  return {
+    principal: bucket('PRINCIPAL'),
+    workspace: bucket('WORKSPACE'),
+    brake: bucket('BRAKE'),
+    inFlight: {
+      read: read.integer('CASTELLAN_LIMITS_IN_FLIGHT_READS'),
+      write: read.integer('CASTELLAN_LIMITS_IN_FLIGHT_WRITES'),
+      brake: read.integer('CASTELLAN_LIMITS_IN_FLIGHT_BRAKES'),
+    },
+    maxWaiting: read.integer('CASTELLAN_LIMITS_MAX_WAITING'),
+    maxWaitMs: read.integer('CASTELLAN_LIMITS_MAX_WAIT_MS'),
+    eventLoopDelayMs: read.integer('CASTELLAN_LIMITS_EVENT_LOOP_DELAY_MS'),
   };
 }
 

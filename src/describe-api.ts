@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { buildApp } from './app.ts';
 import { systemClock } from './clock.ts';
+import { defaultLimits } from './config.ts';
 import { verificationKey } from './crypto/verify.ts';
 import { renderOpenApiYaml } from './http/openapi.ts';
 import { Unauthenticated } from './identity/errors.ts';
@@ -31,6 +32,7 @@ export async function describeApi(): Promise<string> {
     storage: createStorage({ appUrl: NOWHERE, systemUrl: NOWHERE, poolSize: 4, logger }),
     databaseUrl: NOWHERE,
     auditTransactions: 1,
+    limits: defaultLimits(),
     metrics: createMetrics({ clock: systemClock, collectProcess: false }),
     auditSigner: throwAwaySigner('audit'),
     proofSigner: throwAwaySigner('proof'),

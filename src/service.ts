@@ -77,6 +77,7 @@ export async function startService(
       databaseUrl: database.appUrl,
       auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),
       metrics,
+      limits: config.limits,
       auditSigner: signers.audit,
       proofSigner: signers.proof,
       proofTtlMs: config.proofTtlDays * DAY_MS,

@@ -59,7 +59,7 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
   app.post(
     `${AGENT}/stop`,
     {
-      config: { permission: 'agents.run', audit: ['agent.stopped'] },
+      config: { permission: 'agents.run', audit: ['agent.stopped'], lane: 'brake' },
       schema: {
         operationId: 'stopAgent',
         tags,
@@ -75,7 +75,7 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
   app.post(
     `${AGENT}/quarantine`,
     {
-      config: { permission: 'agents.quarantine', audit: ['agent.quarantined'] },
+      config: { permission: 'agents.quarantine', audit: ['agent.quarantined'], lane: 'brake' },
       schema: {
         operationId: 'quarantineAgent',
         tags,

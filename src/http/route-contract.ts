@@ -1,6 +1,7 @@
 import type {} from '@fastify/swagger';
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
+import { isLane, type Lane } from './lanes.ts';
 
 /**
  * Where the workspace of a request comes from.
@@ -22,6 +23,8 @@ declare module 'fastify' {
     allWorkspaces?: boolean;
     /** Says that the handler itself narrows what an agent sees to that agent; else the path must name the agent. */
     ownOnly?: 'handler';
+    /** What the request may be kept waiting behind; by default `write` for what changes, `read` for the rest. */
+    lane?: Lane;
   }
 }
 
@@ -75,7 +78,8 @@ export function violationsOf(route: RouteOptions, options: RouteContractOptions)
 }
 
 function permissionProblems(route: RouteOptions, options: RouteContractOptions): string[] {
-  const { permission, scope } = route.config ?? {};
+  const { permission, scope, lane } = route.config ?? {};
+  if (lane !== undefined && !isLane(lane)) return [`unknown lane ${lane}`];
   if (permission === undefined) return ['no config.permission'];
   if (permission === 'public' || permission === 'authenticated') return [];
   if (!options.isPermission(permission)) return [`unknown permission ${permission}`];

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { requireAccess, requireWorkspace } from './access.ts';
 import { Unauthenticated } from './errors.ts';
@@ -17,6 +17,8 @@ declare module 'fastify' {
 export interface IdentityOptions {
   /** Throws Unauthenticated. The socket is the request's; the request is there for tokens. */
   readonly authenticate: (socket: Socket, request: FastifyRequest) => Principal | Promise<Principal>;
+  /** Asked once the caller is known, before its access is judged, so that refused access is bounded too. False: it has answered. */
+  readonly admit?: (principal: Principal, request: FastifyRequest, reply: FastifyReply) => boolean;
 }
 
 /** Authenticates and authorises every request before its body is read, and unknown paths too: a stranger learns no routes. */
@@ -45,6 +47,7 @@ export const identityPlugin = fastifyPlugin(
         if (error instanceof Unauthenticated) request.log.warn({ reason: error.reason }, 'unauthenticated');
         throw error;
       }
+      if (options.admit?.(request.principal, request, reply) === false) return reply;
       if (!request.is404) requireAccess(request.principal, request);
     });
   },

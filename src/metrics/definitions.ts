@@ -36,6 +36,13 @@ export function defineMetrics() {
       'route',
       'status',
     ]),
+    requestsLimited: counter('requests_limited_total', 'Requests refused with 429 or 503 for a limit', [
+      'reason',
+      'lane',
+    ]),
+    requestsInFlight: gauge('requests_in_flight', 'Requests that hold a place in their lane', ['lane']),
+    requestsWaiting: gauge('requests_waiting', 'Requests that wait for a place in their lane', ['lane']),
+    overloadLevel: gauge('overload_level', 'Part refused because the event loop is late; 0 is none'),
     auditBatchSize: histogram('audit_append_batch_size', 'Audit events per commit', BATCH_SIZES),
     auditSignSeconds: histogram('audit_sign_duration_seconds', 'Signing the events of one commit', SIGN_SECONDS),
     auditEvents: counter('audit_events_total', 'Audit events appended'),

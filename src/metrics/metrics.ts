@@ -15,6 +15,12 @@ interface PoolCounts {
   readonly waiting: number;
 }
 
+/** Requests under way and waiting, by lane. */
+interface LimitStats {
+  readonly lanes: Readonly<Record<string, { readonly inFlight: number; readonly waiting: number }>>;
+  readonly pressure: number;
+}
+
 /** What the slices tell; each takes its own member as its observer, so none of them knows Prometheus. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -63,6 +69,18 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
       /** `route` is the pattern, never the path. */
       answered: (method: string, route: string, status: number, seconds: number) =>
         metrics.httpSeconds.observe({ method: METHODS.has(method) ? method : 'OTHER', route, status }, seconds),
+    },
+    limits: { refused: (reason: string, lane: string) => metrics.requestsLimited.inc({ reason, lane }) },
+    /** Shows what is under way whenever the metrics are read. */
+    watchLimits: (read: () => LimitStats) => {
+      watchers.push(() => {
+        const { lanes, pressure } = read();
+        for (const [lane, { inFlight, waiting }] of Object.entries(lanes)) {
+          metrics.requestsInFlight.set({ lane }, inFlight);
+          metrics.requestsWaiting.set({ lane }, waiting);
+        }
+        metrics.overloadLevel.set(pressure);
+      });
     },
     /** Shows the pool's connections whenever the metrics are read. */
     watchPool: (pool: string, count: () => PoolCounts) => {

@@ -46,7 +46,7 @@ export const signerRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.post(
     '/v1/signers/:signerId/revoke',
     {
-      config: { permission: 'signers.write', audit: ['signer.revoked'], scope: 'global' },
+      config: { permission: 'signers.write', audit: ['signer.revoked'], scope: 'global', lane: 'brake' },
       schema: {
         operationId: 'revokeSigner',
         tags,

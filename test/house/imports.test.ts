@@ -12,6 +12,7 @@ const LAYERS = [
   ['crypto'],
   ['http', 'storage', 'metrics', 'certs'],
   ['identity'],
+  ['limits'],
   ['idempotency'],
   ['signers'],
   ['audit'],

@@ -8,7 +8,7 @@ import { pino } from 'pino';
 
 import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
 import type { Clock } from '../../src/clock.ts';
-import type { ServiceConfig } from '../../src/config.ts';
+import { defaultLimits, type ServiceConfig } from '../../src/config.ts';
 import { type Service, startService } from '../../src/service.ts';
 import { generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
@@ -90,6 +90,7 @@ function serviceConfig(database: TestDatabase, certsDir: string, signers: Servic
       skipMtls: false,
     },
     signers,
+    limits: defaultLimits(),
     proofTtlDays: 90,
     opaBin: undefined,
     searchPath: undefined,
