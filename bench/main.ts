@@ -1,0 +1,67 @@
+// `npm run bench`: measures the service against baselines on the same machine in the same minutes. See bench/RESULTS.md.
+import { mkdir, writeFile } from 'node:fs/promises';
+
+import { type BenchOptions, readOptions, USAGE } from './options.ts';
+import { start1, start64 } from './phases/start.ts';
+import { status } from './phases/status.ts';
+import { lastLine, table } from './report.ts';
+import type { Figure } from './support/figure.ts';
+import { runLoad } from './support/load.ts';
+import { machineFacts } from './support/machine.ts';
+import type { Bench, Phase } from './support/phase.ts';
+import { openWorld, type World } from './support/world.ts';
+import { judge } from './thresholds.ts';
+
+const PHASES: readonly Phase[] = [start64, start1, status];
+const RESULTS = new URL('./results/', import.meta.url);
+
+const options = readOptions(process.argv.slice(2));
+if (options === 'help') process.stdout.write(`${USAGE}\nPhases: ${PHASES.map(({ name }) => name).join(', ')}\n`);
+else process.exitCode = await bench(options);
+
+async function bench(options: BenchOptions): Promise<number> {
+  const phases = chosen(options.only);
+  const machine = machineFacts();
+  say(`${JSON.stringify(machine)}`);
+  const started = Date.now();
+  const world = await openWorld();
+  const interrupted = () => void world.close().then(() => process.exit(1));
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  try {
+    const figures = await measure(phases, { options, world, say, load: loadOn(world) });
+    const verdicts = judge(figures);
+    const seconds = Math.round((Date.now() - started) / 1000);
+    const result = { at: new Date().toISOString(), machine, options, seconds, figures, verdicts };
+    await mkdir(RESULTS, { recursive: true });
+    await writeFile(new URL('latest.json', RESULTS), `${JSON.stringify(result, undefined, 2)}\n`);
+    console.log(options.json ? JSON.stringify(result) : `${table(figures, verdicts)}\n`);
+    if (!options.json) console.log(lastLine(verdicts));
+    return options.check && verdicts.some(({ met }) => !met) ? 1 : 0;
+  } finally {
+    await world.close();
+  }
+}
+
+async function measure(phases: readonly Phase[], bench: Bench): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const phase of phases) {
+    say(`${phase.name}: ${phase.what}`);
+    figures.push(...(await phase.run(bench)));
+  }
+  return figures;
+}
+
+function chosen(only: readonly string[]): readonly Phase[] {
+  const unknown = only.filter((name) => !PHASES.some((phase) => phase.name === name));
+  if (unknown.length > 0) throw new Error(`no such phase: ${unknown.join(', ')}`);
+  return only.length === 0 ? PHASES : PHASES.filter(({ name }) => only.includes(name));
+}
+
+function loadOn(world: World): Bench['load'] {
+  return (_name, server, load) =>
+    runLoad({ ...load, target: server.target }, { server: server.pid, postmaster: world.postmaster });
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}

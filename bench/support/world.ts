@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+
+import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
+import { startEmbeddedPostgres } from '../../src/storage/embedded/server.ts';
+import { provisionLogins } from '../../src/storage/logins.ts';
+import { migrate } from '../../src/storage/migrator.ts';
+import { type Child, startChild } from './child.ts';
+import { HttpConnection, requestBytes, type Target } from './http-connection.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const BASELINE = fileURLToPath(new URL('../baseline-server.ts', import.meta.url));
+
+export interface Server {
+  readonly target: Target;
+  readonly pid: number;
+}
+
+export interface Service extends Server {
+  /** http://…, without TLS. */
+  readonly ops: string;
+}
+
+/** The service and what it is compared with, on one PostgreSQL of their own. */
+export interface World {
+  readonly home: string;
+  readonly certsDir: string;
+  /** As the superuser. */
+  readonly databaseUrl: string;
+  readonly postmaster: number;
+  readonly db: pg.Client;
+  readonly service: Service;
+  /** The bare Fastify with the same TLS, started when it is first asked for. */
+  baseline(): Promise<Server>;
+  /** One request to the service as kernel-admin; throws unless it is answered with `status`. */
+  call(method: string, path: string, body?: unknown, status?: number): Promise<unknown>;
+  /** A program that ends with this world at the latest. */
+  start(options: Omit<Parameters<typeof startChild>[0], 'log'>): Promise<Child>;
+  /** Another service on the same database, with settings of its own. */
+  startService(settings: Readonly<Record<string, string>>): Promise<Service & { stop(): Promise<void> }>;
+  close(): Promise<void>;
+}
+
+/** Starts PostgreSQL (with fsync, as in production) and the service on it. */
+export async function openWorld(): Promise<World> {
+  const cleanup: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const step of cleanup.splice(0).reverse()) await step().catch((error: unknown) => console.error(error));
+  };
+  try {
+    return await open(cleanup, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function open(cleanup: (() => Promise<unknown>)[], close: () => Promise<void>): Promise<World> {
+  const home = await mkdtemp(join(tmpdir(), 'castellan-bench-'));
+  cleanup.push(() => rm(home, { recursive: true, force: true }));
+  // The account of the database server walks through it.
+  await chmod(home, 0o755);
+  const certsDir = join(home, 'certs');
+  await makeDevelopmentCertificates(certsDir, { trustDomain: 'castellan.dev' });
+  const tls = await clientTls(certsDir);
+
+  const postgres = await startEmbeddedPostgres({ dataDir: join(home, 'postgres'), logger: { warn: () => undefined } });
+  cleanup.push(() => postgres.stop());
+  const database = await prepareDatabase(postgres.superuserUrl);
+  const db = new pg.Client({ connectionString: postgres.superuserUrl, application_name: 'castellan-bench' });
+  await db.connect();
+  cleanup.push(() => db.end());
+
+  const start = async (options: Omit<Parameters<typeof startChild>[0], 'log'>): Promise<Child> => {
+    const child = await startChild({ ...options, log: join(home, 'children.log') });
+    cleanup.push(() => child.stop());
+    return child;
+  };
+  const startService = async (settings: Readonly<Record<string, string>>) => {
+    const env = {
+      ...database,
+      CASTELLAN_DATA_DIR: join(home, 'data'),
+      CASTELLAN_CERTS_DIR: certsDir,
+      CASTELLAN_API_PORT: '0',
+      CASTELLAN_OPS_PORT: '0',
+      ...settings,
+    };
+    const child = await start({ args: [MAIN, 'dev', '--json'], env });
+    const { api, ops } = readyLine(child.ready);
+    return { target: targetOf(api, tls), pid: child.pid, ops, stop: child.stop };
+  };
+  const service = await startService({});
+  const baseline = once(async () => {
+    const env = { BENCH_CERTS_DIR: certsDir, BENCH_DATABASE_URL: postgres.superuserUrl };
+    const child = await start({ args: [BASELINE], env });
+    return { target: targetOf(readyLine(child.ready).api, tls), pid: child.pid };
+  });
+  const connection = new HttpConnection(service.target);
+  cleanup.push(async () => connection.close());
+
+  return {
+    home,
+    certsDir,
+    databaseUrl: postgres.superuserUrl,
+    postmaster: postgres.pid,
+    db,
+    service,
+    baseline,
+    start,
+    startService,
+    close,
+    call: async (method, path, body, status = 200) => {
+      const answer = await connection.send(requestBytes(service.target, method, path, body));
+      const text = answer.body.toString('utf8');
+      if (answer.status !== status) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 500)}`);
+      return JSON.parse(text);
+    },
+  };
+}
+
+/** Migrates, and makes the two logins; what the service has to know of it. */
+async function prepareDatabase(superuserUrl: string): Promise<Readonly<Record<string, string>>> {
+  await migrate(superuserUrl);
+  const login = (user: string) => ({ user, password: randomBytes(24).toString('base64url') });
+  const [app, system] = [login('castellan_app_login'), login('castellan_system_login')];
+  await provisionLogins(superuserUrl, { app, system });
+  const url = ({ user, password }: typeof app) =>
+    Object.assign(new URL(superuserUrl), { username: user, password }).href;
+  return {
+    DATABASE_URL: url(app),
+    CASTELLAN_DATABASE_SYSTEM_URL: url(system),
+    CASTELLAN_DATABASE_OWNER_URL: superuserUrl,
+  };
+}
+
+async function clientTls(certsDir: string) {
+  const pem = (name: string) => readFile(join(certsDir, name), 'utf8');
+  return { ca: await pem('ca.crt'), cert: await pem('kernel-admin.crt'), key: await pem('kernel-admin.key') };
+}
+
+function readyLine(line: unknown): { api: string; ops: string } {
+  if (typeof line !== 'object' || line === null || !('api' in line)) throw new Error('not a ready line');
+  return { api: String(line.api), ops: 'ops' in line ? String(line.ops) : '' };
+}
+
+function targetOf(url: string, tls: NonNullable<Target['tls']>): Target {
+  return { host: '127.0.0.1', port: Number(new URL(url).port), tls };
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
