@@ -1,0 +1,208 @@
+import type { Violation } from './evidence.ts';
+import { type AgentFact, type EventFact, type Facts, textOf } from './facts.ts';
+
+/** An agent as the events alone say it must be. */
+interface Replayed {
+  mode: string;
+  status: string;
+  specVersion: number;
+  specHash: string;
+  proofId: string | null;
+  invalidated: boolean;
+  quarantined: boolean;
+  expiresAt: number;
+  deleted: boolean;
+}
+
+interface Chain {
+  policyHash: string;
+  policySeq: number;
+  readonly agents: Map<string, Replayed>;
+}
+
+export interface Replay {
+  /** By `<workspace>/<agent>`. */
+  readonly agents: ReadonlyMap<string, Replayed>;
+  readonly policies: ReadonlyMap<string, { readonly hash: string; readonly seq: number }>;
+  readonly violations: readonly Violation[];
+}
+
+type Rule = (chain: Chain, agent: Replayed, event: EventFact, facts: Facts) => Violation[] | undefined;
+
+const STARTABLE = new Set(['stopped', 'failed', 'stopping']);
+
+/** What each event does to the agent it names. */
+const AGENT_RULES: Readonly<Record<string, Rule>> = {
+  'agent.updated': (_chain, agent, { payload }) => {
+    agent.specVersion = Number(payload['specVersion']);
+    agent.specHash = textOf(payload, 'specHash');
+    return undefined;
+  },
+  'agent.deleted': (_chain, agent) => {
+    agent.deleted = true;
+    return undefined;
+  },
+  'agent.start.allowed': (chain, agent, event, facts) => {
+    const found = badStart(chain, agent, event, facts);
+    agent.status = 'running';
+    return found;
+  },
+  'agent.stopped': (_chain, agent) => {
+    agent.status = 'stopped';
+    return undefined;
+  },
+  'agent.expired': (_chain, agent) => {
+    agent.status = 'stopped';
+    return undefined;
+  },
+  'agent.quarantined': (_chain, agent) => {
+    agent.status = 'quarantined';
+    agent.quarantined = true;
+    return undefined;
+  },
+  'agent.invalidated': (_chain, agent) => {
+    agent.status = 'quarantined';
+    agent.invalidated = true;
+    agent.quarantined = true;
+    return undefined;
+  },
+  'agent.released': (_chain, agent, { payload }) => {
+    agent.status = 'stopped';
+    agent.invalidated = false;
+    agent.quarantined = false;
+    if (payload['proofId'] !== undefined) agent.proofId = textOf(payload, 'proofId');
+    return undefined;
+  },
+  'promotion.approved': (_chain, agent) => {
+    agent.mode = 'governed';
+    agent.expiresAt = Number.POSITIVE_INFINITY;
+    return undefined;
+  },
+  'proof.issued': (_chain, agent, { payload }) => {
+    agent.proofId = textOf(payload, 'proofId');
+    return undefined;
+  },
+  'proof.renewed': (_chain, agent, { payload }) => {
+    agent.proofId = textOf(payload, 'proofId');
+    return undefined;
+  },
+  // Denials, and what only says that something was looked at: they change no state.
+  'agent.start.denied': () => undefined,
+  'agent.release.denied': () => undefined,
+  'agent.revalidated': () => undefined,
+  'promotion.denied': () => undefined,
+};
+
+const POLICY_CHANGES = new Set(['policy.activated', 'policy.rolledback']);
+/** Events that are about no agent and no policy head; the rows they go with are compared elsewhere. */
+const OTHERS = new Set([
+  'workspace.created',
+  'policy.shadowed',
+  'policy.rejected',
+  'revalidation.requested',
+  'signer.registered',
+  'signer.revoked',
+  'access.denied',
+  'audit.deferred.covered',
+]);
+
+/**
+ * Goes through every chain in order, and says what the state must be now (I2), which starts their admission did not carry
+ * (I6) and which decisions name a policy that was not in force (I7).
+ */
+export function replay(facts: Facts): Replay {
+  const chains = new Map<string, Chain>();
+  const violations: Violation[] = [];
+  for (const event of facts.events) {
+    const chain = chains.get(event.chain) ?? { policyHash: '', policySeq: 0, agents: new Map<string, Replayed>() };
+    chains.set(event.chain, chain);
+    violations.push(...step(chain, event, facts));
+  }
+  const agents = new Map<string, Replayed>();
+  const policies = new Map<string, { hash: string; seq: number }>();
+  for (const [name, chain] of chains) {
+    for (const [id, agent] of chain.agents) agents.set(`${name}/${id}`, agent);
+    if (chain.policySeq > 0) policies.set(name, { hash: chain.policyHash, seq: chain.policySeq });
+  }
+  return { agents, policies, violations };
+}
+
+function step(chain: Chain, event: EventFact, facts: Facts): Violation[] {
+  const { type, payload } = event;
+  if (POLICY_CHANGES.has(type)) {
+    chain.policyHash = textOf(payload, 'policyHash');
+    chain.policySeq = event.seq;
+    return [];
+  }
+  const found: Violation[] = [];
+  if (payload['decisionId'] !== undefined && textOf(payload, 'policyHash') !== chain.policyHash) {
+    const what = `${at(event)} names policy ${textOf(payload, 'policyHash')}, in force was ${chain.policyHash}`;
+    found.push({ invariant: 'I7', what });
+  }
+  if (type === 'agent.created' || type === 'agent.forked') {
+    found.push(...born(chain, event));
+    return found;
+  }
+  const rule = AGENT_RULES[type];
+  if (rule === undefined) {
+    if (!OTHERS.has(type)) found.push({ invariant: 'I2', what: `${at(event)}: the checker has no rule for ${type}` });
+    return found;
+  }
+  const agent = chain.agents.get(textOf(payload, 'agentId'));
+  if (agent === undefined || agent.deleted) {
+    found.push({ invariant: 'I2', what: `${at(event)} is about an agent that is not there` });
+    return found;
+  }
+  found.push(...(rule(chain, agent, event, facts) ?? []));
+  return found;
+}
+
+function born(chain: Chain, event: EventFact): Violation[] {
+  const { payload } = event;
+  const id = textOf(payload, 'agentId');
+  const again = chain.agents.has(id);
+  chain.agents.set(id, {
+    mode: 'sandbox',
+    status: 'stopped',
+    specVersion: Number(payload['specVersion']),
+    specHash: textOf(payload, 'specHash'),
+    proofId: null,
+    invalidated: false,
+    quarantined: false,
+    expiresAt: Date.parse(textOf(payload, 'expiresAt')),
+    deleted: false,
+  });
+  return again ? [{ invariant: 'I2', what: `${at(event)} creates ${id} a second time` }] : [];
+}
+
+function badStart(chain: Chain, agent: Replayed, event: EventFact, facts: Facts): Violation[] {
+  const { payload, ts } = event;
+  const why: string[] = [];
+  if (agent.quarantined || agent.invalidated) why.push('the agent was quarantined');
+  else if (!STARTABLE.has(agent.status)) why.push(`the agent was ${agent.status}`);
+  if (ts >= agent.expiresAt) why.push('its time was over');
+  if (textOf(payload, 'specHash') !== agent.specHash) why.push('its spec was another');
+  if (textOf(payload, 'mode') !== agent.mode) why.push(`its mode was ${agent.mode}`);
+  if (textOf(payload, 'policyHash') !== chain.policyHash) why.push('the policy was another');
+  if (agent.mode === 'governed') {
+    const proof = facts.proofs.find(({ workspaceId, id }) => workspaceId === event.chain && id === agent.proofId);
+    if (proof?.policyHash !== chain.policyHash) why.push('its proof was of another policy');
+    if (proof?.specHash !== agent.specHash) why.push('its proof was of another spec');
+  }
+  return why.map((reason) => ({
+    invariant: 'I6',
+    what: `${at(event)} started ${textOf(payload, 'agentId')}: ${reason}`,
+  }));
+}
+
+/** Differences between what the events say of an agent and its row. */
+export function differences(row: AgentFact, expected: Replayed): string[] {
+  const members = ['mode', 'status', 'specVersion', 'specHash', 'proofId', 'invalidated', 'quarantined'] as const;
+  return members
+    .filter((member) => row[member] !== expected[member])
+    .map((member) => `${member} is ${String(row[member])}, by its events ${String(expected[member])}`);
+}
+
+export function at(event: Pick<EventFact, 'chain' | 'seq' | 'type'>): string {
+  return `${event.chain}#${event.seq} ${event.type}`;
+}

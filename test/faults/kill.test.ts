@@ -1,0 +1,3 @@
+import { shortForm } from './support/short.ts';
+
+await shortForm('kill9-random');
