@@ -12,6 +12,7 @@ const SINGLETONS = new Set([
   'host',
   'content-type',
   'content-length',
+  'expect',
   'transfer-encoding',
   'authorization',
   'if-match',
@@ -58,6 +59,10 @@ function checkHeaders(raw: readonly string[]): void {
     if (!SINGLETONS.has(name)) continue;
     if (seen.has(name)) throw new RequestRefused(`The header ${name} is sent twice.`);
     seen.add(name);
+    // RFC 9110 §10.1.1 knows no other.
+    if (name === 'expect' && raw[index + 1]?.toLowerCase() !== '100-continue') {
+      throw new RequestRefused('There is no such expectation.');
+    }
   }
   if (!seen.has('host')) throw new RequestRefused('There is no Host header.');
   if (seen.has('transfer-encoding') && seen.has('content-length')) {

@@ -86,9 +86,10 @@ export function fastifyOptions(input: ServerOptionsInput): FastifyHttpsOptions<H
     ajv: {
       customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true },
     },
-    // Errors of the router itself: no hook has run, so the id is echoed here.
+    // Errors of the router itself: no hook has run, so what every answer has is set here.
     frameworkErrors: (error, request, reply) => {
-      reply.header('x-request-id', request.id).header('connection', 'close');
+      reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+      reply.header('connection', 'close');
       sendProblem(error, request, reply, input.random);
     },
     clientErrorHandler: answerClientError,
@@ -100,6 +101,8 @@ export function applyServerLimits(server: Server | HttpsServer): void {
   server.maxConnections = MAX_CONNECTIONS;
   // No silent cut: refusals.ts refuses above 100, and maxHeaderSize bounds what can arrive.
   server.maxHeadersCount = 0;
+  // Node itself would answer 417, to whoever it is and without a problem document: refusals.ts refuses it.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
 
 const CLIENT_ERRORS: Readonly<Record<string, { code: ProblemCode; detail: string }>> = {
@@ -114,12 +117,15 @@ function answerClientError(error: Error & { code?: string }, socket: Socket): vo
     return;
   }
   const known = CLIENT_ERRORS[error.code ?? ''] ?? { code: 'MALFORMED_REQUEST', detail: 'This is not valid HTTP/1.1.' };
-  const problem = problemDocument(known.code, known.detail, randomUUID());
+  const id = randomUUID();
+  const problem = problemDocument(known.code, known.detail, id);
   const body = JSON.stringify(problem);
   const head = [
     `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Error'}`,
     `Content-Type: ${PROBLEM_MEDIA_TYPE}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${id}`,
+    'X-Content-Type-Options: nosniff',
     'Connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());

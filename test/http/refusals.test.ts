@@ -30,7 +30,10 @@ for (const { why, head, status } of cases) {
     t.ok(answer.closed, 'the connection is closed');
     if (status === 200) return;
     t.match(answer.headers, /content-type: application\/problem\+json/i);
-    t.equal(JSON.parse(answer.text).code, 'MALFORMED_REQUEST');
+    const { code, instance } = JSON.parse(answer.text);
+    t.equal(code, 'MALFORMED_REQUEST');
+    t.equal(/^x-request-id: (.+)$/im.exec(answer.headers)?.[1], instance, 'the id to ask for');
+    t.match(answer.headers, /^x-content-type-options: nosniff$/im);
   });
 }
 
