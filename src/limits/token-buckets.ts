@@ -45,11 +45,12 @@ export class TokenBuckets {
   }
 
   #refill(bucket: Bucket, now: number): void {
+    // Would stay for ever.
+    if (!Number.isFinite(now)) return;
     const passed = now - bucket.at;
     // A clock that went back gives nothing, but counts from there: else the key would wait until it has caught up.
     if (passed > 0) bucket.tokens = Math.min(this.#burst, bucket.tokens + passed * this.#rate);
-    // NaN would stay for ever.
-    if (Number.isFinite(now)) bucket.at = now;
+    bucket.at = now;
   }
 
   #remember(key: string, now: number): Bucket {
