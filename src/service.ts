@@ -9,6 +9,7 @@ import { AuditError } from './audit/errors.ts';
 import { coverDeferredEvents, uncoveredChains } from './audit/plugin.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, type ServiceConfig } from './config.ts';
+import { acceptEmbedded } from './embedded.ts';
 import { CodedError } from './errors.ts';
 import { expireKeys } from './idempotency/expiry.ts';
 import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
@@ -65,14 +66,16 @@ export async function startService(
       clock,
       random: Math.random,
       tls,
-      authenticate: mtlsAuthenticator({
-        identityMap,
-        trustDomain: identity.trustDomain,
-        allowCommonName: identity.allowCn,
-        isRevoked: denyList(identity.revokedSerials),
-        clock,
-        skipForLoopback: identity.skipMtls,
-      }),
+      authenticate: acceptEmbedded(
+        mtlsAuthenticator({
+          identityMap,
+          trustDomain: identity.trustDomain,
+          allowCommonName: identity.allowCn,
+          isRevoked: denyList(identity.revokedSerials),
+          clock,
+          skipForLoopback: identity.skipMtls,
+        }),
+      ),
       storage,
       databaseUrl: database.appUrl,
       auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),

@@ -22,7 +22,7 @@ const LAYERS = [
   ['promotion'],
   ['revalidation', 'workspaces'],
   ['jobs'],
-  ['app', 'ops'],
+  ['app', 'ops', 'embedded'],
   ['service', 'describe-api'],
   ['cli'],
   ['main'],
