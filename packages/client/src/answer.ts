@@ -105,7 +105,7 @@ function isDenial(value: unknown): value is Denial {
 }
 
 function isFieldError(value: unknown): value is FieldError {
-  return isRecord(value) && typeof value['pointer'] === 'string' && typeof value['detail'] === 'string';
+  return isRecord(value) && typeof value['detail'] === 'string';
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

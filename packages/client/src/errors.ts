@@ -8,7 +8,14 @@ import type { Problem } from './generated.ts';
 export type ErrorKind = 'problem' | 'connection' | 'timeout' | 'aborted' | 'protocol' | 'credentials' | 'usage';
 
 export type Denial = NonNullable<Problem['denies']>[number];
-export type FieldError = NonNullable<Problem['errors']>[number];
+/** What is wrong, and where: a JSON pointer into the request, or a place in a file of a policy bundle. */
+export interface FieldError {
+  readonly detail: string;
+  readonly pointer?: string;
+  readonly file?: string;
+  readonly row?: number;
+  readonly column?: number;
+}
 
 export interface ErrorFacts {
   readonly kind: ErrorKind;
