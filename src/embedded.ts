@@ -62,7 +62,8 @@ export function embeddedDispatcher(app: FastifyInstance, principal: Principal): 
         ...(body === undefined ? {} : { payload: body }),
         ...(signal === undefined ? {} : { signal }),
       };
-      const answer = await tickets.run({ principal: fixed, spent: false }, () => app.inject(request));
+      // `inject` begins only when it is awaited, so that must happen inside.
+      const answer = await tickets.run({ principal: fixed, spent: false }, async () => await app.inject(request));
       return { status: answer.statusCode, headers: headersOf(answer.headers), body: answer.rawPayload };
     },
   };
