@@ -9,6 +9,8 @@ import type { Figure } from './support/figure.ts';
 import { runLoad } from './support/load.ts';
 import { machineFacts } from './support/machine.ts';
 import type { Bench, Phase } from './support/phase.ts';
+import { connectProfiler } from './support/profiler.ts';
+import { statementsDuring } from './support/statement-profile.ts';
 import { openWorld, type World } from './support/world.ts';
 import { judge } from './thresholds.ts';
 
@@ -24,11 +26,11 @@ async function bench(options: BenchOptions): Promise<number> {
   const machine = machineFacts();
   say(`${JSON.stringify(machine)}`);
   const started = Date.now();
-  const world = await openWorld();
+  const world = await openWorld({ inspect: options.profile !== undefined });
   const interrupted = () => void world.close().then(() => process.exit(1));
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    const figures = await measure(phases, { options, world, say, load: loadOn(world) });
+    const figures = await measure(phases, { options, world, say, load: await loadOn(world, options.profile) });
     const verdicts = judge(figures);
     const seconds = Math.round((Date.now() - started) / 1000);
     const result = { at: new Date().toISOString(), machine, options, seconds, figures, verdicts };
@@ -57,9 +59,16 @@ function chosen(only: readonly string[]): readonly Phase[] {
   return only.length === 0 ? PHASES : PHASES.filter(({ name }) => only.includes(name));
 }
 
-function loadOn(world: World): Bench['load'] {
-  return (_name, server, load) =>
+/** With a directory for profiles, each section against the service leaves that of its last round. */
+async function loadOn(world: World, profiles: string | undefined): Promise<Bench['load']> {
+  const measured: Bench['load'] = (_name, server, load) =>
     runLoad({ ...load, target: server.target }, { server: server.pid, postmaster: world.postmaster });
+  if (profiles === undefined || world.service.inspector === undefined) return measured;
+  const profiler = await connectProfiler(world.service.inspector, profiles);
+  return (name, server, load) => {
+    if (server !== world.service) return measured(name, server, load);
+    return profiler.during(name, () => statementsDuring(world.db, profiles, name, () => measured(name, server, load)));
+  };
 }
 
 function say(text: string): void {

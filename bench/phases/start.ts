@@ -40,37 +40,37 @@ async function measureStarts(bench: Bench, name: string, workspaces: number): Pr
   const own = prepared.slice(0, CONNECTIONS).map((request) => ({ ...request, turn: 0 }));
   let started = 0;
 
-  const results = await inTurn(bench, {
-    insert: () =>
+  const results = await inTurn(bench, CONNECTIONS, {
+    insert: (connections) =>
       bench.load('insert', baseline, {
-        connections: CONNECTIONS,
+        connections,
         seconds: options.seconds,
         next: () => insert,
         mustSay: '"success":true',
       }),
     // Each agent once: every start is a real one, and the answer to a second would have no decision.
-    start: () => {
+    start: (connections) => {
       started = 0;
       return bench.load(`${name}-start`, service, {
-        connections: CONNECTIONS,
+        connections,
         seconds: options.seconds,
         next: () => requests[started++]?.start,
         mustSay: '"decisionId"',
       });
     },
-    stop: () => {
+    stop: (connections) => {
       let stopped = 0;
       const all = Math.min(started, requests.length);
       return bench.load(`${name}-stop`, service, {
-        connections: CONNECTIONS,
+        connections,
         seconds: Number.POSITIVE_INFINITY,
         next: () => (stopped < all ? requests[stopped++]?.stop : undefined),
         mustSay: '"auditEvent":{',
       });
     },
-    alternate: () =>
+    alternate: (connections) =>
       bench.load(`${name}-alternate`, service, {
-        connections: CONNECTIONS,
+        connections,
         seconds: options.seconds,
         next: (connection) => {
           const agent = own[connection];

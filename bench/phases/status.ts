@@ -28,11 +28,11 @@ async function measureStatus(bench: Bench): Promise<Figure[]> {
 
   // Spread over the table, so that neighbours are on different pages.
   const ids = Array.from({ length: ASKED }, (_, index) => agents.id((index * 7919) % AGENTS));
-  const ask = (path: (id: string) => string, target = service.target) => {
+  const ask = (connections: number, path: (id: string) => string, target = service.target) => {
     const requests = ids.map((id) => requestBytes(target, 'GET', path(id)));
     let asked = 0;
     return {
-      connections: CONNECTIONS,
+      connections,
       seconds: options.seconds,
       next: () => requests[asked++ % requests.length],
       mustSay: '"status":"stopped"',
@@ -40,25 +40,25 @@ async function measureStatus(bench: Bench): Promise<Figure[]> {
   };
 
   const echo = requestBytes(baseline.target, 'GET', '/echo');
-  const results = await inTurn(bench, {
-    echo: () =>
+  const results = await inTurn(bench, CONNECTIONS, {
+    echo: (connections) =>
       bench.load('echo', baseline, {
-        connections: CONNECTIONS,
+        connections,
         seconds: options.seconds,
         next: () => echo,
         mustSay: '"success":true',
       }),
-    select: () =>
+    select: (connections) =>
       bench.load(
         'select',
         baseline,
-        ask((id) => `/select/${agents.workspaceId}/${id}`, baseline.target),
+        ask(connections, (id) => `/select/${agents.workspaceId}/${id}`, baseline.target),
       ),
-    status: () =>
+    status: (connections) =>
       bench.load(
         'status',
         service,
-        ask((id) => `/v1/workspaces/${agents.workspaceId}/agents/${id}/status`),
+        ask(connections, (id) => `/v1/workspaces/${agents.workspaceId}/agents/${id}/status`),
       ),
   });
 

@@ -1,26 +1,34 @@
 import type { LoadResult } from './load.ts';
 import type { Bench } from './phase.ts';
 
-type Sections<K extends string> = Readonly<Record<K, (round: number) => Promise<LoadResult>>>;
+/** Connections of the first warm-up: what is cold everywhere at once would be a test of cold starts. */
+const GENTLE = 4;
+
+type Sections<K extends string> = Readonly<Record<K, (connections: number) => Promise<LoadResult>>>;
 
 /**
- * Runs the sections one after the other, again and again, so that whatever disturbs the machine disturbs all of them. A
- * round before the first only warms up.
+ * Runs the sections one after the other, again and again, so that whatever disturbs the machine disturbs all of them. Two
+ * rounds before the first only warm up.
  */
-export async function inTurn<K extends string>(bench: Bench, sections: Sections<K>): Promise<Record<K, LoadResult[]>> {
+export async function inTurn<K extends string>(
+  bench: Bench,
+  connections: number,
+  sections: Sections<K>,
+): Promise<Record<K, LoadResult[]>> {
   const names = Object.keys(sections).filter((name): name is K => name in sections);
   // Filled below with one list for each name.
   const results = Object.fromEntries(names.map((name) => [name, [] as LoadResult[]])) as Record<K, LoadResult[]>;
-  for (let round = 0; round <= bench.options.rounds; round += 1) {
+  for (const warmUp of [Math.min(GENTLE, connections), connections]) {
+    for (const name of names) await sections[name](warmUp);
+  }
+  for (let round = 1; round <= bench.options.rounds; round += 1) {
+    const rates: string[] = [];
     for (const name of names) {
-      const result = await sections[name](round);
-      if (round > 0) results[name].push(result);
+      const result = await sections[name](connections);
+      results[name].push(result);
+      rates.push(`${name} ${result.perSecond.toFixed(0)}/s`);
     }
-    bench.say(`round ${round} of ${bench.options.rounds}: ${names.map((name) => lastRate(results[name])).join(' · ')}`);
+    bench.say(`  round ${round} of ${bench.options.rounds}: ${rates.join(' · ')}`);
   }
   return results;
-}
-
-function lastRate(results: readonly LoadResult[]): string {
-  return results.length === 0 ? 'warm-up' : `${(results.at(-1)?.perSecond ?? 0).toFixed(0)}/s`;
 }

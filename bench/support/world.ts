@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,11 +6,13 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 
 import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
-import { startEmbeddedPostgres } from '../../src/storage/embedded/server.ts';
+import { SETTINGS, type Setting } from '../../src/config/settings.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/storage/embedded/server.ts';
 import { provisionLogins } from '../../src/storage/logins.ts';
 import { migrate } from '../../src/storage/migrator.ts';
-import { type Child, startChild } from './child.ts';
+import { type Child, type ChildOptions, startChild } from './child.ts';
 import { HttpConnection, requestBytes, type Target } from './http-connection.ts';
+import { preloadStatements } from './statement-profile.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const BASELINE = fileURLToPath(new URL('../baseline-server.ts', import.meta.url));
@@ -23,6 +25,8 @@ export interface Server {
 export interface Service extends Server {
   /** http://…, without TLS. */
   readonly ops: string;
+  /** The WebSocket of its inspector, when it is to be profiled. */
+  readonly inspector: string | undefined;
 }
 
 /** The service and what it is compared with, on one PostgreSQL of their own. */
@@ -39,27 +43,34 @@ export interface World {
   /** One request to the service as kernel-admin; throws unless it is answered with `status`. */
   call(method: string, path: string, body?: unknown, status?: number): Promise<unknown>;
   /** A program that ends with this world at the latest. */
-  start(options: Omit<Parameters<typeof startChild>[0], 'log'>): Promise<Child>;
+  start(program: Omit<ChildOptions, 'log'> & { readonly log?: string }): Promise<Child>;
   /** Another service on the same database, with settings of its own. */
-  startService(settings: Readonly<Record<string, string>>): Promise<Service & { stop(): Promise<void> }>;
+  startService(
+    settings: Readonly<Record<string, string>>,
+    limits?: 'limited',
+  ): Promise<Service & { stop(): Promise<void> }>;
   close(): Promise<void>;
 }
 
 /** Starts PostgreSQL (with fsync, as in production) and the service on it. */
-export async function openWorld(): Promise<World> {
+export async function openWorld(options: { inspect: boolean }): Promise<World> {
   const cleanup: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
     for (const step of cleanup.splice(0).reverse()) await step().catch((error: unknown) => console.error(error));
   };
   try {
-    return await open(cleanup, close);
+    return await open(options, cleanup, close);
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function open(cleanup: (() => Promise<unknown>)[], close: () => Promise<void>): Promise<World> {
+async function open(
+  options: { inspect: boolean },
+  cleanup: (() => Promise<unknown>)[],
+  close: () => Promise<void>,
+): Promise<World> {
   const home = await mkdtemp(join(tmpdir(), 'castellan-bench-'));
   cleanup.push(() => rm(home, { recursive: true, force: true }));
   // The account of the database server walks through it.
@@ -68,30 +79,34 @@ async function open(cleanup: (() => Promise<unknown>)[], close: () => Promise<vo
   await makeDevelopmentCertificates(certsDir, { trustDomain: 'castellan.dev' });
   const tls = await clientTls(certsDir);
 
-  const postgres = await startEmbeddedPostgres({ dataDir: join(home, 'postgres'), logger: { warn: () => undefined } });
+  const postgres = await startPostgres(join(home, 'postgres'), options.inspect);
   cleanup.push(() => postgres.stop());
   const database = await prepareDatabase(postgres.superuserUrl);
   const db = new pg.Client({ connectionString: postgres.superuserUrl, application_name: 'castellan-bench' });
   await db.connect();
   cleanup.push(() => db.end());
 
-  const start = async (options: Omit<Parameters<typeof startChild>[0], 'log'>): Promise<Child> => {
-    const child = await startChild({ ...options, log: join(home, 'children.log') });
+  const start: World['start'] = async (program) => {
+    const child = await startChild({ log: join(home, 'children.log'), ...program });
     cleanup.push(() => child.stop());
     return child;
   };
-  const startService = async (settings: Readonly<Record<string, string>>) => {
+  const startService = async (settings: Readonly<Record<string, string>>, limits?: 'limited') => {
     const env = {
       ...database,
       CASTELLAN_DATA_DIR: join(home, 'data'),
       CASTELLAN_CERTS_DIR: certsDir,
       CASTELLAN_API_PORT: '0',
       CASTELLAN_OPS_PORT: '0',
+      ...(limits === 'limited' ? {} : withoutLimits()),
       ...settings,
     };
-    const child = await start({ args: [MAIN, 'dev', '--json'], env });
+    const inspectorLog = join(home, `service-${randomUUID()}.log`);
+    const inspect = options.inspect ? ['--inspect=127.0.0.1:0'] : [];
+    const child = await start({ args: [...inspect, MAIN, 'dev', '--json'], env, log: inspectorLog });
     const { api, ops } = readyLine(child.ready);
-    return { target: targetOf(api, tls), pid: child.pid, ops, stop: child.stop };
+    const inspector = options.inspect ? await inspectorIn(inspectorLog) : undefined;
+    return { target: targetOf(api, tls), pid: child.pid, ops, inspector, stop: child.stop };
   };
   const service = await startService({});
   const baseline = once(async () => {
@@ -122,6 +137,22 @@ async function open(cleanup: (() => Promise<unknown>)[], close: () => Promise<vo
   };
 }
 
+/** With fsync. For profiles it is started twice, for statistics of statements have to be asked for before a start. */
+async function startPostgres(dataDir: string, withStatistics: boolean): Promise<EmbeddedPostgres> {
+  const start = () => startEmbeddedPostgres({ dataDir, logger: { warn: () => undefined } });
+  const server = await start();
+  if (!withStatistics) return server;
+  const db = new pg.Client({ connectionString: server.superuserUrl });
+  try {
+    await db.connect();
+    await preloadStatements(db);
+  } finally {
+    await db.end();
+    await server.stop();
+  }
+  return start();
+}
+
 /** Migrates, and makes the two logins; what the service has to know of it. */
 async function prepareDatabase(superuserUrl: string): Promise<Readonly<Record<string, string>>> {
   await migrate(superuserUrl);
@@ -142,9 +173,22 @@ async function clientTls(certsDir: string) {
   return { ca: await pem('ca.crt'), cert: await pem('kernel-admin.crt'), key: await pem('kernel-admin.key') };
 }
 
+/** Every rate limit as far up as it goes: what is measured is what the service can do, not what it lets through. */
+function withoutLimits(): Readonly<Record<string, string>> {
+  const limits = Object.entries<Setting>(SETTINGS).filter(([name]) => name.startsWith('CASTELLAN_LIMITS_'));
+  return Object.fromEntries(limits.map(([name, { max }]) => [name, String(max)]));
+}
+
 function readyLine(line: unknown): { api: string; ops: string } {
   if (typeof line !== 'object' || line === null || !('api' in line)) throw new Error('not a ready line');
   return { api: String(line.api), ops: 'ops' in line ? String(line.ops) : '' };
+}
+
+/** The service logs on stderr, where the inspector says its address before anything else. */
+async function inspectorIn(log: string): Promise<string> {
+  const url = /ws:\/\/\S+/.exec(await readFile(log, 'utf8'))?.[0];
+  if (url === undefined) throw new Error(`no inspector in ${log}`);
+  return url;
 }
 
 function targetOf(url: string, tls: NonNullable<Target['tls']>): Target {
