@@ -1,0 +1,50 @@
+import fc, { type Arbitrary } from 'fast-check';
+import t from 'tap';
+
+import type { Caller } from './support/client.ts';
+import { OPERATIONS, type Operation } from './support/document.ts';
+import { judged } from './support/judge.ts';
+import { ANYONE, badPlans, goodPlans, hintsOf, type Plan } from './support/plans.ts';
+import { holds } from './support/runs.ts';
+import { openStage } from './support/stage.ts';
+
+/** Each starts a thread or a compiler: fewer runs of them cost as much as all of the others. */
+const COSTLY = new Set(['verifySystemAudit', 'verifyAudit', 'hotReloadPolicy', 'rollBackPolicy']);
+const ADMIN: Arbitrary<Caller> = fc.constant('kernel-admin');
+
+const stage = await openStage(t);
+
+t.test('every answer is as documented, and an error leaves nothing but its denial', async (t) => {
+  for (const operation of OPERATIONS) {
+    await t.test(operation.operationId, async (t) => {
+      const subjects = await stage.subjects();
+      const hints = hintsOf(stage, subjects);
+      const factor = COSTLY.has(operation.operationId) ? 0.5 : 1;
+      await t.test('asked as it is documented', (t) =>
+        holds(t, requests(operation, goodPlans(operation, subjects, hints, ADMIN)), factor),
+      );
+      await t.test('asked with something wrong', (t) =>
+        holds(t, requests(operation, badPlans(operation, subjects, hints, ADMIN)), 2 * factor),
+      );
+      const theirs = { ...subjects, workspaceId: ['demo', 'demo', 'other'] };
+      const plans = fc.oneof(goodPlans(operation, theirs, hints, ANYONE), badPlans(operation, theirs, hints, ANYONE));
+      await t.test('asked by anybody', (t) => holds(t, requests(operation, plans), 2 * factor));
+    });
+  }
+});
+
+t.test('the service is still there and every chain is whole', async (t) => {
+  t.equal((await fetch(`${stage.world.service.opsUrl}/readyz`)).status, 200);
+  for (const path of ['/v1/audit/verify', '/v1/workspaces/demo/audit/verify', '/v1/workspaces/other/audit/verify']) {
+    const { body, text } = await stage.world.expect(200, 'auditor', 'POST', path);
+    t.equal(body.ok, true, text);
+  }
+});
+
+function requests(operation: Operation, plans: Arbitrary<Plan>) {
+  return fc.asyncProperty(plans, async (plan) => {
+    const answer = await stage.client.send(plan);
+    const wrong = judged(operation, plan, answer, await stage.look());
+    if (wrong.length > 0) throw new Error(`${wrong.join('; ')}: ${answer.status} ${answer.text.slice(0, 500)}`);
+  });
+}

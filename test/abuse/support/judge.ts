@@ -1,0 +1,47 @@
+import { expectedAccess } from './access.ts';
+import type { Answer } from './client.ts';
+import { changesState, type Operation } from './document.ts';
+import { codeOf, complaints } from './oracle.ts';
+import type { Plan } from './plans.ts';
+import type { Seen } from './watch.ts';
+
+/** Answers before anybody is asked who calls: the request has two readings, or is too large to be one. */
+const UNREADABLE = new Set(['MALFORMED_REQUEST', 'URI_TOO_LONG', 'HEADERS_TOO_LARGE', 'RATE_LIMITED']);
+/** What a denial leaves: its event, its row in the ledger and, when it was asked for one, the promotion that failed. */
+const DENIAL = /\.denied$|\.rejected$/;
+const LEDGERS = new Set(['decisions', 'promotions']);
+const REFUSED_CODE = { 403: 'PERMISSION_DENIED', 404: 'NOT_FOUND' };
+
+/** Everything wrong with an answer and with what the request left behind. */
+export function judged(operation: Operation, plan: Plan, answer: Answer, seen: Seen): string[] {
+  return [
+    ...complaints(operation, answer),
+    ...accessComplaints(operation, plan, answer),
+    ...(answer.status >= 400 ? errorTraces(operation, seen) : successTraces(operation, seen)),
+  ];
+}
+
+function accessComplaints(operation: Operation, plan: Plan, answer: Answer): string[] {
+  const code = codeOf(answer);
+  if (UNREADABLE.has(code)) return [];
+  const expected = expectedAccess(operation, plan.who, plan.params);
+  if (expected === 'in' && code === 'PERMISSION_DENIED') return [`${plan.who} may do this`];
+  if (expected === 'in' || expected === 'own') return [];
+  if (answer.status === expected && code === REFUSED_CODE[expected]) return [];
+  return [`${plan.who} must be refused with ${expected}, not answered ${answer.status} ${code}`];
+}
+
+function errorTraces({ events: declared }: Operation, { changed, events }: Seen): string[] {
+  const denials = new Set(['access.denied', ...declared.filter((type) => DENIAL.test(type))]);
+  const strange = events.filter(({ type }) => !denials.has(type)).map(({ type }) => `an error left ${type}`);
+  const tables = changed.filter((table) => !LEDGERS.has(table) || !events.some(({ type }) => type !== 'access.denied'));
+  return [...strange, ...tables.map((table) => `an error changed ${table}`)];
+}
+
+function successTraces(operation: Operation, { changed, events }: Seen): string[] {
+  // Refusals of earlier requests are counted and written when their minute is over.
+  const own = events.filter(({ type, count }) => type !== 'access.denied' || count === 1);
+  const strange = own.filter(({ type }) => !operation.events.includes(type)).map(({ type }) => `undeclared ${type}`);
+  if (changesState(operation)) return strange;
+  return [...strange, ...changed.map((table) => `a question changed ${table}`)];
+}
