@@ -100,7 +100,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(agentsPlugin, {
     clock,
     observe: metrics.agents,
-    promote: (workspaceId, agentId, caller) => app.promotion.batchAction(workspaceId, agentId, caller),
+    promote: (...question) => app.promotion.batchAction(...question),
   });
   const issuer = { signer: app.signers.proof, key: app.signers.proofKey, ttlMs: parts.proofTtlMs };
   await app.register(promotionPlugin, {

@@ -1,6 +1,7 @@
 import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
+import { claimAs } from '../idempotency/keyed-request.ts';
 import type { Trx } from '../storage/database.ts';
 import { type BatchActions, createRunBatch } from './batch.ts';
 import { createExpireDue, expireAll } from './expiry.ts';
@@ -46,11 +47,12 @@ export const agentsPlugin = fastifyPlugin(
       log,
       actions: {
         start: (workspaceId, agentId, caller) => start(workspaceId, agentId, {}, caller),
-        stop: (workspaceId, agentId, caller) => brakes.stop(workspaceId, agentId, {}, caller),
+        stop: (workspaceId, agentId, caller, claim) => brakes.stop(workspaceId, agentId, {}, caller, claim),
         promote,
-        delete: async (workspaceId, agentId, caller) => {
-          await service.remove(workspaceId, agentId, caller);
-          return { success: true };
+        delete: async (workspaceId, agentId, caller, claim) => {
+          const removed = { success: true };
+          await service.remove(workspaceId, agentId, caller, { claim: claimAs(claim, () => removed) });
+          return removed;
         },
       },
     });

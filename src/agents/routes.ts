@@ -1,15 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from '@sinclair/typebox';
-import type { FastifyReply } from 'fastify';
 
 import { notModified, requireIfMatch, strongEtag } from '../http/etag.ts';
 import { optionalBody } from '../http/json-body.ts';
 import { AgentParams, WorkspaceParams } from '../http/params.ts';
+import { type Answer, answerWith } from '../idempotency/answer.ts';
+import { claimOf } from '../idempotency/keyed-request.ts';
 import { callerOf } from './caller.ts';
 import type { AgentLists } from './lists.ts';
 import {
   Agent,
   AgentList,
+  type AgentView,
   CreateAgentBody,
   ForkAgentBody,
   ListAgentsQuery,
@@ -46,7 +48,8 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
     },
     async (request, reply) => {
       const { workspaceId } = request.params;
-      return created(reply, await service.create(workspaceId, request.body, callerOf(request)));
+      const claim = claimOf(request, created);
+      return answerWith(reply, created(await service.create(workspaceId, request.body, callerOf(request), claim)));
     },
   );
 
@@ -114,13 +117,15 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
       schema: {
         operationId: 'deleteAgent',
         tags,
-        summary: 'Delete an agent that does not run; its specs and proofs stay as evidence',
+        summary: 'Delete an agent that does not run; its specs and proofs stay as evidence; honours If-Match',
         params: AgentParams,
         response: { 204: Type.Null() },
       },
     },
     async (request, reply) => {
-      await service.remove(request.params.workspaceId, request.params.agentId, callerOf(request));
+      const { workspaceId, agentId } = request.params;
+      const precondition = (rowVersion: number) => requireIfMatch(request, etag(rowVersion));
+      await service.remove(workspaceId, agentId, callerOf(request), { precondition });
       return reply.code(204).send(null);
     },
   );
@@ -140,7 +145,9 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
     },
     async (request, reply) => {
       const { workspaceId, agentId } = request.params;
-      return created(reply, await service.fork(workspaceId, agentId, request.body ?? {}, callerOf(request)));
+      const claim = claimOf(request, created);
+      const fork = await service.fork(workspaceId, agentId, request.body ?? {}, callerOf(request), claim);
+      return answerWith(reply, created(fork));
     },
   );
 
@@ -161,10 +168,9 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   );
 };
 
-function created(reply: FastifyReply, { agent, rowVersion }: VersionedAgent) {
+function created({ agent, rowVersion }: VersionedAgent): Answer<AgentView> {
   const location = `/v1/workspaces/${agent.workspaceId}/agents/${agent.id}`;
-  reply.code(201).header('etag', etag(rowVersion)).header('location', location);
-  return agent;
+  return { status: 201, headers: { etag: etag(rowVersion), location }, body: agent };
 }
 
 function etag(rowVersion: number): string {

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
 import { optionalBody } from '../http/json-body.ts';
 import { AgentParams, WorkspaceParams } from '../http/params.ts';
+import { claimOf, itemsOf } from '../idempotency/keyed-request.ts';
 import type { RunBatch } from './batch.ts';
 import { callerOf } from './caller.ts';
 import { governanceOf } from './governance.ts';
@@ -69,7 +70,10 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
         response: { 200: StopResult },
       },
     },
-    (request) => brakes.stop(request.params.workspaceId, request.params.agentId, request.body ?? {}, callerOf(request)),
+    (request) => {
+      const { workspaceId, agentId } = request.params;
+      return brakes.stop(workspaceId, agentId, request.body ?? {}, callerOf(request), claimOf(request));
+    },
   );
 
   app.post(
@@ -85,8 +89,10 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
         response: { 200: StopResult },
       },
     },
-    (request) =>
-      brakes.quarantine(request.params.workspaceId, request.params.agentId, request.body.reason, callerOf(request)),
+    (request) => {
+      const { workspaceId, agentId } = request.params;
+      return brakes.quarantine(workspaceId, agentId, request.body.reason, callerOf(request), claimOf(request));
+    },
   );
 
   app.get(
@@ -167,7 +173,7 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
       },
     },
     async (request) => ({
-      results: await batch(request.params.workspaceId, request.body, callerOf(request)),
+      results: await batch(request.params.workspaceId, request.body, callerOf(request), itemsOf(request)),
     }),
   );
 };

@@ -1,4 +1,4 @@
-import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { newId } from '../ids.ts';
 import type { PolicyService } from '../policy/service.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
@@ -26,7 +26,12 @@ export interface VersionedAgent {
 /** What agents are: their specs and their life outside of running. Every unknown agent is NotFound. */
 export interface AgentService {
   /** A new, stopped sandbox agent. Throws ValidationFailed, AgentError SPEC_NOT_CANONICAL, MANIFEST_REQUIRED. */
-  create(workspaceId: string, request: { spec: unknown; ttlSeconds?: number }, caller: Caller): Promise<VersionedAgent>;
+  create(
+    workspaceId: string,
+    request: { spec: unknown; ttlSeconds?: number },
+    caller: Caller,
+    claim?: Claim<VersionedAgent>,
+  ): Promise<VersionedAgent>;
   get(workspaceId: string, agentId: string): Promise<VersionedAgent>;
   /**
    * Merges a patch into the spec of a stopped sandbox agent; a result equal to the present spec changes nothing.
@@ -45,9 +50,15 @@ export interface AgentService {
     agentId: string,
     request: { name?: string; ttlSeconds?: number },
     caller: Caller,
+    claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent>;
-  /** Throws AgentError AGENT_RUNNING unless the agent is idle. */
-  remove(workspaceId: string, agentId: string, caller: Caller): Promise<void>;
+  /** Throws AgentError AGENT_RUNNING unless the agent is idle; `precondition` as for `patch`. */
+  remove(
+    workspaceId: string,
+    agentId: string,
+    caller: Caller,
+    options?: { readonly precondition?: (rowVersion: number) => void; readonly claim?: Claim<void> | undefined },
+  ): Promise<void>;
 }
 
 interface Parts {
@@ -69,12 +80,14 @@ export function createAgentService({ storage, audit, policy, runtimes }: Parts):
     workspaceId: string,
     request: { spec: unknown; ttlSeconds?: number },
     caller: Caller,
+    claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent> {
     const spec = parseSpec(request.spec);
     requireManifest(spec);
     const stored = toStoredSpec(spec);
     return audit.commit({
       chain: workspaceId,
+      claim,
       work: (scope) =>
         addSandboxAgent(scope, workspaceId, { spec, stored, ttlSeconds: request.ttlSeconds, from: null }, caller),
     });
@@ -121,10 +134,12 @@ export function createAgentService({ storage, audit, policy, runtimes }: Parts):
     agentId: string,
     request: { name?: string; ttlSeconds?: number },
     caller: Caller,
+    claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent> {
     known(agentId);
     return audit.commit({
       chain: workspaceId,
+      claim,
       work: async (scope) => {
         const source = found(await findAgent(scope.trx, workspaceId, agentId));
         const named = request.name === undefined ? {} : { name: request.name };
@@ -137,12 +152,19 @@ export function createAgentService({ storage, audit, policy, runtimes }: Parts):
     });
   }
 
-  async function remove(workspaceId: string, agentId: string, caller: Caller): Promise<void> {
+  async function remove(
+    workspaceId: string,
+    agentId: string,
+    caller: Caller,
+    { precondition, claim }: { precondition?: (rowVersion: number) => void; claim?: Claim<void> | undefined } = {},
+  ): Promise<void> {
     known(agentId);
     await audit.commit({
       chain: workspaceId,
+      claim,
       work: async (scope) => {
         const row = found(await findAgent(scope.trx, workspaceId, agentId));
+        precondition?.(Number(row.version));
         if (isActive(row.status)) throw new AgentError('AGENT_RUNNING', 'stop the agent before deleting it');
         await deleteAgent(scope.trx, workspaceId, agentId);
         // The policy snapshot lists the invalidated agents.

@@ -1,4 +1,4 @@
-import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import type { EventInput, EventReceipt } from '../audit/event.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
 import type { Caller } from './caller.ts';
@@ -11,9 +11,21 @@ import { type AgentRow, changeRun, findAgent } from './store.ts';
 /** What ends or forbids running. These are brakes: they commit even when no signature can be had (audit.md). */
 export interface AgentBrakes {
   /** Ends running; an agent that does not run stays as it is, without an event. */
-  stop(workspaceId: string, agentId: string, request: { reason?: string }, caller: Caller): Promise<StopView>;
+  stop(
+    workspaceId: string,
+    agentId: string,
+    request: { reason?: string },
+    caller: Caller,
+    claim?: Claim<StopView>,
+  ): Promise<StopView>;
   /** Ends running and forbids it until a release. */
-  quarantine(workspaceId: string, agentId: string, reason: string, caller: Caller): Promise<StopView>;
+  quarantine(
+    workspaceId: string,
+    agentId: string,
+    reason: string,
+    caller: Caller,
+    claim?: Claim<StopView>,
+  ): Promise<StopView>;
   /** Stops a sandbox agent whose time is up, seen as such by the unit's clock. False when there was nothing to stop. */
   expire(workspaceId: string, agentId: string): Promise<boolean>;
 }
@@ -26,8 +38,9 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
     agentId: string,
     { reason }: { reason?: string },
     caller: Caller,
+    claim?: Claim<StopView>,
   ): Promise<StopView> {
-    return brake(workspaceId, agentId, async (scope, row) => {
+    return brake(workspaceId, agentId, claim, async (scope, row) => {
       const result = transition(row.status, 'stop');
       if (!('to' in result)) return unchanged(row);
       const change = isActive(row.status) ? stopped(row) : { status: result.to, desiredReplicas: 0, readyReplicas: 0 };
@@ -40,8 +53,14 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
     });
   }
 
-  async function quarantine(workspaceId: string, agentId: string, reason: string, caller: Caller): Promise<StopView> {
-    return brake(workspaceId, agentId, async (scope, row) => {
+  async function quarantine(
+    workspaceId: string,
+    agentId: string,
+    reason: string,
+    caller: Caller,
+    claim?: Claim<StopView>,
+  ): Promise<StopView> {
+    return brake(workspaceId, agentId, claim, async (scope, row) => {
       const result = transition(row.status, 'quarantine');
       if (!('to' in result)) return unchanged(row);
       const quarantine = { at: new Date(scope.now).toISOString(), by: caller.id, reason };
@@ -56,7 +75,7 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
   }
 
   async function expire(workspaceId: string, agentId: string): Promise<boolean> {
-    const result = await brake(workspaceId, agentId, async (scope, row) => {
+    const result = await brake(workspaceId, agentId, undefined, async (scope, row) => {
       const { expires_at: expiresAt } = row;
       // By number: an edited row may hold -infinity, which is no Date, and must not keep an agent running.
       if (expiresAt === null || Number(expiresAt) > scope.now) return unchanged(row);
@@ -74,11 +93,13 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
   function brake(
     workspaceId: string,
     agentId: string,
+    claim: Claim<StopView> | undefined,
     work: (scope: UnitScope, row: AgentRow) => Promise<StopView>,
   ): Promise<StopView> {
     known(agentId);
     return audit.commit({
       chain: workspaceId,
+      claim,
       brake: true,
       work: async (scope) => work(scope, found(await findAgent(scope.trx, workspaceId, agentId))),
     });

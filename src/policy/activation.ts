@@ -1,4 +1,4 @@
-import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { retryStale } from '../audit/retry.ts';
 import { NotFound } from '../http/problem.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -19,6 +19,8 @@ import { findVersion } from './store.ts';
 
 /** Characters of a refusal's text that its event keeps. */
 const MAX_DETAIL = 1000;
+/** When nothing is revalidated. */
+const NONE: RevalidationState = { id: null, state: 'done', total: 0, done: 0, invalidated: 0 };
 
 interface HotReload {
   readonly policySet: string;
@@ -44,11 +46,22 @@ interface ActivationResult {
   readonly revalidation: RevalidationState;
 }
 
+/** A claim takes the answer as it is at the activation, when the revalidation only begins. */
 export interface ActivationService {
   /** Makes a bundle the active version (or the candidate); a bundle that cannot be used changes nothing (422). */
-  hotReload(workspaceId: string, request: HotReload, caller: Caller): Promise<ActivationResult>;
+  hotReload(
+    workspaceId: string,
+    request: HotReload,
+    caller: Caller,
+    claim?: Claim<ActivationResult>,
+  ): Promise<ActivationResult>;
   /** Makes an earlier version active again. NotFound for one that never was. */
-  rollback(workspaceId: string, request: Rollback, caller: Caller): Promise<ActivationResult>;
+  rollback(
+    workspaceId: string,
+    request: Rollback,
+    caller: Caller,
+    claim?: Claim<ActivationResult>,
+  ): Promise<ActivationResult>;
 }
 
 export interface ActivationOptions {
@@ -69,12 +82,6 @@ export interface ActivationOptions {
   readonly waitMs: number;
 }
 
-interface Change {
-  readonly oldHash: string;
-  readonly newHash: string;
-  readonly revalidationId: string | undefined;
-}
-
 /** A version ready to be pointed at: stored and verified, or compiled and to be stored. */
 type Candidate = { readonly stored: true; readonly version: BoundVersion } | ({ readonly stored: false } & NewPolicy);
 
@@ -82,14 +89,19 @@ type Candidate = { readonly stored: true; readonly version: BoundVersion } | ({ 
 export function createActivationService(options: ActivationOptions): ActivationService {
   const { storage, audit, loader, observe } = options;
 
-  async function hotReload(workspaceId: string, request: HotReload, caller: Caller): Promise<ActivationResult> {
+  async function hotReload(
+    workspaceId: string,
+    request: HotReload,
+    caller: Caller,
+    claim?: Claim<ActivationResult>,
+  ): Promise<ActivationResult> {
     try {
       // A reload that is refused anyway must not cost a compilation; the lock decides again.
       await storage.read(workspaceId, async (trx) => expectHash(await readHead(trx, workspaceId), request));
       requireSafeNumbers(request);
       const bundle = await options.parse(request.policySet, request.bundle);
       const change = await retryStale(async () =>
-        commitReload(workspaceId, await prepare(workspaceId, bundle), request, caller),
+        commitReload(workspaceId, await prepare(workspaceId, bundle), request, caller, claim),
       );
       observe.reloaded();
       if (request.mode === 'enforce') observe.activated(request.policySet, change.newHash);
@@ -101,13 +113,19 @@ export function createActivationService(options: ActivationOptions): ActivationS
     }
   }
 
-  async function rollback(workspaceId: string, request: Rollback, caller: Caller): Promise<ActivationResult> {
+  async function rollback(
+    workspaceId: string,
+    request: Rollback,
+    caller: Caller,
+    claim?: Claim<ActivationResult>,
+  ): Promise<ActivationResult> {
     const found = await storage.read(workspaceId, (trx) => findVersion(trx, workspaceId, request.version));
     if (found === undefined) throw new NotFound();
     const version = await loader.verify(workspaceId, found.hash);
     if (version === undefined) throw new NotFound();
     const change = await audit.commit({
       chain: workspaceId,
+      claim,
       work: async (scope) => {
         const head = await readHead(scope.trx, workspaceId);
         if (head.hash === version.hash) throw new PolicyConflict('CONFLICT', 'this version is active');
@@ -118,15 +136,9 @@ export function createActivationService(options: ActivationOptions): ActivationS
           reason: request.reason,
           caller,
         });
-        const revalidationId = request.revalidate
-          ? await options.revalidation.begin(scope, {
-              workspaceId,
-              policyHash: version.hash,
-              cause: 'rollback',
-              ...caller,
-            })
-          : undefined;
-        return { oldHash: head.hash, newHash: version.hash, revalidationId };
+        const begun = { workspaceId, policyHash: version.hash, cause: 'rollback', ...caller } as const;
+        const revalidation = request.revalidate ? await options.revalidation.begin(scope, begun) : NONE;
+        return { oldHash: head.hash, newHash: version.hash, revalidated: 0, revalidation };
       },
     });
     observe.activated(version.policySet, version.hash);
@@ -147,24 +159,26 @@ export function createActivationService(options: ActivationOptions): ActivationS
     candidate: Candidate,
     request: HotReload,
     caller: Caller,
-  ): Promise<Change> {
+    claim: Claim<ActivationResult> | undefined,
+  ): Promise<ActivationResult> {
     return audit.commit({
       chain: workspaceId,
+      claim,
       work: async (scope) => {
         const head = await readHead(scope.trx, workspaceId);
         expectHash(head, request);
         const newHash = candidate.stored ? candidate.version.hash : candidate.bundle.hash;
         if (!isChange(head, newHash, request.mode)) {
-          const revalidationId = await beginIfAsked(scope, workspaceId, newHash, request, caller);
-          return { oldHash: head.hash, newHash, revalidationId };
+          const revalidation = await beginIfAsked(scope, workspaceId, newHash, request, caller);
+          return { oldHash: head.hash, newHash, revalidated: 0, revalidation };
         }
         const version = candidate.stored
           ? candidate.version
           : await storeVersion(scope, workspaceId, candidate, request.reason, caller);
         const type = request.mode === 'shadow' ? 'policy.shadowed' : 'policy.activated';
         await pointHead(scope, workspaceId, { type, head, version, reason: request.reason, caller });
-        const revalidationId = await beginIfAsked(scope, workspaceId, newHash, request, caller);
-        return { oldHash: head.hash, newHash, revalidationId };
+        const revalidation = await beginIfAsked(scope, workspaceId, newHash, request, caller);
+        return { oldHash: head.hash, newHash, revalidated: 0, revalidation };
       },
     });
   }
@@ -175,18 +189,16 @@ export function createActivationService(options: ActivationOptions): ActivationS
     policyHash: string,
     request: HotReload,
     caller: Caller,
-  ): Promise<string | undefined> {
-    if (!request.revalidate || request.mode === 'shadow') return undefined;
+  ): Promise<RevalidationState> {
+    if (!request.revalidate || request.mode === 'shadow') return NONE;
     return options.revalidation.begin(scope, { workspaceId, policyHash, cause: 'hotreload', ...caller });
   }
 
-  async function answer(workspaceId: string, change: Change): Promise<ActivationResult> {
-    const { oldHash, newHash, revalidationId } = change;
-    const revalidation: RevalidationState =
-      revalidationId === undefined
-        ? { id: null, state: 'done', total: 0, done: 0, invalidated: 0 }
-        : await options.revalidation.follow(workspaceId, revalidationId, options.waitMs);
-    return { oldHash, newHash, revalidated: revalidation.done, revalidation };
+  async function answer(workspaceId: string, change: ActivationResult): Promise<ActivationResult> {
+    const { id } = change.revalidation;
+    if (id === null) return change;
+    const revalidation = await options.revalidation.follow(workspaceId, id, options.waitMs);
+    return { ...change, revalidated: revalidation.done, revalidation };
   }
 
   /** Nothing answered before it is audited: a refusal that cannot be recorded is answered as what kept it from being. */

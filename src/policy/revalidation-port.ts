@@ -12,7 +12,7 @@ export interface RevalidationState {
 
 /** What a change of policy asks of revalidation, which is a slice of its own above this one. */
 export interface RevalidationPort {
-  /** Records, in the unit that activates, that every governed agent is to be checked. Answers the revalidation's id. */
+  /** Records, in the unit that activates, that every governed agent is to be checked, and answers how it begins. */
   begin(
     scope: UnitScope,
     request: {
@@ -22,7 +22,7 @@ export interface RevalidationPort {
       actor: Actor;
       traceId?: string | undefined;
     },
-  ): Promise<string>;
+  ): Promise<RevalidationState>;
   /** Works on it here, or watches whoever does, for at most `waitMs`, and answers how far it is. */
   follow(workspaceId: string, id: string, waitMs: number): Promise<RevalidationState>;
 }

@@ -4,6 +4,7 @@ import { Type } from '@sinclair/typebox';
 import { notModified, strongEtag } from '../http/etag.ts';
 import { WorkspaceParams } from '../http/params.ts';
 import { NotFound } from '../http/problem.ts';
+import { claimOf } from '../idempotency/keyed-request.ts';
 import type { Principal } from '../identity/principal.ts';
 import type { ActivationService } from './activation.ts';
 import type { Caller } from './head-change.ts';
@@ -91,7 +92,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       const { policySet, bundle, mode = 'enforce', revalidate = true, expectedHash, reason } = request.body;
       const { unsafeNumber } = request;
       const reload = { policySet, bundle, mode, revalidate, expectedHash, reason, unsafeNumber };
-      return activation.hotReload(request.params.workspaceId, reload, callerOf(request));
+      return activation.hotReload(request.params.workspaceId, reload, callerOf(request), claimOf(request));
     },
   );
 
@@ -120,7 +121,8 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     },
     (request) => {
       const { version, revalidate = true, reason } = request.body;
-      return activation.rollback(request.params.workspaceId, { version, revalidate, reason }, callerOf(request));
+      const rollback = { version, revalidate, reason };
+      return activation.rollback(request.params.workspaceId, rollback, callerOf(request), claimOf(request));
     },
   );
 

@@ -3,7 +3,7 @@ import type { AdmissionService, PolicyJudgement } from '../admission/service.ts'
 import type { AdmissionSubject } from '../admission/subject.ts';
 import type { Caller } from '../agents/caller.ts';
 import type { AgentView } from '../agents/schema.ts';
-import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { retryStale } from '../audit/retry.ts';
 import type { DsseEnvelope } from '../crypto/dsse.ts';
 import { recordDecision } from '../decisions/ledger.ts';
@@ -28,7 +28,11 @@ export type Promote = (
   agentId: string,
   request: { readonly justification?: string },
   caller: Caller,
+  claim?: Claim<PromotionOutcome>,
 ) => Promise<PromotionResultView>;
+
+/** What a promotion comes to: an answer, or a refusal that is thrown once it is committed. */
+export type PromotionOutcome = PromotionResultView | PromotionRefused;
 
 export interface PromoteParts {
   readonly audit: AuditAppender;
@@ -53,9 +57,11 @@ interface Case {
 export function createPromote(parts: PromoteParts): Promote {
   const { audit, admission, runtimes, issuer, observe, log } = parts;
 
-  return async (workspaceId, agentId, { justification }, caller) => {
+  return async (workspaceId, agentId, { justification }, caller, claim) => {
     observe.attempted();
-    return retryStale(() => attempt(workspaceId, agentId, justification, caller));
+    const outcome = await retryStale(() => attempt(workspaceId, agentId, justification, caller, claim));
+    if (outcome instanceof PromotionRefused) throw outcome;
+    return outcome;
   };
 
   async function attempt(
@@ -63,7 +69,8 @@ export function createPromote(parts: PromoteParts): Promote {
     agentId: string,
     justification: string | undefined,
     caller: Caller,
-  ): Promise<PromotionResultView> {
+    claim: Claim<PromotionOutcome> | undefined,
+  ): Promise<PromotionOutcome> {
     const subject = await admission.load(workspaceId, agentId, caller);
     if (subject === undefined) throw new NotFound();
     if (subject.mode === 'governed') throw new PromotionConflict('ALREADY_GOVERNED', 'the agent is governed already');
@@ -73,26 +80,30 @@ export function createPromote(parts: PromoteParts): Promote {
     const one: Case = { promotionId, subject, judgement, justification, caller };
     const { denies } = judgement;
     if (denies.length > 0) {
-      const decisionId = await commit(one, (scope) => deny(scope, one));
-      if (obstacles.length > 0) throw new PromotionRefused(promotionId, decisionId, obstacles);
-      return { success: false, promotionId, decisionId, denies: [...denies] };
+      return commit(one, claim, async (scope) => {
+        const decisionId = await deny(scope, one);
+        if (obstacles.length > 0) return new PromotionRefused(promotionId, decisionId, obstacles);
+        return { success: false, promotionId, decisionId, denies: [...denies] };
+      });
     }
     const proof = await issueFirstProof(issuer, subject, { id: promotionId, promoter: caller });
-    let governedAgent: AgentView | undefined;
-    const decisionId = await commit(one, async (scope) => {
-      const id = await approve(scope, one, proof);
-      governedAgent = await parts.viewAgent(scope.trx, workspaceId, agentId);
-      return id;
+    return commit(one, claim, async (scope) => {
+      const decisionId = await approve(scope, one, proof);
+      const governedAgent = await parts.viewAgent(scope.trx, workspaceId, agentId);
+      return { success: true, promotionId, decisionId, governedAgent, proof: wire(proof.envelope) };
     });
-    if (governedAgent === undefined) throw new NotFound();
-    return { success: true, promotionId, decisionId, governedAgent, proof: wire(proof.envelope) };
   }
 
-  async function commit(one: Case, work: (scope: UnitScope) => Promise<string>): Promise<string> {
+  async function commit(
+    one: Case,
+    claim: Claim<PromotionOutcome> | undefined,
+    work: (scope: UnitScope) => Promise<PromotionOutcome>,
+  ): Promise<PromotionOutcome> {
     const { subject, judgement, caller } = one;
     const { workspaceId, agentId } = subject;
-    const decisionId = await audit.commit({
+    const outcome = await audit.commit({
       chain: workspaceId,
+      claim,
       work: async (scope) => {
         await requireUnchanged(admission, scope, subject);
         return work(scope);
@@ -103,7 +114,7 @@ export function createPromote(parts: PromoteParts): Promote {
     const codes = judgement.denies.map((denial) => denial.code);
     log.info(
       {
-        decisionId,
+        decisionId: outcome.decisionId,
         action: 'agent.promotion',
         workspaceId,
         agentId,
@@ -114,7 +125,7 @@ export function createPromote(parts: PromoteParts): Promote {
       },
       'decision',
     );
-    return decisionId;
+    return outcome;
   }
 
   async function approve(scope: UnitScope, one: Case, proof: NewProof): Promise<string> {

@@ -2,7 +2,7 @@ import type { Denial } from '../admission/check.ts';
 import type { AdmissionService } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
 import type { Caller } from '../agents/caller.ts';
-import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import type { EventReceipt } from '../audit/event.ts';
 import { retryStale } from '../audit/retry.ts';
 import { recordDecision } from '../decisions/ledger.ts';
@@ -24,7 +24,16 @@ import { requireUnchanged } from './unchanged.ts';
  * The one way out of quarantine: the checks of a revalidation again, and a proof of the active policy where the old one
  * is of another. Throws ReleaseDenied (event and ledger row committed), PromotionConflict, NotFound.
  */
-export type Release = (workspaceId: string, agentId: string, reason: string, caller: Caller) => Promise<ReleaseView>;
+export type Release = (
+  workspaceId: string,
+  agentId: string,
+  reason: string,
+  caller: Caller,
+  claim?: Claim<ReleaseOutcome>,
+) => Promise<ReleaseView>;
+
+/** What a release comes to: an answer, or a denial that is thrown once it is committed. */
+type ReleaseOutcome = ReleaseView | ReleaseDenied;
 
 /** Makes proofs that take the place of earlier ones; the revalidation's own. */
 export interface ProofRenewal {
@@ -69,9 +78,19 @@ interface Decision {
 export function createRelease(parts: ReleaseParts): Release {
   const { storage, audit, admission, policy, renewal, log } = parts;
 
-  return (workspaceId, agentId, reason, caller) => retryStale(() => attempt(workspaceId, agentId, reason, caller));
+  return async (workspaceId, agentId, reason, caller, claim) => {
+    const outcome = await retryStale(() => attempt(workspaceId, agentId, reason, caller, claim));
+    if (outcome instanceof ReleaseDenied) throw outcome;
+    return outcome;
+  };
 
-  async function attempt(workspaceId: string, agentId: string, reason: string, caller: Caller): Promise<ReleaseView> {
+  async function attempt(
+    workspaceId: string,
+    agentId: string,
+    reason: string,
+    caller: Caller,
+    claim: Claim<ReleaseOutcome> | undefined,
+  ): Promise<ReleaseOutcome> {
     const subject = await admission.load(workspaceId, agentId, caller);
     if (subject === undefined) throw new NotFound();
     if (subject.status !== 'quarantined' && subject.quarantine === null && subject.invalidation === null) {
@@ -80,19 +99,23 @@ export function createRelease(parts: ReleaseParts): Release {
     const one: Case = { subject, reason, caller };
     const judged = await judge(subject);
     if ('denies' in judged) {
-      const { id } = await commit(one, judged.denies, (scope) => deny(scope, one, judged.denies));
-      throw new ReleaseDenied(id, judged.denies);
+      return commit(one, judged.denies, claim, async (scope) => {
+        const { id } = await deny(scope, one, judged.denies);
+        return new ReleaseDenied(id, judged.denies);
+      });
     }
     const { renewed } = judged;
-    const { id, receipt } = await commit(one, [], (scope) => lift(scope, one, renewed));
-    return {
-      success: true,
-      agentId,
-      status: 'stopped',
-      decisionId: id,
-      proofId: renewed?.id ?? subject.proof?.id ?? null,
-      auditEvent: receipt,
-    };
+    return commit(one, [], claim, async (scope) => {
+      const { id, receipt } = await lift(scope, one, renewed);
+      return {
+        success: true,
+        agentId,
+        status: 'stopped',
+        decisionId: id,
+        proofId: renewed?.id ?? subject.proof?.id ?? null,
+        auditEvent: receipt,
+      };
+    });
   }
 
   async function judge(subject: AdmissionSubject): Promise<Judged> {
@@ -112,20 +135,23 @@ export function createRelease(parts: ReleaseParts): Release {
   async function commit(
     { subject, caller }: Case,
     denies: readonly Denial[],
-    work: (scope: UnitScope) => Promise<Decision>,
-  ): Promise<Decision> {
+    claim: Claim<ReleaseOutcome> | undefined,
+    work: (scope: UnitScope) => Promise<ReleaseOutcome>,
+  ): Promise<ReleaseOutcome> {
     const { workspaceId, agentId } = subject;
-    const decision = await audit.commit({
+    const outcome = await audit.commit({
       chain: workspaceId,
+      claim,
       work: async (scope) => {
         await requireUnchanged(admission, scope, subject);
         return work(scope);
       },
     });
     const codes = denies.map((deny) => deny.code);
-    const fields = { decisionId: decision.id, action: 'agent.release', workspaceId, agentId, actorId: caller.id };
+    const { decisionId } = outcome;
+    const fields = { decisionId, action: 'agent.release', workspaceId, agentId, actorId: caller.id };
     log.info({ ...fields, code: codes[0] ?? 'ALLOWED', codes, traceId: caller.traceId }, 'decision');
-    return decision;
+    return outcome;
   }
 
   async function lift(scope: UnitScope, one: Case, renewed: Renewed | undefined): Promise<Decision> {

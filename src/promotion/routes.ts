@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { callerOf } from '../agents/caller.ts';
 import { optionalBody } from '../http/json-body.ts';
 import { AgentParams, WorkspaceParams } from '../http/params.ts';
+import { claimOf } from '../idempotency/keyed-request.ts';
 import type { PromotionLists } from './lists.ts';
 import type { Promote } from './promote.ts';
 import type { Release } from './release.ts';
@@ -54,7 +55,7 @@ export const promotionRoutes: FastifyPluginAsyncTypebox<PromotionRoutesOptions> 
     },
     (request) => {
       const { workspaceId, agentId } = request.params;
-      return promote(workspaceId, agentId, request.body ?? {}, callerOf(request));
+      return promote(workspaceId, agentId, request.body ?? {}, callerOf(request), claimOf(request));
     },
   );
 
@@ -76,7 +77,7 @@ export const promotionRoutes: FastifyPluginAsyncTypebox<PromotionRoutesOptions> 
     },
     (request) => {
       const { workspaceId, agentId } = request.params;
-      return release(workspaceId, agentId, request.body.reason, callerOf(request));
+      return release(workspaceId, agentId, request.body.reason, callerOf(request), claimOf(request));
     },
   );
 

@@ -44,7 +44,7 @@ export async function renewProofs(options: RenewalOptions, signal: AbortSignal):
 
 async function renewIn(options: RenewalOptions, workspaceId: string, agentIds: readonly string[]): Promise<void> {
   const { audit, revalidation } = options;
-  const id = await audit.commit({
+  const begun = await audit.commit({
     chain: workspaceId,
     work: async (scope) => {
       // Somebody else's round was first: its renewals are under way or done.
@@ -60,7 +60,7 @@ async function renewIn(options: RenewalOptions, workspaceId: string, agentIds: r
       });
     },
   });
-  if (id !== undefined) await revalidation.follow(workspaceId, id, 0);
+  if (begun !== undefined) await revalidation.follow(workspaceId, begun.id, 0);
 }
 
 /** Agents by workspace whose current proof of the active policy is past two thirds of its life. */

@@ -4,6 +4,7 @@ import { Type } from '@sinclair/typebox';
 import { optionalBody } from '../http/json-body.ts';
 import { WorkspaceParams } from '../http/params.ts';
 import { NotFound } from '../http/problem.ts';
+import { claimOf } from '../idempotency/keyed-request.ts';
 import { isUuid } from '../ids.ts';
 import { RevalidateAnswer, RevalidateBody, RevalidationParams, RevalidationSchema } from './schema.ts';
 import { type RevalidationService, stateOf } from './service.ts';
@@ -38,7 +39,7 @@ export const revalidationRoutes: FastifyPluginAsyncTypebox<{ revalidation: Reval
       if (agentIds?.some((id) => !isUuid(id)) === true) throw new NotFound();
       const { id, kind } = request.principal;
       const caller = { actor: { id, kind }, traceId: request.traceId };
-      return revalidation.request(request.params.workspaceId, agentIds, caller, WAIT_MS);
+      return revalidation.request(request.params.workspaceId, agentIds, caller, WAIT_MS, claimOf(request));
     },
   );
 

@@ -1,4 +1,4 @@
-import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import type { Actor } from '../audit/event.ts';
 import { NotFound } from '../http/problem.ts';
 import { newId } from '../ids.ts';
@@ -41,13 +41,17 @@ interface RevalidationAnswer {
 }
 
 export interface RevalidationService extends RevalidationPort {
-  begin(scope: UnitScope, request: BeginRequest): Promise<string>;
-  /** Checks the agents named, or all governed ones, against the active policy. NotFound, NotGoverned for a bad name. */
+  begin(scope: UnitScope, request: BeginRequest): Promise<StartedRevalidation>;
+  /**
+   * Checks the agents named, or all governed ones, against the active policy. NotFound, NotGoverned for a bad name. The
+   * claim takes the answer as it is when the revalidation begins.
+   */
   request(
     workspaceId: string,
     agentIds: readonly string[] | undefined,
     caller: { actor: Actor; traceId?: string | undefined },
     waitMs: number,
+    claim?: Claim<RevalidationAnswer>,
   ): Promise<RevalidationAnswer>;
   /** NotFound when the workspace has no such revalidation. */
   find(workspaceId: string, id: string): Promise<RevalidationRow>;
@@ -76,7 +80,7 @@ export function createRevalidationService(options: RevalidationOptions): Revalid
   const closing = new AbortController();
   const runs = new Map<string, LocalRun>();
 
-  async function begin(scope: UnitScope, request: BeginRequest): Promise<string> {
+  async function begin(scope: UnitScope, request: BeginRequest): Promise<StartedRevalidation> {
     const { workspaceId, policyHash, cause, actor, traceId, agentIds } = request;
     const id = newId();
     const total = agentIds?.length ?? (await countGoverned(scope.trx, workspaceId));
@@ -94,7 +98,7 @@ export function createRevalidationService(options: RevalidationOptions): Revalid
     });
     const payload = { revalidationId: id, policyHash, cause, agents: total };
     scope.append({ type: 'revalidation.requested', actor, payload, traceId });
-    return id;
+    return { id, state: total === 0 ? 'done' : 'running', total, done: 0, invalidated: 0 };
   }
 
   async function request(
@@ -102,17 +106,21 @@ export function createRevalidationService(options: RevalidationOptions): Revalid
     agentIds: readonly string[] | undefined,
     caller: { actor: Actor; traceId?: string | undefined },
     waitMs: number,
+    claim?: Claim<RevalidationAnswer>,
   ): Promise<RevalidationAnswer> {
     const ids = agentIds === undefined ? undefined : [...new Set(agentIds)].sort();
-    const id = await audit.commit({
+    const begun = await audit.commit<RevalidationAnswer>({
       chain: workspaceId,
+      claim,
       work: async (scope) => {
         if (ids !== undefined) await requireGoverned(scope, workspaceId, ids);
         const { hash } = await options.head(scope.trx, workspaceId);
         const named = ids === undefined ? {} : { agentIds: ids };
-        return begin(scope, { workspaceId, policyHash: hash, cause: 'request', ...caller, ...named });
+        const request = { workspaceId, policyHash: hash, cause: 'request', ...caller, ...named } as const;
+        return { results: [], revalidation: await begin(scope, request) };
       },
     });
+    const { id } = begun.revalidation;
     const run = startRun(workspaceId, id);
     const revalidation = await waitFor(workspaceId, id, run, waitMs);
     const results = revalidation.state === 'done' ? (run?.results ?? []) : [];

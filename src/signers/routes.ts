@@ -1,6 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-import { NoQuery, RegisterSignerBody, RevokeSignerBody, SignerEntry, SignerList, SignerParams } from './schema.ts';
+import { type Answer, answerWith } from '../idempotency/answer.ts';
+import { claimOf } from '../idempotency/keyed-request.ts';
+import {
+  NoQuery,
+  RegisterSignerBody,
+  RevokeSignerBody,
+  SignerEntry,
+  SignerList,
+  SignerParams,
+  type SignerView,
+} from './schema.ts';
 import { createSignerRegistry } from './service.ts';
 
 const tags = ['signers'];
@@ -37,9 +47,8 @@ export const signerRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (request, reply) => {
-      const entry = await registry.register(request.body, { ...request.principal, traceId: request.traceId });
-      reply.code(201);
-      return entry;
+      const caller = { ...request.principal, traceId: request.traceId };
+      return answerWith(reply, registered(await registry.register(request.body, caller, claimOf(request, registered))));
     },
   );
 
@@ -56,7 +65,13 @@ export const signerRoutes: FastifyPluginAsyncTypebox = async (app) => {
         response: { 200: SignerEntry },
       },
     },
-    (request) =>
-      registry.revoke(request.params.signerId, request.body.reason, { ...request.principal, traceId: request.traceId }),
+    (request) => {
+      const caller = { ...request.principal, traceId: request.traceId };
+      return registry.revoke(request.params.signerId, request.body.reason, caller, claimOf(request));
+    },
   );
 };
+
+function registered(entry: SignerView): Answer<SignerView> {
+  return { status: 201, body: entry };
+}

@@ -1,4 +1,4 @@
-import type { AuditAppender } from '../audit/append.ts';
+import type { AuditAppender, Claim } from '../audit/append.ts';
 import type { Actor } from '../audit/event.ts';
 import { KeyError, verificationKey } from '../crypto/verify.ts';
 import { NotFound } from '../http/problem.ts';
@@ -20,9 +20,9 @@ export interface SignerRegistry {
   /** Every entry by signerId, in the form of signers.json. */
   list(): Promise<SignerView[]>;
   /** Trusts a key from now on. Throws SignerRegistryError SIGNER_INVALID or ALREADY_EXISTS. */
-  register(request: RegisterSigner, caller: SignerCaller): Promise<SignerView>;
+  register(request: RegisterSigner, caller: SignerCaller, claim?: Claim<SignerView>): Promise<SignerView>;
   /** Ends the trust in a signer for good, even when nothing can be signed. Throws NotFound, SIGNER_STATE_CONFLICT. */
-  revoke(signerId: string, reason: string, caller: SignerCaller): Promise<SignerView>;
+  revoke(signerId: string, reason: string, caller: SignerCaller, claim?: Claim<SignerView>): Promise<SignerView>;
 }
 
 export function createSignerRegistry({ storage, audit }: { storage: Storage; audit: AuditAppender }): SignerRegistry {
@@ -31,13 +31,18 @@ export function createSignerRegistry({ storage, audit }: { storage: Storage; aud
     return rows.map(signerView);
   }
 
-  async function register(request: RegisterSigner, caller: SignerCaller): Promise<SignerView> {
+  async function register(
+    request: RegisterSigner,
+    caller: SignerCaller,
+    claim?: Claim<SignerView>,
+  ): Promise<SignerView> {
     const { signerId, alg, purpose } = request;
     const publicKey = normalizedKey(request);
     const { notBefore, notAfter } = windowOf(request);
     const signer = { signerId, alg, publicKey, purpose, notBefore, notAfter, createdBy: caller.id };
     return audit.commit({
       chain: SYSTEM_CHAIN,
+      claim,
       work: async (scope) => {
         if (!(await insertSigner(scope.trx, signer, new Date(scope.now)))) {
           throw new SignerRegistryError('ALREADY_EXISTS', 'the signerId or the key is registered already');
@@ -48,9 +53,15 @@ export function createSignerRegistry({ storage, audit }: { storage: Storage; aud
     });
   }
 
-  async function revoke(signerId: string, reason: string, caller: SignerCaller): Promise<SignerView> {
+  async function revoke(
+    signerId: string,
+    reason: string,
+    caller: SignerCaller,
+    claim?: Claim<SignerView>,
+  ): Promise<SignerView> {
     return audit.commit({
       chain: SYSTEM_CHAIN,
+      claim,
       brake: true,
       work: async (scope) => {
         const { state, purpose } = found(await findSigner(scope.trx, signerId));

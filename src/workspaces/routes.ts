@@ -1,7 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
 import { WorkspaceParams } from '../http/params.ts';
-import { CreateWorkspaceBody, ListWorkspacesQuery, NoQuery, Workspace, WorkspaceList } from './schema.ts';
+import { type Answer, answerWith } from '../idempotency/answer.ts';
+import { claimOf } from '../idempotency/keyed-request.ts';
+import {
+  CreateWorkspaceBody,
+  ListWorkspacesQuery,
+  NoQuery,
+  Workspace,
+  WorkspaceList,
+  type WorkspaceView,
+} from './schema.ts';
 import type { WorkspaceService } from './service.ts';
 
 const tags = ['workspaces'];
@@ -26,9 +35,8 @@ export const workspaceRoutes: FastifyPluginAsyncTypebox<WorkspaceRoutesOptions> 
     },
     async (request, reply) => {
       const { id, kind } = request.principal;
-      const workspace = await service.create(request.body, { id, kind, traceId: request.traceId });
-      reply.code(201).header('location', `/v1/workspaces/${workspace.workspaceId}`);
-      return workspace;
+      const caller = { id, kind, traceId: request.traceId };
+      return answerWith(reply, created(await service.create(request.body, caller, claimOf(request, created))));
     },
   );
 
@@ -63,3 +71,7 @@ export const workspaceRoutes: FastifyPluginAsyncTypebox<WorkspaceRoutesOptions> 
     (request) => service.get(request.params.workspaceId),
   );
 };
+
+function created(workspace: WorkspaceView): Answer<WorkspaceView> {
+  return { status: 201, headers: { location: `/v1/workspaces/${workspace.workspaceId}` }, body: workspace };
+}

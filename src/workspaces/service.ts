@@ -1,4 +1,4 @@
-import type { AuditAppender, Unit } from '../audit/append.ts';
+import type { AuditAppender, Claim, Unit } from '../audit/append.ts';
 import type { Actor } from '../audit/event.ts';
 import { type CursorScope, DEFAULT_LIMIT, decodeCursor, encodeCursor } from '../http/pagination.ts';
 import { NotFound, ValidationFailed } from '../http/problem.ts';
@@ -17,7 +17,11 @@ export interface WorkspaceCaller extends Actor {
 /** The tenants. */
 export interface WorkspaceService {
   /** A new workspace with its audit chain and the shipped policy, all in one transaction. Throws WorkspaceExists. */
-  create(request: { workspaceId: string; displayName?: string }, caller: WorkspaceCaller): Promise<WorkspaceView>;
+  create(
+    request: { workspaceId: string; displayName?: string },
+    caller: WorkspaceCaller,
+    claim?: Claim<WorkspaceView>,
+  ): Promise<WorkspaceView>;
   /** The existing ones among those named, by id. */
   list(among: readonly string[] | '*', query: { limit?: number; cursor?: string }): Promise<WorkspaceListView>;
   /** Throws NotFound. */
@@ -34,10 +38,12 @@ export function createWorkspaceService(parts: {
   async function create(
     { workspaceId, displayName = workspaceId }: { workspaceId: string; displayName?: string },
     { traceId, ...actor }: WorkspaceCaller,
+    claim?: Claim<WorkspaceView>,
   ): Promise<WorkspaceView> {
     if ((await find(workspaceId)) !== undefined) throw new WorkspaceExists();
     const unit: Unit<WorkspaceView> = {
       chain: workspaceId,
+      claim,
       creates: true,
       work: async (scope) => {
         const createdAt = new Date(scope.now);
