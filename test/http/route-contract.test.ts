@@ -100,6 +100,14 @@ const cases = [
     wants: ['scope global on a path with :workspaceId'],
   },
   {
+    why: 'a lane that is none',
+    method: 'GET',
+    url: '/w/:workspaceId',
+    config: { permission: 'agents.read', audit: [], lane: JSON.parse('"breaks"') },
+    schema: { ...schema, params: closed, querystring: closed },
+    wants: ['unknown lane breaks'],
+  },
+  {
     why: 'a library route needs a permission only',
     method: 'GET',
     url: '/docs/json',

@@ -38,6 +38,7 @@ export interface TestServiceOptions {
   readonly clock?: Clock;
   /** Keys and certificates of another service on the same database: a second replica. */
   readonly replicaOf?: TestService;
+  readonly limits?: Partial<ServiceConfig['limits']>;
 }
 
 const keysOf = new WeakMap<TestDatabase, ServiceConfig['signers']>();
@@ -58,7 +59,9 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
   const certsDir = options.replicaOf?.certsDir ?? (await testCertificates(t));
   const signers = keysOf.get(database) ?? (await newSigners(t));
   keysOf.set(database, signers);
-  const service = await startService(serviceConfig(database, certsDir, signers), {
+  const config = serviceConfig(database, certsDir, signers);
+  const limited = { ...config, limits: { ...config.limits, ...options.limits } };
+  const service = await startService(limited, {
     logger: pino({ level: 'silent' }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
   });
