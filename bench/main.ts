@@ -2,6 +2,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
+import { page } from './phases/page.ts';
+import { policy } from './phases/policy.ts';
 import { start1, start64 } from './phases/start.ts';
 import { status } from './phases/status.ts';
 import { lastLine, table } from './report.ts';
@@ -14,7 +16,7 @@ import { statementsDuring } from './support/statement-profile.ts';
 import { openWorld, type World } from './support/world.ts';
 import { judge } from './thresholds.ts';
 
-const PHASES: readonly Phase[] = [start64, start1, status];
+const PHASES: readonly Phase[] = [start64, start1, status, page, policy];
 const RESULTS = new URL('./results/', import.meta.url);
 
 const options = readOptions(process.argv.slice(2));

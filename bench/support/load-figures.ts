@@ -1,11 +1,11 @@
 import { type Figure, figure } from './figure.ts';
-import type { LoadResult } from './load.ts';
+import type { LoadResult, Timing } from './load.ts';
 
-export function rates(results: readonly LoadResult[]): number[] {
+export function rates(results: readonly Timing[]): number[] {
   return results.map((result) => result.perSecond);
 }
 
-export function latencyFigures(name: string, results: readonly LoadResult[]): Figure[] {
+export function latencyFigures(name: string, results: readonly Timing[]): Figure[] {
   const of = (key: 'p50' | 'p99' | 'max') => results.map((result) => result[key]);
   return [
     figure(`${name}.p50`, 'latency, half of them', 'ms', of('p50')),

@@ -20,7 +20,8 @@ export interface Processes {
   readonly postmaster: number;
 }
 
-export interface LoadResult {
+/** What a run of calls gave. */
+export interface Timing {
   readonly requests: number;
   readonly seconds: number;
   readonly perSecond: number;
@@ -28,7 +29,45 @@ export interface LoadResult {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
+}
+
+export interface LoadResult extends Timing {
   readonly cpu: CpuUse;
+}
+
+/** Makes `concurrency` calls at a time for `seconds`, each as soon as one before it is done. */
+export async function timeCalls(
+  concurrency: number,
+  seconds: number,
+  call: (index: number) => Promise<void>,
+): Promise<Timing> {
+  const latencies: number[] = [];
+  const started = performance.now();
+  const until = started + seconds * 1000;
+  await Promise.all(
+    Array.from({ length: concurrency }, async (_, index) => {
+      for (let at = performance.now(); at < until; ) {
+        await call(index);
+        const done = performance.now();
+        latencies.push(done - at);
+        at = done;
+      }
+    }),
+  );
+  return timing(latencies, (performance.now() - started) / 1000);
+}
+
+function timing(latencies: readonly number[], seconds: number): Timing {
+  const sorted = Float64Array.from(latencies).sort();
+  const at = (p: number) => quantile(sorted, p);
+  return {
+    requests: sorted.length,
+    seconds,
+    perSecond: sorted.length / seconds,
+    p50: at(0.5),
+    p99: at(0.99),
+    max: at(1),
+  };
 }
 
 /** Sends one request after the other on every connection, and measures each. Rejects at the first wrong answer. */
@@ -44,10 +83,7 @@ export async function runLoad(load: Load, processes: Processes): Promise<LoadRes
     await Promise.all(connections.map((connection, index) => drive(connection, index)));
     const seconds = (performance.now() - started) / 1000;
     const cpu = cpuBetween(before, readCpu(processes.server, processes.postmaster));
-    const sorted = Float64Array.from(latencies).sort();
-    const at = (p: number) => quantile(sorted, p);
-    const requests = sorted.length;
-    return { requests, seconds, perSecond: requests / seconds, p50: at(0.5), p99: at(0.99), max: at(1), cpu };
+    return { ...timing(latencies, seconds), cpu };
 
     async function drive(connection: HttpConnection, index: number): Promise<void> {
       for (let at = performance.now(); at < until; ) {
