@@ -171,3 +171,17 @@ t.test('query strings are numbers only in the plain spelling', async (t) => {
   }
   t.equal((await app.inject(`${AGENTS}?nope=1`)).json().errors[0].pointer, '/query/nope');
 });
+
+t.test('an operation without query members takes none', async (t) => {
+  t.equal((await app.inject({ method: 'POST', url: `${STOP}?` })).statusCode, 200);
+  for (const [query, pointer] of [
+    ['dryRun=true', '/query/dryRun'],
+    ['__proto__=1', '/query/__proto__'],
+    ['a%2fb', '/query/a~1b'],
+    ['=', '/query/'],
+  ]) {
+    const answer = await app.inject({ method: 'POST', url: `${STOP}?${query}`, headers: json, payload: '{}' });
+    t.equal(answer.statusCode, 400, query);
+    t.equal(answer.json().errors[0].pointer, pointer);
+  }
+});
