@@ -179,7 +179,7 @@ t.test('an operation without query members takes none', async (t) => {
     ['__proto__=1', '/query/__proto__'],
     ['a%2fb', '/query/a~1b'],
     ['=', '/query/'],
-  ]) {
+  ] as const) {
     const answer = await app.inject({ method: 'POST', url: `${STOP}?${query}`, headers: json, payload: '{}' });
     t.equal(answer.statusCode, 400, query);
     t.equal(answer.json().errors[0].pointer, pointer);
