@@ -130,7 +130,11 @@ t.test('the build serves from a tree it cannot write, as another user, with the 
 
   service.child.kill('SIGTERM');
   t.same(await exitWithin(service, STOPPED_WITHIN_MS), { code: 0, signal: null }, service.stderr());
-  t.notMatch(service.stdout(), /owns|may become|superuser|BYPASSRLS/, 'the logins are fit for production');
+  t.notMatch(
+    service.stdout() + service.stderr(),
+    /owns|may become|superuser|BYPASSRLS/,
+    'the logins are fit for production',
+  );
   t.same(readdirSync(tmp), [], 'no temporary file is left');
   t.equal((await verifyJson(['--database-url', superuserUrl])).code, 0);
 });

@@ -1,6 +1,8 @@
 import { DockerfileParser, type From, type Instruction } from 'dockerfile-ast';
 import { ValidationSeverity, validate } from 'dockerfile-utils';
 
+import { isExactVersion, type Problem, problemsOf } from './rules.ts';
+
 const WARNINGS = {
   deprecatedMaintainer: ValidationSeverity.ERROR,
   directiveCasing: ValidationSeverity.ERROR,
@@ -44,9 +46,7 @@ export function dockerfileProblems(text: string): string[] {
 function baseProblems(from: From, froms: readonly From[], args: ReadonlyMap<string, string>): string[] {
   const image = (from.getImage() ?? '').replace(/\$\{?(\w+)\}?/g, (whole, name: string) => args.get(name) ?? whole);
   if (froms.some((other) => other.getBuildStage() === image && startOf(other) < startOf(from))) return [];
-  if (image.includes('@sha256:')) return [];
-  const tag = image.split('/').at(-1)?.split(':')[1];
-  return tag === undefined || !/^v?\d+\.\d+(\.\d+)?(-|$)/.test(tag) ? [`${image}: not an exact version`] : [];
+  return isExactVersion(image) ? [] : [`${image}: not an exact version`];
 }
 
 function layerProblems(one: Instruction): string[] {
@@ -61,7 +61,7 @@ function layerProblems(one: Instruction): string[] {
 
 function runProblems(text: string): string[] {
   const has = (pattern: RegExp): boolean => pattern.test(text);
-  const problems: [boolean, string][] = [
+  const problems: Problem[] = [
     [has(/\b(curl|wget)\b/), 'RUN fetches from the network what nothing pins'],
     [has(/\bsudo\b/), 'RUN uses sudo'],
     [has(/\bapt-get\s+install\b/) && !has(/rm -rf \/var\/lib\/apt\/lists/), 'RUN leaves the lists of apt behind'],
@@ -71,7 +71,7 @@ function runProblems(text: string): string[] {
     [has(/\bnpm ci\b/) && !has(/--ignore-scripts/), 'RUN lets packages run scripts'],
     [has(/\bchmod\b.*\b(777|a\+w)\b/), 'RUN opens files to everyone'],
   ];
-  return problems.filter(([found]) => found).map(([, problem]) => problem);
+  return problemsOf(problems);
 }
 
 /** What the image that is run must have. */
@@ -81,7 +81,7 @@ function finalProblems(final: readonly Instruction[]): string[] {
   const user = last('USER');
   const health = text('HEALTHCHECK');
   const afterUser = user === undefined ? [] : final.filter((one) => startOf(one) > startOf(user));
-  const problems: [boolean, string][] = [
+  const problems: Problem[] = [
     // By number, for a Kubernetes node cannot tell whether a name is root.
     [!/^[1-9]\d*(:[1-9]\d*)?$/.test(text('USER')), 'USER: the last one is not a number other than 0'],
     [
@@ -101,7 +101,7 @@ function finalProblems(final: readonly Instruction[]): string[] {
     ],
     [final.some(copiesContext), 'COPY: takes the whole build context'],
   ];
-  return problems.filter(([found]) => found).map(([, problem]) => problem);
+  return problemsOf(problems);
 }
 
 function copiesContext(one: Instruction): boolean {
