@@ -44,7 +44,15 @@ t.test('the service is still there and every chain is whole', async (t) => {
 function requests(operation: Operation, plans: Arbitrary<Plan>) {
   return fc.asyncProperty(plans, async (plan) => {
     const answer = await stage.client.send(plan);
-    const wrong = judged(operation, plan, answer, await stage.look());
+    const wrong = [...judged(operation, plan, answer, await stage.look()), ...keptPlaces()];
     if (wrong.length > 0) throw new Error(`${wrong.join('; ')}: ${answer.status} ${answer.text.slice(0, 500)}`);
   });
+}
+
+/** What the limits still count as under way although every request was answered. */
+function keptPlaces(): string[] {
+  const lanes = Object.entries(stage.world.service.app.limits.stats().lanes);
+  return lanes
+    .filter(([, { inFlight, waiting }]) => inFlight + waiting > 0)
+    .map(([lane, { inFlight, waiting }]) => `${lane}: ${inFlight} under way, ${waiting} waiting`);
 }

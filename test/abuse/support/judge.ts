@@ -7,9 +7,9 @@ import type { Seen } from './watch.ts';
 
 /** Answers before anybody is asked who calls: the request has two readings, or is too large to be one. */
 const UNREADABLE = new Set(['MALFORMED_REQUEST', 'URI_TOO_LONG', 'HEADERS_TOO_LARGE', 'RATE_LIMITED']);
-/** What a denial leaves: its event, its row in the ledger and, when it was asked for one, the promotion that failed. */
+/** What a denial leaves: its event, its row in the ledger, the promotion that failed, and its key for a repetition. */
 const DENIAL = /\.denied$|\.rejected$/;
-const LEDGERS = new Set(['decisions', 'promotions']);
+const LEDGERS = new Set(['decisions', 'promotions', 'idempotency_keys']);
 const REFUSED_CODE = { 403: 'PERMISSION_DENIED', 404: 'NOT_FOUND' };
 
 /** Everything wrong with an answer and with what the request left behind. */
@@ -17,6 +17,7 @@ export function judged(operation: Operation, plan: Plan, answer: Answer, seen: S
   return [
     ...complaints(operation, answer),
     ...accessComplaints(operation, plan, answer),
+    ...(plan.refused && answer.status < 400 ? ['taken, and is not to be'] : []),
     ...(answer.status >= 400 ? errorTraces(operation, seen) : successTraces(operation, seen)),
   ];
 }

@@ -23,6 +23,8 @@ export interface Plan extends Sent {
   readonly operation: string;
   readonly why: string;
   readonly params: Readonly<Record<string, string>>;
+  /** Whether any success would be wrong. */
+  readonly refused: boolean;
 }
 
 type Pairs = readonly (readonly [name: string, value: string])[];
@@ -67,14 +69,17 @@ export function goodPlans(operation: Operation, subjects: Subjects, hints: Hints
 export function badPlans(operation: Operation, subjects: Subjects, hints: Hints, who: Arbitrary<Caller>) {
   const good = goodParts(operation, subjects, hints, who);
   const bad: Arbitrary<Plan>[] = [
-    fc.record({ ...good, query: badQueries(operation) }).map((parts) => planOf(operation, 'query', parts)),
+    fc.record({ ...good, query: badQueries(operation) }).map((parts) => refusedPlan(operation, 'query', parts)),
+    fc
+      .record({ ...good, query: oddQueries(operation, subjects) })
+      .map((parts) => planOf(operation, 'odd query', parts)),
     fc.record({ ...good, headers: badHeaders }).map((parts) => planOf(operation, 'headers', parts)),
   ];
   if (operation.path.includes('{')) {
     const params = badParams(operation, subjects);
     bad.push(fc.record({ ...good, params }).map((parts) => planOf(operation, 'path', parts)));
   }
-  if (operation.body !== undefined) bad.push(...badBodies(operation, good));
+  bad.push(...(operation.body === undefined ? unwantedBodies(operation, good) : badBodies(operation, good)));
   return fc.oneof(...bad);
 }
 
@@ -106,8 +111,16 @@ function badBodies(operation: Operation, good: ReturnType<typeof goodParts>): Ar
   const { body: _, ...others } = good;
   const one = fc
     .record({ parts: fc.record(others), spoilt })
-    .map(({ parts, spoilt: { why, bytes } }) => planOf(operation, `body: ${why}`, { ...parts, body: bytes }));
+    .map(({ parts, spoilt: { why, bytes } }) => refusedPlan(operation, `body: ${why}`, { ...parts, body: bytes }));
   return [one, one, one];
+}
+
+/** Ignoring a body would let a caller believe that it was obeyed; that of a GET is nobody's (RFC 9110 §9.3.1). */
+function unwantedBodies(operation: Operation, good: ReturnType<typeof goodParts>): Arbitrary<Plan>[] {
+  const plan = operation.method === 'GET' ? planOf : refusedPlan;
+  const body = fc.constantFrom('{}', '[]', '{"force":true}', 'x').map((text) => Buffer.from(text));
+  const headers = fc.constant({ 'content-type': JSON_TYPE });
+  return [fc.record({ ...good, headers, body }).map((parts) => plan(operation, 'a body', parts))];
 }
 
 function absent(name: string): string {
@@ -145,33 +158,39 @@ function goodQueries(parameters: readonly Parameter[]): Arbitrary<Pairs> {
   return fc.tuple(...pairs).map((all) => all.filter((pair) => pair !== undefined));
 }
 
+const queryTexts = fc.oneof(
+  fc.constantFrom(...NAUGHTY, '-1', '0', '1.0', '1e1', ' 7', '+7', '9007199254740993', '501', '2026-02-30T00:00:00Z'),
+  fc.constantFrom('2026-01-01', '0000-01-01T00:00:00Z', '2016-12-31T23:59:60Z', '2026-01-01T00:00:00+25:00'),
+  TEXT,
+);
+
+/** Queries that must be refused. */
 function badQueries({ parameters }: Operation): Arbitrary<Pairs> {
+  const name = fc.constantFrom('debug', '__proto__', 'limit[]', 'limit.a', 'constructor', 'LIMIT', '');
+  const unknown = fc.tuple(name, queryTexts).map((pair) => [pair]);
   const wanted = parameters.filter((one) => one.in === 'query');
-  const texts = fc.oneof(
-    fc.constantFrom(...NAUGHTY, '-1', '0', '1.0', '1e1', ' 7', '+7', '9007199254740993', '501', '2026-02-30T00:00:00Z'),
-    fc.constantFrom('2026-01-01', '0000-01-01T00:00:00Z', '2016-12-31T23:59:60Z', '2026-01-01T00:00:00+25:00'),
-    TEXT,
-    forgedCursors,
-  );
-  const unknown = fc.tuple(
-    fc.constantFrom('debug', '__proto__', 'limit[]', 'limit.a', 'constructor', 'LIMIT', ''),
-    texts,
-  );
   const [first, ...rest] = wanted;
-  if (first === undefined) return unknown.map((pair) => [pair]);
+  if (first === undefined) return unknown;
   const wrong = fc
-    .tuple(fc.constantFrom(first, ...rest), texts)
-    .filter(
-      ([{ schema }, text]) =>
-        schema.format !== undefined || mismatch(schema, queryValue(schema.type, text)) !== undefined,
-    )
-    .map(([{ name }, text]) => [[name, text] as const]);
-  const twice = wrong.map((pairs) => [...pairs, ...pairs]);
+    .tuple(fc.constantFrom(first, ...rest), queryTexts)
+    .filter(([{ schema }, text]) => mismatch(schema, queryValue(schema.type, text)) !== undefined)
+    .map(([one, text]) => [[one.name, text] as const]);
+  const twice = fc.tuple(fc.constantFrom(first, ...rest), queryTexts).map(([one, text]) => {
+    const pair = [one.name, text] as const;
+    return [pair, pair];
+  });
+  return fc.oneof(wrong, twice, unknown);
+}
+
+/** Queries that may have a meaning. */
+function oddQueries({ parameters }: Operation, subjects: Subjects): Arbitrary<Pairs> {
+  const names = parameters.filter((one) => one.in === 'query').map((one) => one.name);
+  if (names.length === 0) return fc.constant([]);
+  const odd = fc.tuple(fc.constantFrom(...names), queryTexts).map((pair) => [pair]);
+  if (!names.includes('cursor')) return odd;
   return fc.oneof(
-    wrong,
-    wrong,
-    twice,
-    unknown.map((pair) => [pair]),
+    odd,
+    cursorsLike(subjects['cursor'] ?? []).map((cursor) => [['cursor', cursor] as const]),
   );
 }
 
@@ -179,10 +198,18 @@ function queryValue(type: string | undefined, text: string): unknown {
   return type === 'integer' && /^-?(?:0|[1-9][0-9]{0,14})$/.test(text) ? Number(text) : text;
 }
 
-/** What looks like a cursor from outside. */
-const forgedCursors = fc
-  .tuple(fc.constantFrom<unknown>(1, 2, '1', null), fc.constantFrom('id', 'seq', 'name', ''), fc.string(), valuesOf({}))
-  .map((parts) => Buffer.from(JSON.stringify(parts)).toString('base64url'));
+/** Cursors of other lists, and this list's own with something else inside. A cursor is JSON in base64url. */
+function cursorsLike(known: readonly string[]): Arbitrary<string> {
+  const insides = [
+    ...known.map((cursor) => JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'))),
+    [1, '', '', []],
+  ];
+  const key = fc.oneof(fc.array(fc.oneof(TEXT, fc.integer(), fc.double(), queryTexts), { maxLength: 5 }), valuesOf({}));
+  return fc
+    .tuple(fc.constantFrom(...insides), fc.constantFrom(3, 3, 3, 2, 1, 0), key)
+    .map(([inside, at, value]) => Buffer.from(JSON.stringify(inside.with(at, value))).toString('base64url'))
+    .filter((cursor) => cursor.length <= 1024);
+}
 
 function goodHeaders(operation: Operation): Arbitrary<Record<string, string>> {
   const printable = fc.stringMatching(/^[!-~]{1,40}$/);
@@ -236,8 +263,12 @@ function planOf({ operationId, method, path }: Operation, why: string, parts: Pa
   const { 'content-type': type, ...bare } = headers;
   const sent = body === undefined || type === undefined ? bare : { ...bare, 'content-type': type };
   const target = search === '' ? filled : `${filled}?${search}`;
-  const plan = { operation: operationId, why, params, who, method, target, headers: sent };
+  const plan = { operation: operationId, why, params, refused: false, who, method, target, headers: sent };
   return printable(body === undefined ? plan : { ...plan, body });
+}
+
+function refusedPlan(operation: Operation, why: string, parts: Parts): Plan {
+  return printable({ ...planOf(operation, why, parts), refused: true });
 }
 
 /** A counterexample is for people: the start of each text, and bytes as what they spell. */

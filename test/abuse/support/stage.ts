@@ -8,7 +8,10 @@ import { type Watch, watch } from './watch.ts';
 
 type Tap = Parameters<typeof openWorld>[0];
 
-/** What there is to be asked for, by the name of a path parameter. */
+/** Whose cursors are worth forging: each keeps something else inside. */
+const LISTS = ['agents', 'agents/statuses', 'decisions', 'promotions', 'audit/events', 'policy/versions'];
+
+/** What there is to be asked for, by the name of a path parameter, and cursors of lists. */
 export type Subjects = Readonly<Record<string, readonly string[]>>;
 
 /** A whole service, with a client for every identity and eyes on its database. */
@@ -40,6 +43,8 @@ export async function openStage(t: Tap): Promise<Stage> {
     return JSON.parse(answer.text);
   }
 
+  let cursors: unknown[] | undefined;
+
   async function subjects(): Promise<Subjects> {
     const sandbox = async () => `agents/${(await act('POST', 'agents', { spec: SPEC })).id}`;
     const [stopped, running, governed, quarantined] = [
@@ -55,6 +60,7 @@ export async function openStage(t: Tap): Promise<Stage> {
     const { revalidation } = await act('POST', 'policy/revalidate');
     const { decisions } = await act('GET', 'decisions?limit=3');
     const { promotions } = await act('GET', 'promotions?limit=3');
+    cursors ??= await Promise.all(LISTS.map(async (list) => (await act('GET', `${list}?limit=1`)).nextCursor));
     await look();
     const agents = [stopped, running, governed, quarantined].map((path) => path.slice('agents/'.length));
     return {
@@ -65,6 +71,7 @@ export async function openStage(t: Tap): Promise<Stage> {
       revalidationId: [revalidation.id],
       signerId: [newId()],
       version: ['1', '2', '3'],
+      cursor: cursors.filter((cursor) => typeof cursor === 'string'),
     };
   }
 
