@@ -22,3 +22,24 @@ export function dieAfterNextCommit({ service }: TestService): () => void {
     audit.commit = commit;
   };
 }
+
+/** Holds every commit of the service until the returned function is called. */
+export function holdCommits({ service }: TestService): { readonly reached: Promise<void>; release(): void } {
+  const { audit } = service.app;
+  const commit = audit.commit;
+  const reached = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const holding: AuditAppender['commit'] = async (unit) => {
+    reached.resolve();
+    await held.promise;
+    return commit(unit);
+  };
+  audit.commit = holding;
+  return {
+    reached: reached.promise,
+    release: () => {
+      audit.commit = commit;
+      held.resolve();
+    },
+  };
+}
