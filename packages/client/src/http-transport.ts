@@ -16,19 +16,21 @@ export interface HttpTransport extends Transport {
 /** HTTP/1.1 over TLS. */
 export function createHttpTransport(material: TlsMaterial, options: HttpTransportOptions): HttpTransport {
   let agent = createAgent(material, options);
-  let closed = false;
+  let closing: Promise<void> | undefined;
   return {
     // Chosen and used in one turn of the event loop, so that no request meets an agent that is closing.
     send: (request, sending) =>
-      closed ? Promise.reject(new TransportError('closed', 'the client is closed')) : send(agent, request, sending),
+      closing !== undefined
+        ? Promise.reject(new TransportError('closed', 'the client is closed'))
+        : send(agent, request, sending),
     use: (next) => {
       const old = agent;
       agent = createAgent(next, options);
       discard(old.close());
     },
-    close: async () => {
-      closed = true;
-      await agent.close();
+    close: () => {
+      closing ??= agent.close();
+      return closing;
     },
   };
 }
