@@ -72,7 +72,7 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.get(
     AGENT,
     {
-      config: { permission: 'agents.read', audit: [] },
+      config: { permission: 'agents.read', audit: [], conditions: ['if-none-match'] },
       schema: {
         operationId: 'getAgent',
         tags,
@@ -91,7 +91,7 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.patch(
     AGENT,
     {
-      config: { permission: 'agents.write', audit: ['agent.updated'] },
+      config: { permission: 'agents.write', audit: ['agent.updated'], conditions: ['if-match'] },
       schema: {
         operationId: 'patchAgent',
         tags,
@@ -113,7 +113,7 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.delete(
     AGENT,
     {
-      config: { permission: 'agents.write', audit: ['agent.deleted'] },
+      config: { permission: 'agents.write', audit: ['agent.deleted'], conditions: ['if-match'] },
       schema: {
         operationId: 'deleteAgent',
         tags,

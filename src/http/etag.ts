@@ -2,6 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CodedError } from '../errors.ts';
 import { ValidationFailed } from './problem.ts';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Condition headers that the handler honours; only described here. */
+    conditions?: readonly ('if-match' | 'if-none-match')[];
+  }
+}
+
 // RFC 9110 §8.8.3: etagc is %x21 / %x23-7E / obs-text; we make and take ASCII only.
 const ETAG = /^(W\/)?"([\x21\x23-\x7e]*)"$/;
 const LIST_ITEM = /\s*((?:W\/)?"[\x21\x23-\x7e]*")\s*(?:,|$)/y;

@@ -4,12 +4,16 @@ import { Type } from '@sinclair/typebox';
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { stringify } from 'yaml';
+import type {} from './etag.ts';
 import { PROBLEM_MEDIA_TYPE, ProblemSchema } from './problem.ts';
 
 /** Where the browsable documentation is; its routes are made by a library and exempt from the route contract. */
 export const DOCS_PREFIX = '/docs';
 
 type Json = Record<string, unknown>;
+
+const PROBLEM_CONTENT = { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } };
+const REPLAYED = { 'Idempotent-Replayed': { $ref: '#/components/headers/IdempotentReplayed' } };
 
 /** Describes every route registered after it, at `/openapi.json` and under `/docs`, for any accepted identity. */
 export const openApiPlugin = fastifyPlugin(
@@ -25,7 +29,7 @@ export const openApiPlugin = fastifyPlugin(
         },
         servers: [{ url: 'https://127.0.0.1:8443' }],
       },
-      transform: describePermission,
+      transform: describeRoute,
       transformObject: (document) => ('openapiObject' in document ? finish(document.openapiObject) : {}),
       refResolver: {
         buildLocalReference: (json, _base, _fragment, index) =>
@@ -65,10 +69,35 @@ const docsRoutes: FastifyPluginAsync = async (app) => {
   await app.register(swaggerUi, { routePrefix: DOCS_PREFIX, staticCSP: true, uiConfig: { validatorUrl: 'none' } });
 };
 
-const describePermission: SwaggerTransform = ({ schema, url, route }) => {
-  const { permission, audit, readOnly } = route.config ?? {};
+/** Headers that mean the same on every route that honours them. */
+const HEADERS = {
+  'idempotency-key': Type.String({
+    minLength: 1,
+    maxLength: 255,
+    pattern: '^[ -~]+$',
+    description: 'Under one key the request is done once; its answer is kept for 24 hours',
+  }),
+  'if-match': Type.String({ description: 'Entity tags the resource may have now, or *' }),
+  'if-none-match': Type.String({ description: 'Entity tags the caller has already, or *: then 304' }),
+};
+
+/** What a header adds to the answers of a route, by status. */
+const ANSWERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'idempotency-key': {
+    409: 'The present state rules it out, or the same request is under way (IDEMPOTENCY_IN_FLIGHT)',
+    422: 'The content cannot be used, or the key stands for another body (IDEMPOTENCY_KEY_REUSED)',
+  },
+  'if-match': { 412: 'The resource has changed since it was read (PRECONDITION_FAILED)' },
+};
+
+const describeRoute: SwaggerTransform = ({ schema, url, route }) => {
+  const { permission, audit, readOnly, conditions = [] } = route.config ?? {};
+  const keyed = route.method === 'POST' && readOnly !== true;
+  const names = [...(keyed ? (['idempotency-key'] as const) : []), ...conditions];
+  const headers = Object.fromEntries(names.map((name) => [name, HEADERS[name]]));
   const described = {
     ...schema,
+    ...(names.length === 0 ? {} : { headers: { type: 'object', properties: headers } }),
     'x-permission': permission,
     'x-audit-events': [...(audit ?? [])].sort(),
     ...(readOnly === true ? { 'x-read-only': true } : {}),
@@ -87,16 +116,38 @@ function finish(document: object): Json {
   components['responses'] = {
     Problem: {
       description: 'An error, as RFC 9457 problem details',
-      content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } },
+      content: PROBLEM_CONTENT,
+    },
+  };
+  components['headers'] = {
+    IdempotentReplayed: {
+      description: 'true: this is the first answer under the Idempotency-Key again, and nothing was done',
+      schema: { const: 'true' },
     },
   };
   const paths = sorted(record(copy['paths']));
   for (const operation of Object.values(paths).flatMap((path) => Object.values(record(path)))) {
     describeBody(record(operation));
+    describeHeaders(record(operation));
     const responses = record(record(operation)['responses']);
     responses['default'] = { $ref: '#/components/responses/Problem' };
   }
   return { ...copy, security: [{ mutualTLS: [] }], paths, components };
+}
+
+/** The answers that come with the headers an operation honours. */
+function describeHeaders(operation: Json): void {
+  const responses = record(operation['responses']);
+  const parameters = Array.isArray(operation['parameters']) ? operation['parameters'].map(record) : [];
+  for (const name of parameters.filter((one) => one['in'] === 'header').map((one) => String(one['name']))) {
+    for (const [status, description] of Object.entries(ANSWERS[name] ?? {})) {
+      responses[status] = { description, content: PROBLEM_CONTENT };
+    }
+    if (name !== 'idempotency-key') continue;
+    for (const [status, answer] of Object.entries(responses)) {
+      if (status.startsWith('2')) record(answer)['headers'] = REPLAYED;
+    }
+  }
 }
 
 /** A body of type null is none, and one that may be null may be left out: so do client generators understand it. */

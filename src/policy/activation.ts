@@ -1,6 +1,7 @@
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { retryStale } from '../audit/retry.ts';
 import { NotFound } from '../http/problem.ts';
+import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { PolicyConflict } from './conflict.ts';
 import { PolicyInvalid } from './errors.ts';
@@ -22,6 +23,9 @@ const MAX_DETAIL = 1000;
 /** When nothing is revalidated. */
 const NONE: RevalidationState = { id: null, state: 'done', total: 0, done: 0, invalidated: 0 };
 
+/** Called under the lock before anything is changed; throws when the caller meant another state. */
+type Precondition = ((trx: Trx) => Promise<void>) | undefined;
+
 interface HotReload {
   readonly policySet: string;
   readonly bundle: unknown;
@@ -31,12 +35,14 @@ interface HotReload {
   readonly reason: string | undefined;
   /** Where the request has a number that a double does not hold. */
   readonly unsafeNumber?: { readonly pointer: string; readonly detail: string } | null;
+  readonly precondition?: Precondition;
 }
 
 interface Rollback {
   readonly version: number;
   readonly revalidate: boolean;
   readonly reason: string | undefined;
+  readonly precondition?: Precondition;
 }
 
 interface ActivationResult {
@@ -97,7 +103,7 @@ export function createActivationService(options: ActivationOptions): ActivationS
   ): Promise<ActivationResult> {
     try {
       // A reload that is refused anyway must not cost a compilation; the lock decides again.
-      await storage.read(workspaceId, async (trx) => expectHash(await readHead(trx, workspaceId), request));
+      await storage.read(workspaceId, (trx) => requireExpected(trx, workspaceId, request));
       requireSafeNumbers(request);
       const bundle = await options.parse(request.policySet, request.bundle);
       const change = await retryStale(async () =>
@@ -127,6 +133,7 @@ export function createActivationService(options: ActivationOptions): ActivationS
       chain: workspaceId,
       claim,
       work: async (scope) => {
+        await request.precondition?.(scope.trx);
         const head = await readHead(scope.trx, workspaceId);
         if (head.hash === version.hash) throw new PolicyConflict('CONFLICT', 'this version is active');
         await pointHead(scope, workspaceId, {
@@ -165,8 +172,7 @@ export function createActivationService(options: ActivationOptions): ActivationS
       chain: workspaceId,
       claim,
       work: async (scope) => {
-        const head = await readHead(scope.trx, workspaceId);
-        expectHash(head, request);
+        const head = await requireExpected(scope.trx, workspaceId, request);
         const newHash = candidate.stored ? candidate.version.hash : candidate.bundle.hash;
         if (!isChange(head, newHash, request.mode)) {
           const revalidation = await beginIfAsked(scope, workspaceId, newHash, request, caller);
@@ -225,8 +231,10 @@ function requireSafeNumbers({ unsafeNumber }: HotReload): void {
   throw new PolicyInvalid(`${pointer}: ${detail}`, [{ pointer, detail }]);
 }
 
-function expectHash(head: PolicyHead, request: HotReload): void {
-  if (request.expectedHash === undefined || request.expectedHash === head.hash) return;
+async function requireExpected(trx: Trx, workspaceId: string, request: HotReload): Promise<PolicyHead> {
+  await request.precondition?.(trx);
+  const head = await readHead(trx, workspaceId);
+  if (request.expectedHash === undefined || request.expectedHash === head.hash) return head;
   throw new PolicyConflict('POLICY_HASH_CONFLICT', `the active policy is ${head.hash}`);
 }
 

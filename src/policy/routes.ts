@@ -1,11 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from '@sinclair/typebox';
+import type { FastifyRequest } from 'fastify';
 
-import { notModified, strongEtag } from '../http/etag.ts';
+import { notModified, requireIfMatch, strongEtag } from '../http/etag.ts';
 import { WorkspaceParams } from '../http/params.ts';
 import { NotFound } from '../http/problem.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
 import type { Principal } from '../identity/principal.ts';
+import type { Trx } from '../storage/database.ts';
 import type { ActivationService } from './activation.ts';
 import type { Caller } from './head-change.ts';
 import {
@@ -35,10 +37,16 @@ export interface PolicyRoutesOptions {
 
 /** What a workspace is governed by: its snapshot, its versions, and what makes another version active. */
 export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = async (app, { activation, snapshots }) => {
+  /** The condition of a change on the snapshot that the caller has read; undefined when there is none. */
+  function ifMatch(request: FastifyRequest, workspaceId: string) {
+    if (request.headers['if-match'] === undefined) return undefined;
+    return async (trx: Trx) => requireIfMatch(request, strongEtag(await snapshots.tagIn(trx, workspaceId)));
+  }
+
   app.get(
     '/v1/workspaces/:workspaceId/policy/snapshot',
     {
-      config: { permission: 'policy.read', audit: [], ownOnly: 'handler' },
+      config: { permission: 'policy.read', audit: [], ownOnly: 'handler', conditions: ['if-none-match'] },
       schema: {
         operationId: 'getPolicySnapshot',
         tags: ['policy'],
@@ -69,6 +77,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
         permission: 'policy.write',
         // The data of a policy may hold any number: one that cannot be used is refused as content (contract §7).
         unsafeNumbers: 'handler',
+        conditions: ['if-match'],
         audit: [
           'policy.activated',
           'policy.shadowed',
@@ -82,7 +91,8 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       schema: {
         operationId: 'hotReloadPolicy',
         tags: ['policy'],
-        summary: 'Make a policy bundle the active version, or the candidate beside it',
+        summary:
+          'Make a policy bundle the active version, or the candidate beside it; honours If-Match with the ETag of the snapshot',
         params: WorkspaceParams,
         body: HotReloadBody,
         response: { 200: ActivationSchema },
@@ -91,7 +101,8 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     (request) => {
       const { policySet, bundle, mode = 'enforce', revalidate = true, expectedHash, reason } = request.body;
       const { unsafeNumber } = request;
-      const reload = { policySet, bundle, mode, revalidate, expectedHash, reason, unsafeNumber };
+      const precondition = ifMatch(request, request.params.workspaceId);
+      const reload = { policySet, bundle, mode, revalidate, expectedHash, reason, unsafeNumber, precondition };
       return activation.hotReload(request.params.workspaceId, reload, callerOf(request), claimOf(request));
     },
   );
@@ -102,6 +113,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       handlerTimeout: HOTRELOAD_TIMEOUT,
       config: {
         permission: 'policy.write',
+        conditions: ['if-match'],
         audit: [
           'policy.rolledback',
           'revalidation.requested',
@@ -113,7 +125,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
       schema: {
         operationId: 'rollBackPolicy',
         tags: ['policy'],
-        summary: 'Make an earlier version active again',
+        summary: 'Make an earlier version active again; honours If-Match with the ETag of the snapshot',
         params: WorkspaceParams,
         body: RollbackBody,
         response: { 200: ActivationSchema },
@@ -121,7 +133,8 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
     },
     (request) => {
       const { version, revalidate = true, reason } = request.body;
-      const rollback = { version, revalidate, reason };
+      const precondition = ifMatch(request, request.params.workspaceId);
+      const rollback = { version, revalidate, reason, precondition };
       return activation.rollback(request.params.workspaceId, rollback, callerOf(request), claimOf(request));
     },
   );

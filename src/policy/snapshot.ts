@@ -34,6 +34,8 @@ interface PolicySnapshot {
 export interface SnapshotReader {
   /** The entity tag's text of the present snapshot: two small rows are read. */
   tag(workspaceId: string): Promise<string>;
+  /** The same as `trx` sees it; under the chain's lock it holds until the commit, but for a revocation of a signer. */
+  tagIn(trx: Trx, workspaceId: string): Promise<string>;
   /** The snapshot and its tag's text, both of one moment. POLICY_UNAVAILABLE when the stored bundle was edited.
    * `onlyAgent` hides every other agent, for one that may only see itself. */
   read(workspaceId: string, onlyAgent?: string): Promise<{ tag: string; snapshot: PolicySnapshot }>;
@@ -43,10 +45,12 @@ export function createSnapshotReader(options: { storage: Storage; findRevocation
   const { storage, findRevocations } = options;
 
   function tag(workspaceId: string): Promise<string> {
-    return storage.read(workspaceId, async (trx) => {
-      const head = await readHead(trx, workspaceId);
-      return tagOf(head, head.revision + (await findRevocations(trx)).revision);
-    });
+    return storage.read(workspaceId, (trx) => tagIn(trx, workspaceId));
+  }
+
+  async function tagIn(trx: Trx, workspaceId: string): Promise<string> {
+    const head = await readHead(trx, workspaceId);
+    return tagOf(head, head.revision + (await findRevocations(trx)).revision);
   }
 
   function read(workspaceId: string, onlyAgent?: string): Promise<{ tag: string; snapshot: PolicySnapshot }> {
@@ -73,7 +77,7 @@ export function createSnapshotReader(options: { storage: Storage; findRevocation
     });
   }
 
-  return { tag, read };
+  return { tag, tagIn, read };
 }
 
 function tagOf(head: PolicyHead, revision: number): string {

@@ -1,5 +1,6 @@
 import t from 'tap';
 
+import { reload } from '../system/support/policies.ts';
 import { openWorld, SPEC } from '../system/support/world.ts';
 
 const AGENTS = '/v1/workspaces/demo/agents';
@@ -61,4 +62,18 @@ t.test('If-None-Match on an agent and on the policy snapshot', async (t) => {
     }
     for (const other of ['"0"', 'nonsense']) t.equal((await read(other)).status, 200, other);
   }
+});
+
+t.test('a policy is changed only while the snapshot is the one that was read', async (t) => {
+  const policy = `/v1/workspaces/${await world.workspace()}/policy`;
+  const read = async () => String((await world.expect(200, 'kernel-admin', 'GET', `${policy}/snapshot`)).headers.etag);
+  const change = (action: string, body: object, condition: string) =>
+    world.call('kernel-admin', 'POST', `${policy}/${action}`, body, { 'if-match': condition });
+  const old = await read();
+  t.equal((await change('hotreload', reload(), 'nonsense')).status, 400);
+  const both = await Promise.all([7000, 8000].map((monthlyUsd) => change('hotreload', reload({ monthlyUsd }), old)));
+  t.same(both.map(({ status }) => status).sort(), [200, 412], 'of two reloads on one snapshot one is made');
+  t.match(await change('rollback', { version: 1 }, old), { status: 412, body: { code: 'PRECONDITION_FAILED' } });
+  t.equal((await change('rollback', { version: 1 }, await read())).status, 200);
+  t.equal((await change('hotreload', reload(), '*')).status, 200);
 });

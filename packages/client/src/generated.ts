@@ -563,7 +563,7 @@ export interface Operations {
       readonly updatedAt: string;
     } };
   };
-  /** Delete an agent that does not run; its specs and proofs stay as evidence. `DELETE /v1/workspaces/{workspaceId}/agents/{agentId}` */
+  /** Delete an agent that does not run; its specs and proofs stay as evidence; honours If-Match. `DELETE /v1/workspaces/{workspaceId}/agents/{agentId}` */
   deleteAgent: {
     input: { params: {
       readonly workspaceId: string;
@@ -1116,7 +1116,7 @@ export interface Operations {
       readonly createdAt: string;
     } };
   };
-  /** Make a policy bundle the active version, or the candidate beside it. `POST /v1/workspaces/{workspaceId}/policy/hotreload` */
+  /** Make a policy bundle the active version, or the candidate beside it; honours If-Match with the ETag of the snapshot. `POST /v1/workspaces/{workspaceId}/policy/hotreload` */
   hotReloadPolicy: {
     input: { params: {
       readonly workspaceId: string;
@@ -1198,7 +1198,7 @@ export interface Operations {
       readonly updatedAt: string;
     } };
   };
-  /** Make an earlier version active again. `POST /v1/workspaces/{workspaceId}/policy/rollback` */
+  /** Make an earlier version active again; honours If-Match with the ETag of the snapshot. `POST /v1/workspaces/{workspaceId}/policy/rollback` */
   rollBackPolicy: {
     input: { params: {
       readonly workspaceId: string;
