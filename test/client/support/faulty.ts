@@ -31,6 +31,8 @@ export interface Seen {
   readonly url: string;
   readonly headers: IncomingMessage['headers'];
   readonly body: string;
+  /** Common name in the certificate of the client. */
+  readonly peer: string;
 }
 
 /** What the server does with one request. */
@@ -83,7 +85,8 @@ export async function faultyServer(t: Tap, otherwise: Behaviour, port = 0): Prom
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const { method = '', url = '', headers } = request;
-      const one = { method, url, headers, body: Buffer.concat(chunks).toString() };
+      const { subject } = (request.socket as TLSSocket).getPeerCertificate();
+      const one = { method, url, headers, body: Buffer.concat(chunks).toString(), peer: String(subject.CN) };
       seen.push(one);
       (scripted.shift() ?? otherwise)(response, one);
     });
