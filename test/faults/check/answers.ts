@@ -120,12 +120,13 @@ function oncePerKey(calls: readonly Call[], caused: ReadonlyMap<string, readonly
   const groups = Map.groupBy(keyed, ({ key, who, workspaceId }) => `${who} ${workspaceId} ${key}`);
   const found: Violation[] = [];
   for (const group of groups.values()) {
-    const effects = group.filter(({ traceId }) =>
-      (caused.get(traceId) ?? []).some(({ type }) => type !== 'access.denied'),
-    );
+    const effects = group.flatMap((call) => {
+      const events = (caused.get(call.traceId) ?? []).filter(({ type }) => type !== 'access.denied');
+      return events.length === 0 ? [] : [`${events.map(at).join(' + ')} of ${nameOf(call)}`];
+    });
     const [first] = group;
-    if (effects.length > 1 && first !== undefined) {
-      found.push({ invariant: 'I4', what: `${nameOf(first)}: ${effects.length} attempts under one key had an effect` });
+    if (effects.length > 1) {
+      found.push({ invariant: 'I4', what: `one key had ${effects.length} effects: ${effects.join('; ')}` });
     }
     const told = new Set(group.map(({ outcome }) => identityOf(outcome)).filter((one) => one !== undefined));
     if (told.size > 1 && first !== undefined) {

@@ -1,5 +1,7 @@
 import type { Failpoint } from '../../../src/failpoints.ts';
 import { until } from '../../support/process.ts';
+import { moreAcknowledged } from '../support/conduct.ts';
+import { sendGarbage } from '../support/garbage.ts';
 import type { Scenario } from '../support/run.ts';
 import type { World } from '../support/world.ts';
 
@@ -11,9 +13,6 @@ const PLACES: Readonly<Record<string, Failpoint | 'random'>> = {
   'kill9-commit-answer': 'audit.committed',
   'kill9-random': 'random',
 };
-/** Acknowledged calls before the fault, so that there is something to lose, and after it. */
-const BEFORE = 20;
-const AFTER = 15;
 /** ms */
 const REACHED_WITHIN_MS = 20_000;
 const MAX_RANDOM_MS = 400;
@@ -26,11 +25,12 @@ export const KILL_SCENARIOS: readonly Scenario[] = Object.entries(PLACES).map(([
 }));
 
 async function killAt(world: World, place: Failpoint | 'random'): Promise<void> {
-  const { history, random } = world;
+  const { random } = world;
   const first = await world.boot();
   let target = first;
   const load = world.load(() => target);
-  await until('a load', () => history.acknowledged >= BEFORE, REACHED_WITHIN_MS);
+  await moreAcknowledged(world, 20);
+  await sendGarbage(first, random);
   if (place === 'random') {
     const at = performance.now() + random.between(0, MAX_RANDOM_MS);
     await until('the moment', () => performance.now() >= at);
@@ -41,9 +41,8 @@ async function killAt(world: World, place: Failpoint | 'random'): Promise<void> 
   }
   await first.exited;
   target = await world.boot();
-  const sofar = history.acknowledged;
-  await until('a load again', () => history.acknowledged >= sofar + AFTER, REACHED_WITHIN_MS);
+  await moreAcknowledged(world, 15, 'a load on the instance that took over');
   await load.stop();
-  await load.settle();
   await world.recovered(target);
+  await load.settle();
 }

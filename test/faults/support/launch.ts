@@ -75,7 +75,7 @@ export async function launch(options: LaunchOptions): Promise<Instance> {
   const answer = (): Promise<Report | undefined> => {
     const { promise, resolve: told } = Promise.withResolvers<Report | undefined>();
     const ready = reports.shift();
-    if (ready !== undefined || child.exitCode !== null) told(ready);
+    if (ready !== undefined || child.exitCode !== null || child.signalCode !== null) told(ready);
     else waiting.push(told);
     return promise;
   };

@@ -8,7 +8,7 @@ import type { Call, History, Operation, Outcome } from './history.ts';
 import type { Random } from './random.ts';
 
 /** ms; after a call without an answer, so that an instance that is away is not asked a thousand times. */
-const PAUSE_MS = 25;
+const PAUSE_MS = 100;
 /** Agents that a client works on at a time; older ones are left as they are. */
 const MAX_OWN = 6;
 /** Attempts of one request after a recovery, before it counts as never answered. */
@@ -146,7 +146,7 @@ export function startLoad(parts: LoadParts, clients: number): Load {
         // A conflict in flight: the first attempt has not come to its end.
         const open = outcome.kind === 'unknown' || outcome.status >= 500 || outcome.code === 'IDEMPOTENCY_IN_FLIGHT';
         if (!open || left === 0) break;
-        await delay(PAUSE_MS * 4);
+        await delay(PAUSE_MS);
       }
     }
   }
@@ -176,12 +176,12 @@ function next(dice: Random, own: Agents, canaries: Canaries, keys: boolean): Req
   const key = keys && dice.next() < 0.7 ? { key: randomUUID() } : {};
   const who = elsewhere ? 'outsider' : 'operator';
   const on = { workspaceId, ...key, ...(agentId === undefined ? {} : { agentId }) };
-  const create = (spec: object): Request => ({
-    who,
-    workspaceId,
+  const create = (spec: object, where = workspaceId): Request => ({
+    who: where === 'other' ? 'outsider' : 'operator',
+    workspaceId: where,
     operation: 'createAgent',
     ...key,
-    body: { spec: { ...SPEC, name: nameIn(workspaceId, canaries), instructions: canaries.instructions, ...spec } },
+    body: { spec: { ...SPEC, name: nameIn(where, canaries), instructions: canaries.instructions, ...spec } },
   });
 
   if (kind === 'snapshot') return { who: 'kernel-admin', workspaceId, operation: 'getPolicySnapshot' };
@@ -192,8 +192,7 @@ function next(dice: Random, own: Agents, canaries: Canaries, keys: boolean): Req
   if (kind === 'wrong-role') return { ...create({}), who: 'auditor' };
   const denied = oneOf(dice, own.denied);
   if (kind === 'start-denied') {
-    if (denied === undefined)
-      return { ...create({ containment: { externalCalls: true } }), workspaceId: 'demo', who: 'operator' };
+    if (denied === undefined) return create({ containment: { externalCalls: true } }, 'demo');
     return { who: 'operator', workspaceId: 'demo', operation: 'startAgent', agentId: denied, ...key };
   }
   if (kind === 'create' || agentId === undefined) return create({});

@@ -1,10 +1,9 @@
 import { check } from '../check/check.ts';
 import type { Violation } from '../check/evidence.ts';
 import type { Harness } from './harness.ts';
+import type { Call } from './history.ts';
+import { Skipped } from './skipped.ts';
 import { Cleanup, openWorld, type World } from './world.ts';
-
-/** Why a scenario cannot be run here. */
-export class Skipped extends Error {}
 
 export interface Scenario {
   readonly name: string;
@@ -28,6 +27,8 @@ export interface RunResult {
   readonly calls: number;
   readonly acknowledged: number;
   readonly unknown: number;
+  /** How often clients were told what. */
+  readonly told: Readonly<Record<string, number>>;
   readonly events: number;
   readonly seconds: number;
 }
@@ -67,9 +68,19 @@ export async function runScenario(harness: Harness, scenario: Scenario, seed: nu
     calls: calls.length,
     acknowledged: world?.history.acknowledged ?? 0,
     unknown: calls.filter(({ outcome }) => outcome.kind === 'unknown').length,
+    told: histogram(calls),
     events,
     seconds: (performance.now() - started) / 1000,
   };
+}
+
+function histogram(calls: readonly Call[]): Record<string, number> {
+  const told: Record<string, number> = {};
+  for (const { outcome } of calls) {
+    const name = outcome.kind === 'answered' ? `${outcome.status} ${outcome.code ?? ''}`.trim() : outcome.reason;
+    told[name] = (told[name] ?? 0) + 1;
+  }
+  return told;
 }
 
 /** A line for people, with what is needed to run the same again. */
@@ -82,5 +93,6 @@ export function describeResult(result: RunResult): string[] {
     ...notes.map((note) => `    note: ${note}`),
     ...violations.map(({ invariant, what }) => `    ${invariant} (seed ${seed}): ${what}`),
     ...(error === undefined ? [] : [`    ${error}`]),
+    ...(failed ? [`    told: ${JSON.stringify(result.told)}`] : []),
   ];
 }

@@ -21,6 +21,8 @@ import { type Random, seeded } from './random.ts';
 
 const WORKSPACES = ['demo', 'other'] as const;
 const POOL_SIZE = 8;
+/** Callers at once, unless a scenario says otherwise. */
+const CLIENTS = 6;
 /** ms; recovery of the database, of connections, and of what was not signed. */
 const RECOVERED_WITHIN_MS = 30_000;
 
@@ -144,11 +146,12 @@ export async function openWorld(
     notes,
     note: (text) => notes.push(text),
     boot,
-    load: (target, clients = 6) =>
-      startLoad(
-        { client, history, canaries, random: random.fork('load'), target, keys: keysHonoured === true },
-        clients,
-      ),
+    load: (target, clients = CLIENTS) => {
+      const keys = keysHonoured === true;
+      const load = startLoad({ client, history, canaries, random: random.fork('load'), target, keys }, clients);
+      clean.teardown(() => load.stop());
+      return load;
+    },
     recovered: (instance) =>
       until(
         `${instance.name} ready`,

@@ -1,0 +1,74 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { moreAcknowledged, requireAlive } from '../support/conduct.ts';
+import type { Instance } from '../support/launch.ts';
+import type { Scenario } from '../support/run.ts';
+import { Skipped } from '../support/skipped.ts';
+import type { World } from '../support/world.ts';
+
+const LIBFAKETIME = [
+  '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1',
+  '/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1',
+  '/usr/lib/faketime/libfaketime.so.1',
+];
+const HOUR_S = 3600;
+/** Below the day that a sandbox agent lives: an agent that expires is another story. */
+const MAX_HOURS = 10;
+const JUMPS = 4;
+
+export const CLOCK_SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'clock-injected',
+    why: "the service's own clock jumps forwards and backwards",
+    runs: 5,
+    run: async (world) => {
+      const instance = await world.boot();
+      await jumping(world, instance, (seconds) => instance.moveClock(seconds * 1000));
+    },
+  },
+  {
+    name: 'clock-faketime',
+    why: 'the clock of the whole process jumps (libfaketime)',
+    runs: 5,
+    run: async (world) => {
+      const library = LIBFAKETIME.find((path) => existsSync(path));
+      if (library === undefined) throw new Skipped('libfaketime is not installed (Debian: faketime)');
+      const dir = await mkdtemp(join(tmpdir(), 'castellan-faults-clock-'));
+      try {
+        const file = join(dir, 'offset');
+        const set = (seconds: number) => writeFile(file, `${seconds < 0 ? '' : '+'}${seconds}\n`);
+        await set(0);
+        // Monotonic time goes on, as it does when an operator or NTP sets the clock.
+        const env = {
+          LD_PRELOAD: library,
+          FAKETIME_TIMESTAMP_FILE: file,
+          FAKETIME_NO_CACHE: '1',
+          FAKETIME_DONT_FAKE_MONOTONIC: '1',
+          DONT_FAKE_MONOTONIC: '1',
+        };
+        await jumping(world, await world.boot({ env }), set);
+      } finally {
+        await rm(dir, { recursive: true, force: true });
+      }
+    },
+  },
+];
+
+async function jumping(world: World, instance: Instance, set: (seconds: number) => Promise<void>): Promise<void> {
+  const load = world.load(() => instance);
+  await moreAcknowledged(world, 10);
+  for (let jump = 0; jump < JUMPS; jump += 1) {
+    // Ahead of the truth, and from there forwards and back: before their time no certificate is good.
+    await set(world.random.between(0, MAX_HOURS * HOUR_S));
+    await requireAlive(instance);
+    await moreAcknowledged(world, 8, 'a load after the clock jumped');
+  }
+  await set(0);
+  await moreAcknowledged(world, 8, 'a load with the right time again');
+  await load.stop();
+  await world.recovered(instance);
+  await load.settle();
+}

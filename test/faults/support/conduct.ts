@@ -1,0 +1,46 @@
+import { until } from '../../support/process.ts';
+import type { Instance } from './launch.ts';
+import type { World } from './world.ts';
+
+/** Acknowledged calls before a fault, so that there is something to lose, and after it has passed. */
+const BEFORE = 20;
+const AFTER = 15;
+/** ms */
+const LOAD_WITHIN_MS = 30_000;
+
+/** Waits until so many more calls were acknowledged. */
+export async function moreAcknowledged(world: World, count: number, what = 'a load'): Promise<void> {
+  const sofar = world.history.acknowledged;
+  await until(what, () => world.history.acknowledged >= sofar + count, LOAD_WITHIN_MS);
+}
+
+/** Waits until so many more calls came to nothing: an answer of 5xx, or none. */
+export async function moreFailed(world: World, count: number, what = 'calls that fail'): Promise<void> {
+  const failed = () =>
+    world.history.calls.filter(({ outcome }) => outcome.kind === 'unknown' || outcome.status >= 500).length;
+  const sofar = failed();
+  await until(what, () => failed() >= sofar + count, LOAD_WITHIN_MS);
+}
+
+/**
+ * A load, a fault in the midst of it, and the load goes on until the service works again by itself; then everything that
+ * was left open is asked again.
+ */
+export async function disturbed(world: World, instance: Instance, fault: () => Promise<void>, clients?: number) {
+  const load = world.load(() => instance, clients);
+  await moreAcknowledged(world, BEFORE);
+  await fault();
+  await moreAcknowledged(world, AFTER, 'a load after the fault');
+  await load.stop();
+  await world.recovered(instance);
+  await load.settle();
+}
+
+/** Alive and telling, whatever else is away: it must never need the database for that. */
+export async function requireAlive(instance: Instance): Promise<void> {
+  for (const path of ['/livez', '/metrics']) {
+    const answer = await fetch(`${instance.opsUrl}${path}`, { signal: AbortSignal.timeout(2000) });
+    if (answer.status !== 200) throw new Error(`${path} says ${answer.status} during the fault`);
+    await answer.text();
+  }
+}
