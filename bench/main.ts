@@ -2,8 +2,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
+import { append, verify } from './phases/audit.ts';
+import { memory } from './phases/memory.ts';
+import { overload } from './phases/overload.ts';
 import { page } from './phases/page.ts';
 import { policy } from './phases/policy.ts';
+import { revalidation } from './phases/revalidation.ts';
 import { start1, start64 } from './phases/start.ts';
 import { status } from './phases/status.ts';
 import { lastLine, table } from './report.ts';
@@ -16,7 +20,18 @@ import { statementsDuring } from './support/statement-profile.ts';
 import { openWorld, type World } from './support/world.ts';
 import { judge } from './thresholds.ts';
 
-const PHASES: readonly Phase[] = [start64, start1, status, page, policy];
+const PHASES: readonly Phase[] = [
+  start64,
+  start1,
+  status,
+  page,
+  policy,
+  revalidation,
+  append,
+  verify,
+  memory,
+  overload,
+];
 const RESULTS = new URL('./results/', import.meta.url);
 
 const options = readOptions(process.argv.slice(2));
@@ -32,7 +47,7 @@ async function bench(options: BenchOptions): Promise<number> {
   const interrupted = () => void world.close().then(() => process.exit(1));
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    const figures = await measure(phases, { options, world, say, load: await loadOn(world, options.profile) });
+    const figures = await measure(phases, await benchOn(world, options));
     const verdicts = judge(figures);
     const seconds = Math.round((Date.now() - started) / 1000);
     const result = { at: new Date().toISOString(), machine, options, seconds, figures, verdicts };
@@ -62,15 +77,24 @@ function chosen(only: readonly string[]): readonly Phase[] {
 }
 
 /** With a directory for profiles, each section against the service leaves that of its last round. */
-async function loadOn(world: World, profiles: string | undefined): Promise<Bench['load']> {
+async function benchOn(world: World, options: BenchOptions): Promise<Bench> {
+  const profile = await profileInto(options.profile, world);
   const measured: Bench['load'] = (_name, server, load) =>
     runLoad({ ...load, target: server.target }, { server: server.pid, postmaster: world.postmaster });
-  if (profiles === undefined || world.service.inspector === undefined) return measured;
-  const profiler = await connectProfiler(world.service.inspector, profiles);
-  return (name, server, load) => {
-    if (server !== world.service) return measured(name, server, load);
-    return profiler.during(name, () => statementsDuring(world.db, profiles, name, () => measured(name, server, load)));
+  return {
+    options,
+    world,
+    say,
+    profile,
+    load: (name, server, load) =>
+      server === world.service ? profile(name, () => measured(name, server, load)) : measured(name, server, load),
   };
+}
+
+async function profileInto(directory: string | undefined, world: World): Promise<Bench['profile']> {
+  if (directory === undefined || world.service.inspector === undefined) return (_name, work) => work();
+  const profiler = await connectProfiler(world.service.inspector, directory);
+  return (name, work) => profiler.during(name, () => statementsDuring(world.db, directory, name, work));
 }
 
 function say(text: string): void {

@@ -3,11 +3,8 @@ import { type Agents, settleTables, workspaceWithAgents } from '../support/agent
 import { type ExplainedStatement, startExplainer } from '../support/explain.ts';
 import { type Figure, figure } from '../support/figure.ts';
 import { HttpConnection, requestBytes, type Target } from '../support/http-connection.ts';
-import type { LoadResult } from '../support/load.ts';
-import { rates } from '../support/load-figures.ts';
 import type { Bench, Phase } from '../support/phase.ts';
-import { inTurn } from '../support/rounds.ts';
-import { median, ratios } from '../support/statistics.ts';
+import { median, quantile, ratios } from '../support/statistics.ts';
 
 const SIZES = { '1k': 1000, '100k': 100_000, '1m': 1_000_000 } as const;
 type Size = keyof typeof SIZES;
@@ -16,7 +13,7 @@ const LIMIT = 50;
 /** Pages in different depths, the same ones in every round. */
 const DEPTHS = 200;
 /** Pages whose buffers are counted. */
-const EXPLAINED = 20;
+const EXPLAINED = 40;
 const LIST = /from "?agents"?/i;
 
 export const page: Phase = {
@@ -35,16 +32,17 @@ async function measurePages(bench: Bench): Promise<Figure[]> {
   await settleTables(world.db);
   const paths = (size: Size) => pathsOf(agents.get(size));
 
-  const sections = Object.fromEntries(
-    NAMES.flatMap((size) => [
-      [`first-${size}`, () => load(bench, `first-${size}`, [paths(size).first])],
-      [`deep-${size}`, () => load(bench, `deep-${size}`, paths(size).deep)],
-    ]),
-  );
-  const results = await inTurn<string, LoadResult>(bench, 1, sections);
-  const half = (name: string) => (results[name] ?? []).map((result) => result.p50);
+  const rounds: Map<string, number>[] = [];
+  // The round before the first warms up.
+  for (let round = 0; round <= bench.options.rounds; round += 1) {
+    const medians = await latencies(bench, paths);
+    if (round > 0) rounds.push(medians);
+    bench.say(`  round ${round}: ${[...medians].map(([name, ms]) => `${name} ${ms.toFixed(2)} ms`).join(' · ')}`);
+  }
+  const half = (name: string) => rounds.map((medians) => medians.get(name) ?? Number.NaN);
 
   const buffers = await countBuffers(bench, paths);
+  const many = buffers('1m') / buffers('1k');
   return [
     figure(
       'page.first.ratio',
@@ -58,45 +56,53 @@ async function measurePages(bench: Bench): Promise<Figure[]> {
       'x',
       ratios(half('deep-1m'), half('deep-1k')),
     ),
-    figure('page.first.buffers.ratio', 'buffers of the first page at 1 M against 1 k', 'x', [
-      buffers.of('first', '1m') / buffers.of('first', '1k'),
-    ]),
-    figure('page.deep.buffers.ratio', 'buffers of a deep page at 1 M against 1 k', 'x', [
-      buffers.of('deep', '1m') / buffers.of('deep', '1k'),
-    ]),
+    figure('page.buffers.ratio', 'buffers of a page at 1 M against 1 k', 'x', [many]),
     ...NAMES.flatMap((size) => [
-      figure(`page.first.${size}.buffers`, `buffers of the first page at ${size}`, 'buffers', [
-        buffers.of('first', size),
+      figure(`page.buffers.${size}`, `buffers of a page at ${size}, median of ${EXPLAINED}`, 'buffers', [
+        buffers(size),
       ]),
-      figure(`page.deep.${size}.buffers`, `buffers of a deep page at ${size}, median of ${EXPLAINED}`, 'buffers', [
-        buffers.of('deep', size),
-      ]),
-      figure(`page.first.${size}.p50`, `first page at ${size}, half of them`, 'ms', half(`first-${size}`)),
-      figure(`page.deep.${size}.p50`, `deep pages at ${size}, half of them`, 'ms', half(`deep-${size}`)),
-      figure(
-        `page.deep.${size}.perSecond`,
-        `deep pages at ${size} over one connection`,
-        '/s',
-        rates(results[`deep-${size}`] ?? []),
-      ),
+      figure(`page.first.${size}`, `first page at ${size}, median latency`, 'ms', half(`first-${size}`)),
+      figure(`page.deep.${size}`, `deep pages at ${size}, median latency`, 'ms', half(`deep-${size}`)),
     ]),
   ];
 }
 
-function load(bench: Bench, name: string, paths: readonly string[]): Promise<LoadResult> {
-  const { service } = bench.world;
-  const requests = paths.map((path) => requestBytes(service.target, 'GET', path));
-  let asked = 0;
-  return bench.load(`page-${name}`, service, {
-    connections: 1,
-    seconds: bench.options.seconds / 2,
-    next: () => requests[asked++ % requests.length],
-    mustSay: '"nextCursor":"',
+/** Sizes and depths in turn, request by request: a busy moment of the machine hits all of them alike. */
+async function latencies(bench: Bench, paths: (size: Size) => Paths): Promise<Map<string, number>> {
+  const { target } = bench.world.service;
+  const connection = new HttpConnection(target);
+  const kinds = NAMES.flatMap((size) => {
+    const { first, deep } = paths(size);
+    const bytes = (path: string) => requestBytes(target, 'GET', path);
+    return [
+      { name: `first-${size}`, requests: [bytes(first)], taken: [] as number[] },
+      { name: `deep-${size}`, requests: deep.map(bytes), taken: [] as number[] },
+    ];
   });
+  try {
+    await connection.open();
+    const until = performance.now() + bench.options.seconds * 1000;
+    for (let turn = 0; performance.now() < until; turn += 1) {
+      for (const { name, requests, taken } of kinds) {
+        const started = performance.now();
+        const answer = await connection.send(requests[turn % requests.length] ?? Buffer.alloc(0));
+        taken.push(performance.now() - started);
+        if (answer.status !== 200) throw new Error(`${name}: ${answer.status} ${answer.body.toString('utf8')}`);
+      }
+    }
+  } finally {
+    connection.close();
+  }
+  return new Map(kinds.map(({ name, taken }) => [name, median(taken)]));
+}
+
+interface Paths {
+  readonly first: string;
+  readonly deep: readonly string[];
 }
 
 /** Paths of the first page and of pages all over the list, by the cursors that the pages before them end with. */
-function pathsOf(agents: Agents | undefined): { first: string; deep: string[] } {
+function pathsOf(agents: Agents | undefined): Paths {
   if (agents === undefined) throw new Error('no such workspace');
   const { workspaceId, count } = agents;
   const first = `/v1/workspaces/${workspaceId}/agents/statuses?limit=${LIMIT}`;
@@ -110,28 +116,32 @@ function pathsOf(agents: Agents | undefined): { first: string; deep: string[] } 
   return { first, deep };
 }
 
-async function countBuffers(bench: Bench, paths: (size: Size) => { first: string; deep: string[] }) {
+async function countBuffers(bench: Bench, paths: (size: Size) => Paths): Promise<(size: Size) => number> {
   const explainer = await startExplainer(bench.world);
-  const connection = new HttpConnection(explainer.service.target);
+  const { target } = explainer.service;
+  const connection = new HttpConnection(target);
+  const counts = new Map<Size, number>();
   try {
-    const counts = new Map<string, number>();
     for (const size of NAMES) {
-      const { first, deep } = paths(size);
-      const one = async (path: string) => {
-        // The first time may clean up behind the insert; what counts is a page as it is from then on.
-        await ask(connection, explainer.service.target, path);
-        return buffersOf(await explainer.during(() => ask(connection, explainer.service.target, path)));
-      };
-      counts.set(`first-${size}`, await one(first));
       const all: number[] = [];
-      for (const path of deep.slice(0, EXPLAINED)) all.push(await one(path));
-      counts.set(`deep-${size}`, median(all));
+      for (const path of paths(size).deep.slice(0, EXPLAINED)) {
+        // The first time may clean up behind the insert; what counts is a page as it is from then on.
+        await ask(connection, target, path);
+        all.push(buffersOf(await explainer.during(() => ask(connection, target, path))));
+      }
+      counts.set(
+        size,
+        quantile(
+          all.toSorted((a, b) => a - b),
+          0.5,
+        ),
+      );
     }
-    return { of: (where: 'first' | 'deep', size: Size) => counts.get(`${where}-${size}`) ?? Number.NaN };
   } finally {
     connection.close();
     await explainer.stop();
   }
+  return (size) => counts.get(size) ?? Number.NaN;
 }
 
 async function ask(connection: HttpConnection, target: Target, path: string): Promise<void> {

@@ -20,13 +20,15 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Takes stderr. */
   readonly log: string;
+  /** ms until it must be ready. */
+  readonly limitMs?: number;
   /** Ready when this resolves; without it, at the first line on stdout, which must be JSON. */
   readonly until?: () => Promise<void>;
 }
 
 /** Starts a program of the bench; it is ended by its pid, also when this process ends unexpectedly. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const { args, program = process.execPath, env = {}, log, until } = options;
+  const { args, program = process.execPath, env = {}, log, limitMs = READY_MS, until } = options;
   const errors = openSync(log, 'a');
   const child = spawn(program, [...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
@@ -35,7 +37,8 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   const lastChance = () => void child.kill('SIGKILL');
   process.once('exit', lastChance);
   const { promise: exited, resolve: gone } = Promise.withResolvers<void>();
-  child.once('exit', () => {
+  // Not `exit`: what it has printed may still be on its way then.
+  child.once('close', () => {
     process.off('exit', lastChance);
     gone();
   });
@@ -47,7 +50,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     clearTimeout(patience);
   };
   try {
-    const ready = await within(READY_MS, args, exited, until === undefined ? firstLine(child) : until());
+    const ready = await within(limitMs, args, exited, until === undefined ? firstLine(child) : until());
     return { pid: child.pid ?? 0, ready, stop };
   } catch (error) {
     await stop();

@@ -9,6 +9,8 @@ export interface Bench {
   readonly world: World;
   /** Runs a load against the service or its baseline, measured as `name`. */
   load(name: string, server: Server, load: Omit<Load, 'target'>): Promise<LoadResult>;
+  /** Has the service profiled as `name` during `work`, when profiles are asked for. */
+  profile<T>(name: string, work: () => Promise<T>): Promise<T>;
   /** Says on stderr what is being done. */
   say(text: string): void;
 }

@@ -1,6 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { connectInspector } from './inspector.ts';
+
 /** µs between two samples. */
 const INTERVAL_US = 500;
 /** Functions named in the summary. */
@@ -25,26 +27,7 @@ export interface Profiler {
 }
 
 export async function connectProfiler(inspector: string, directory: string): Promise<Profiler> {
-  const socket = new WebSocket(inspector);
-  const waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
-  let sent = 0;
-  socket.addEventListener('message', ({ data }) => {
-    const message: { id?: number; result?: unknown; error?: { message: string } } = JSON.parse(String(data));
-    const asked = message.id === undefined ? undefined : waiting.get(message.id);
-    if (message.id === undefined || asked === undefined) return;
-    waiting.delete(message.id);
-    if (message.error === undefined) asked.resolve(message.result);
-    else asked.reject(new Error(message.error.message));
-  });
-  await new Promise((resolve, reject) => {
-    socket.addEventListener('open', resolve);
-    socket.addEventListener('error', () => reject(new Error(`no inspector at ${inspector}`)));
-  });
-  const send = (method: string, params: object = {}): Promise<unknown> => {
-    sent += 1;
-    socket.send(JSON.stringify({ id: sent, method, params }));
-    return new Promise((resolve, reject) => waiting.set(sent, { resolve, reject }));
-  };
+  const { send, close } = await connectInspector(inspector);
   await send('Profiler.enable');
   await send('Profiler.setSamplingInterval', { interval: INTERVAL_US });
   await mkdir(directory, { recursive: true });
@@ -60,7 +43,7 @@ export async function connectProfiler(inspector: string, directory: string): Pro
         await writeFile(join(directory, `${name}.txt`), summary(profile));
       }
     },
-    close: () => socket.close(),
+    close,
   };
 }
 

@@ -29,12 +29,21 @@ export interface Service extends Server {
   readonly inspector: string | undefined;
 }
 
+export interface ServiceManner {
+  /** With the rate limits that it has by default; otherwise none gets in the way. */
+  readonly limited?: boolean;
+  /** Whether it has an inspector; otherwise as the main service. */
+  readonly inspected?: boolean;
+}
+
 /** The service and what it is compared with, on one PostgreSQL of their own. */
 export interface World {
   readonly home: string;
   readonly certsDir: string;
   /** As the superuser. */
   readonly databaseUrl: string;
+  /** The service's logins, and the superuser's as BENCH_DATABASE_URL. */
+  readonly databaseEnv: Readonly<Record<string, string>>;
   readonly postmaster: number;
   readonly db: pg.Client;
   readonly service: Service;
@@ -47,7 +56,7 @@ export interface World {
   /** Another service on the same database, with settings of its own. */
   startService(
     settings: Readonly<Record<string, string>>,
-    limits?: 'limited',
+    how?: ServiceManner,
   ): Promise<Service & { stop(): Promise<void> }>;
   close(): Promise<void>;
 }
@@ -91,21 +100,22 @@ async function open(
     cleanup.push(() => child.stop());
     return child;
   };
-  const startService = async (settings: Readonly<Record<string, string>>, limits?: 'limited') => {
+  const startService = async (settings: Readonly<Record<string, string>>, how: ServiceManner = {}) => {
     const env = {
       ...database,
       CASTELLAN_DATA_DIR: join(home, 'data'),
       CASTELLAN_CERTS_DIR: certsDir,
       CASTELLAN_API_PORT: '0',
       CASTELLAN_OPS_PORT: '0',
-      ...(limits === 'limited' ? {} : withoutLimits()),
+      ...(how.limited === true ? {} : withoutLimits()),
       ...settings,
     };
     const inspectorLog = join(home, `service-${randomUUID()}.log`);
-    const inspect = options.inspect ? ['--inspect=127.0.0.1:0'] : [];
+    const isInspected = how.inspected ?? options.inspect;
+    const inspect = isInspected ? ['--inspect=127.0.0.1:0'] : [];
     const child = await start({ args: [...inspect, MAIN, 'dev', '--json'], env, log: inspectorLog });
     const { api, ops } = readyLine(child.ready);
-    const inspector = options.inspect ? await inspectorIn(inspectorLog) : undefined;
+    const inspector = isInspected ? await inspectorIn(inspectorLog) : undefined;
     return { target: targetOf(api, tls), pid: child.pid, ops, inspector, stop: child.stop };
   };
   const service = await startService({});
@@ -121,6 +131,7 @@ async function open(
     home,
     certsDir,
     databaseUrl: postgres.superuserUrl,
+    databaseEnv: { ...database, BENCH_DATABASE_URL: postgres.superuserUrl },
     postmaster: postgres.pid,
     db,
     service,

@@ -1,0 +1,105 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { readShippedBundle } from '../../src/policy/shipped.ts';
+import { type Agents, settleTables, workspaceWithAgents } from '../support/agents.ts';
+import { type Figure, figure } from '../support/figure.ts';
+import type { Bench, Phase } from '../support/phase.ts';
+
+const AGENTS = { usual: 2000, full: 10_000 };
+/** As many as one batch may name. */
+const BATCH = 200;
+const POLL_MS = 20;
+const DONE_MS = 120_000;
+
+export const revalidation: Phase = {
+  name: 'revalidation',
+  what: 'hot reload of the policy, and revalidation of every governed agent',
+  run: measureRevalidation,
+};
+
+interface Revalidation {
+  readonly id: string;
+  readonly state: 'running' | 'done';
+  readonly total: number;
+  readonly done: number;
+  readonly invalidated: number;
+}
+
+async function measureRevalidation(bench: Bench): Promise<Figure[]> {
+  const { world, options } = bench;
+  const count = options.full ? AGENTS.full : AGENTS.usual;
+  const agents = await workspaceWithAgents(world, 'revalidation', count);
+  await settleTables(world.db);
+  bench.say(`promoting ${count} agents`);
+  const promotion = await bench.profile('promotion', () => promoteAll(bench, agents));
+  await settleTables(world.db);
+
+  const policy = `/v1/workspaces/${agents.workspaceId}/policy`;
+  const [reload, worked, asked]: [number[], number[], number[]] = [[], [], []];
+  // The round before the first warms up.
+  for (let round = 0; round <= options.rounds; round += 1) {
+    const started = performance.now();
+    const bundle = await changedBundle(round);
+    const reloaded = await bench.profile('hotreload', async () =>
+      untilDone(bench, policy, await world.call('POST', `${policy}/hotreload`, bundle), count),
+    );
+    const reloadSeconds = (performance.now() - started) / 1000;
+    const begun = performance.now();
+    await untilDone(bench, policy, await world.call('POST', `${policy}/revalidate`, {}), count);
+    const askedSeconds = (performance.now() - begun) / 1000;
+    const workedSeconds = await secondsOf(bench, reloaded.id);
+    bench.say(
+      `  round ${round}: reload ${reloadSeconds.toFixed(2)} s, of it ${workedSeconds.toFixed(2)} s revalidation`,
+    );
+    if (round === 0) continue;
+    reload.push(reloadSeconds);
+    worked.push(count / workedSeconds);
+    asked.push(count / askedSeconds);
+  }
+  return [
+    figure('revalidation.perSecond', `agents revalidated by a hot reload, of ${count}`, '/s', worked),
+    figure('revalidation.asked', `agents revalidated by POST …/policy/revalidate, of ${count}`, '/s', asked),
+    figure('revalidation.reload', 'hot reload as a whole: compile, activate, revalidate', 's', reload),
+    figure('revalidation.promotions', 'promotions by batches, in the preparation', '/s', [promotion]),
+  ];
+}
+
+/** Through the API, for their proofs must be real. Answers the rate. */
+async function promoteAll({ world }: Bench, agents: Agents): Promise<number> {
+  const started = performance.now();
+  for (let at = 0; at < agents.count; at += BATCH) {
+    const agentIds = Array.from({ length: Math.min(BATCH, agents.count - at) }, (_, index) => agents.id(at + index));
+    const path = `/v1/workspaces/${agents.workspaceId}/agents:batch`;
+    const answer = await world.call('POST', path, { action: 'promote', agentIds });
+    const { results } = answer as { results: { success: boolean }[] };
+    const failed = results.find(({ success }) => !success);
+    if (failed !== undefined) throw new Error(`not promoted: ${JSON.stringify(failed)}`);
+  }
+  return agents.count / ((performance.now() - started) / 1000);
+}
+
+/** The shipped policy with other data in each round, so that each has to be compiled; every agent still passes. */
+async function changedBundle(round: number) {
+  const { modules, data } = await readShippedBundle();
+  return { policySet: 'default', bundle: { modules, data: { ...data, bench: { round } } } };
+}
+
+async function untilDone(bench: Bench, policy: string, answer: unknown, count: number): Promise<Revalidation> {
+  const { revalidation } = answer as { revalidation: Revalidation };
+  let now = revalidation;
+  for (const deadline = Date.now() + DONE_MS; now.state !== 'done'; await delay(POLL_MS)) {
+    if (Date.now() > deadline) throw new Error(`the revalidation does not end: ${JSON.stringify(now)}`);
+    now = (await bench.world.call('GET', `${policy}/revalidations/${revalidation.id}`)) as Revalidation;
+  }
+  if (now.done !== count || now.invalidated !== 0) throw new Error(`not as expected: ${JSON.stringify(now)}`);
+  return { ...now, id: revalidation.id };
+}
+
+/** From the activation to the last agent, by the service's clock: without the compilation and our polling. */
+async function secondsOf({ world }: Bench, id: string): Promise<number> {
+  const { rows } = await world.db.query(
+    'SELECT extract(epoch FROM updated_at - created_at)::float8 AS seconds FROM revalidations WHERE id = $1',
+    [id],
+  );
+  return rows[0].seconds;
+}
