@@ -29,6 +29,8 @@ export interface LimitsConfig {
   /** Requests of a lane that may wait for a place, and ms each may. */
   readonly maxWaiting: number;
   readonly maxWaitMs: number;
+  /** Ms a request may take on average before fewer are let in at once. */
+  readonly latencyMs: number;
   readonly eventLoopDelayMs: number;
 }
 
@@ -210,6 +212,7 @@ function readLimits(read: SettingsReader): LimitsConfig {
     },
     maxWaiting: read.integer('CASTELLAN_LIMITS_MAX_WAITING'),
     maxWaitMs: read.integer('CASTELLAN_LIMITS_MAX_WAIT_MS'),
+    latencyMs: read.integer('CASTELLAN_LIMITS_LATENCY_MS'),
     eventLoopDelayMs: read.integer('CASTELLAN_LIMITS_EVENT_LOOP_DELAY_MS'),
   };
 }

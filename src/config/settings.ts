@@ -153,21 +153,21 @@ export const SETTINGS = {
   },
   CASTELLAN_LIMITS_IN_FLIGHT_READS: {
     kind: 'integer',
-    default: '256',
+    default: '64',
     min: 1,
     max: 4096,
     doc: 'Reads under way at once; one workspace has at most half of them.',
   },
   CASTELLAN_LIMITS_IN_FLIGHT_WRITES: {
     kind: 'integer',
-    default: '256',
+    default: '128',
     min: 1,
     max: 4096,
     doc: 'Changes under way at once; one workspace has at most half of them.',
   },
   CASTELLAN_LIMITS_IN_FLIGHT_BRAKES: {
     kind: 'integer',
-    default: '128',
+    default: '64',
     min: 1,
     max: 4096,
     doc: 'Stops, quarantines and revocations under way at once.',
@@ -184,6 +184,13 @@ export const SETTINGS = {
     min: 1,
     max: 10_000,
     doc: 'Ms a request waits for a place before it is refused.',
+  },
+  CASTELLAN_LIMITS_LATENCY_MS: {
+    kind: 'integer',
+    default: '250',
+    min: 10,
+    max: 10_000,
+    doc: 'Mean ms of a request from which, in a crowd, fewer are let in at once, down to 8.',
   },
   CASTELLAN_LIMITS_EVENT_LOOP_DELAY_MS: {
     kind: 'integer',

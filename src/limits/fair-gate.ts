@@ -28,7 +28,7 @@ const KEY_PART = 2;
  */
 export class FairGate {
   readonly #options: GateOptions;
-  readonly #share: number;
+  #capacity: number;
   readonly #turns = new Map<string, Turn>();
   /** Keys with somebody waiting, the next one first. */
   readonly #round = new Map<string, Turn>();
@@ -37,7 +37,21 @@ export class FairGate {
 
   constructor(options: GateOptions) {
     this.#options = options;
-    this.#share = Math.max(1, Math.floor(options.capacity / KEY_PART));
+    this.#capacity = options.capacity;
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Nobody is thrown out when it shrinks. */
+  set capacity(capacity: number) {
+    this.#capacity = capacity;
+    while (this.#waiting > 0 && this.#admitNext());
+  }
+
+  get #share(): number {
+    return Math.max(1, Math.floor(this.#capacity / KEY_PART));
   }
 
   get inFlight(): number {
@@ -50,7 +64,7 @@ export class FairGate {
 
   /** True when the request is in at once. Nobody is overtaken: whoever waits now waits for its own key's share. */
   enter(key: string): boolean {
-    if (this.#inFlight >= this.#options.capacity) return false;
+    if (this.#inFlight >= this.#capacity) return false;
     const turn = this.#turns.get(key);
     if (turn === undefined) this.#turns.set(key, { inFlight: 1, waiting: [] });
     else if (turn.inFlight >= this.#share) return false;
@@ -97,9 +111,9 @@ export class FairGate {
     }
   }
 
-  #admitNext(): void {
+  #admitNext(): boolean {
+    if (this.#inFlight >= this.#capacity) return false;
     for (const [key, turn] of this.#round) {
-      if (this.#inFlight >= this.#options.capacity) return;
       if (turn.inFlight >= this.#share) continue;
       turn.inFlight += 1;
       this.#inFlight += 1;
@@ -107,8 +121,9 @@ export class FairGate {
       // To the end of the round.
       if (this.#round.delete(key)) this.#round.set(key, turn);
       waiter?.enter();
-      return;
+      return true;
     }
+    return false;
   }
 
   /** Takes the last from the longest line when that leaves it no shorter than a line of `own` + 1. */

@@ -10,6 +10,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Whose place in its lane the request holds; empty when it holds none. */
     placeOf: string;
+    /** Monotonic ms since when it holds it. */
+    placeSince: number;
   }
 }
 
@@ -18,6 +20,7 @@ export interface LaneOptions {
   readonly workspaces: TokenBuckets;
   readonly pressure: Pressure;
   readonly gate: FairGate;
+  readonly finished: (ms: number) => void;
   readonly now: () => number;
   readonly refuse: Refuse;
 }
@@ -32,15 +35,17 @@ export type Refuse = (
 ) => void;
 
 /** The hooks of a lane's routes: one before the body is read, one when the work is done. */
-export function createLaneHooks({ lane, workspaces, pressure, gate, now, refuse }: LaneOptions) {
+export function createLaneHooks({ lane, workspaces, pressure, gate, finished, now, refuse }: LaneOptions) {
   function enter(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const workspaceId = workspaceOf(request);
-    const waitMs = workspaceId === undefined ? 0 : workspaces.take(workspaceId, now());
+    const time = now();
+    const waitMs = workspaceId === undefined ? 0 : workspaces.take(workspaceId, time);
     const key = workspaceId ?? keyWithoutWorkspace(request);
     if (waitMs > 0) refuse(request, reply, lane, 'workspace_rate', waitMs);
     else if (pressure.refuses(lane, key)) refuse(request, reply, lane, 'event_loop', 0);
     else if (gate.enter(key)) {
       request.placeOf = key;
+      request.placeSince = time;
       done();
     } else waitForPlace(request, reply, key, done);
   }
@@ -51,6 +56,7 @@ export function createLaneHooks({ lane, workspaces, pressure, gate, now, refuse 
       enter: () => {
         reply.raw.removeListener('close', gone);
         request.placeOf = key;
+        request.placeSince = now();
         // Not at once: it would run inside the answer of the request whose place this was.
         process.nextTick(done);
       },
@@ -68,6 +74,7 @@ export function createLaneHooks({ lane, workspaces, pressure, gate, now, refuse 
     const key = request.placeOf;
     if (key !== '') {
       request.placeOf = '';
+      finished(now() - request.placeSince);
       gate.leave(key);
     }
     done();

@@ -4,6 +4,7 @@ import fastifyPlugin from 'fastify-plugin';
 import type { LimitsConfig } from '../config.ts';
 import { LANES, type Lane, laneOf } from '../http/lanes.ts';
 import type { Principal } from '../identity/principal.ts';
+import { Capacity } from './capacity.ts';
 import { type EventLoopDelay, measureEventLoopDelay } from './event-loop.ts';
 import { FairGate } from './fair-gate.ts';
 import { createLaneHooks, type Refuse } from './lane-hooks.ts';
@@ -24,7 +25,9 @@ export interface Limits {
 }
 
 interface LimitStats {
-  readonly lanes: Readonly<Record<Lane, { readonly inFlight: number; readonly waiting: number }>>;
+  readonly lanes: Readonly<
+    Record<Lane, { readonly inFlight: number; readonly waiting: number; readonly places: number }>
+  >;
   /** The part refused because the event loop is late. */
   readonly pressure: number;
 }
@@ -52,6 +55,7 @@ export const limitsPlugin = fastifyPlugin(
     const principals = bucketsPerLane(config, 'principal');
     const workspaces = bucketsPerLane(config, 'workspace');
     const gates = gatesPerLane(config);
+    const capacities = perLane((lane) => new Capacity({ most: config.inFlight[lane], aimMs: config.latencyMs }));
     const pressure = new Pressure({ maxDelayMs: config.eventLoopDelayMs, random });
     const answer = createRefuser({ now, random });
     const refuse: Refuse = (request, reply, lane, reason, waitMs) => {
@@ -59,10 +63,19 @@ export const limitsPlugin = fastifyPlugin(
       answer(request, reply, reason, waitMs);
     };
     const hooks = perLane((lane) =>
-      createLaneHooks({ lane, workspaces: workspaces[lane], pressure, gate: gates[lane], now, refuse }),
+      createLaneHooks({
+        lane,
+        workspaces: workspaces[lane],
+        pressure,
+        gate: gates[lane],
+        finished: (ms) => capacities[lane].finished(ms),
+        now,
+        refuse,
+      }),
     );
 
     app.decorateRequest('placeOf', '');
+    app.decorateRequest('placeSince', 0);
     app.decorate('limits', {
       admit: (principal, request, reply) => {
         const lane = request.is404 ? 'read' : (request.routeOptions.config.lane ?? 'read');
@@ -71,7 +84,11 @@ export const limitsPlugin = fastifyPlugin(
         return waitMs === 0;
       },
       stats: () => ({
-        lanes: perLane((lane) => ({ inFlight: gates[lane].inFlight, waiting: gates[lane].waiting })),
+        lanes: perLane((lane) => ({
+          inFlight: gates[lane].inFlight,
+          waiting: gates[lane].waiting,
+          places: gates[lane].capacity,
+        })),
         pressure: pressure.level,
       }),
     });
@@ -87,7 +104,13 @@ export const limitsPlugin = fastifyPlugin(
     const timer = setInterval(() => {
       const delayMs = eventLoop.read();
       if (delayMs !== undefined) pressure.sample(delayMs);
-      for (const lane of LANES) gates[lane].expire(now());
+      for (const lane of LANES) {
+        gates[lane].expire(now());
+        // Brakes keep their places, however slow all is.
+        if (lane === 'brake') continue;
+        capacities[lane].adjust(gates[lane].inFlight * 2 > gates[lane].capacity);
+        gates[lane].capacity = capacities[lane].places;
+      }
     }, SAMPLE_MS).unref();
     app.addHook('onClose', async () => {
       clearInterval(timer);

@@ -42,6 +42,7 @@ export function defineMetrics() {
     ]),
     requestsInFlight: gauge('requests_in_flight', 'Requests that hold a place in their lane', ['lane']),
     requestsWaiting: gauge('requests_waiting', 'Requests that wait for a place in their lane', ['lane']),
+    requestPlaces: gauge('request_places', 'Places in a lane; fewer when requests take long', ['lane']),
     overloadLevel: gauge('overload_level', 'Part refused because the event loop is late; 0 is none'),
     auditBatchSize: histogram('audit_append_batch_size', 'Audit events per commit', BATCH_SIZES),
     auditSignSeconds: histogram('audit_sign_duration_seconds', 'Signing the events of one commit', SIGN_SECONDS),

@@ -17,7 +17,9 @@ interface PoolCounts {
 
 /** Requests under way and waiting, by lane. */
 interface LimitStats {
-  readonly lanes: Readonly<Record<string, { readonly inFlight: number; readonly waiting: number }>>;
+  readonly lanes: Readonly<
+    Record<string, { readonly inFlight: number; readonly waiting: number; readonly places: number }>
+  >;
   readonly pressure: number;
 }
 
@@ -75,9 +77,10 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
     watchLimits: (read: () => LimitStats) => {
       watchers.push(() => {
         const { lanes, pressure } = read();
-        for (const [lane, { inFlight, waiting }] of Object.entries(lanes)) {
+        for (const [lane, { inFlight, waiting, places }] of Object.entries(lanes)) {
           metrics.requestsInFlight.set({ lane }, inFlight);
           metrics.requestsWaiting.set({ lane }, waiting);
+          metrics.requestPlaces.set({ lane }, places);
         }
         metrics.overloadLevel.set(pressure);
       });

@@ -19,13 +19,14 @@ t.test('the lane of a route', async (t) => {
 
 t.test('the metrics, with labels that cannot grow', async (t) => {
   const metrics = createMetrics({ clock: () => 0, collectProcess: false });
-  const lane = { inFlight: 3, waiting: 2 };
+  const lane = { inFlight: 3, waiting: 2, places: 8 };
   metrics.watchLimits(() => ({ lanes: { brake: lane, write: lane, read: lane }, pressure: 0.3 }));
   metrics.limits.refused('workspace_rate', 'read');
   const { text } = await metrics.read();
   t.match(text, /^castellan_requests_limited_total\{reason="workspace_rate",lane="read"\} 1$/m);
   t.match(text, /^castellan_requests_in_flight\{lane="brake"\} 3$/m);
   t.match(text, /^castellan_requests_waiting\{lane="write"\} 2$/m);
+  t.match(text, /^castellan_request_places\{lane="read"\} 8$/m);
   t.match(text, /^castellan_overload_level 0.3$/m);
 });
 
