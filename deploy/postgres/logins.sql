@@ -19,10 +19,13 @@ CREATE ROLE castellan_system NOLOGIN;
 CREATE ROLE castellan_verifier NOLOGIN;
 CREATE ROLE castellan_maintenance NOLOGIN;
 
--- For `migrate` alone: it owns the database, and so may create its extensions and grant its schema.
+-- For `migrate` alone: it owns the database, and so may create its extensions.
 CREATE ROLE castellan_owner_login LOGIN NOINHERIT PASSWORD :'owner_password';
 GRANT castellan_owner TO castellan_owner_login;
 ALTER DATABASE :"DBNAME" OWNER TO castellan_owner_login;
+-- PostgreSQL 15 would not let a NOINHERIT owner of the database do this itself, and only warns.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT CREATE, USAGE ON SCHEMA public TO castellan_owner;
 
 -- For `serve`: each may become its own role and no other, and inherits nothing.
 CREATE ROLE castellan_app_login LOGIN NOINHERIT PASSWORD :'app_password';

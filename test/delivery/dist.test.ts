@@ -10,20 +10,11 @@ import { databaseUrl, serverOf, withClient } from '../support/postgres.ts';
 import { type Env, exitWithin, type Running, testHome, until } from '../support/process.ts';
 import { caller, testCertificates } from '../support/service.ts';
 import { buildApp, contained, mountSecret, ROOT, run, serviceAccount } from './support/container.ts';
+import { loginStatements } from './support/login-statements.ts';
 
 /** Ms from SIGTERM to the end of an idle service. */
 const STOPPED_WITHIN_MS = 5_000;
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
-
-/** The statements of deploy/postgres/logins.sql, with what psql would put in: its variables and nothing else. */
-function loginStatements(secrets: string): string {
-  const password = (_: string, name: string): string =>
-    `'${readFileSync(join(secrets, `${name}-password`), 'utf8').trim()}'`;
-  return read('deploy/postgres/logins.sql')
-    .replace(/^\s*\\.*$/gm, '')
-    .replace(/:'(\w+)_password'/g, password)
-    .replace(':"DBNAME"', 'castellan');
-}
 
 /** What docker-compose.yml gives to the service, with the directories and ports of this test. */
 function composeEnvironment(paths: { secrets: string; certs: string }): Record<string, string> {
