@@ -12,7 +12,8 @@ COPY scripts/build-dist.ts scripts/
 COPY src src
 COPY migrations migrations
 COPY policies policies
-RUN node scripts/build-dist.ts
+# Whatever the modes in the checkout were: another user runs this.
+RUN node scripts/build-dist.ts && chmod -R a+rX,go-w dist
 
 # The policy compiler: the official static OPA 0.70.0 for linux/amd64, out of the package that package-lock.json pins.
 # Another architecture has no such package, and the build ends here.
@@ -30,12 +31,13 @@ RUN npm ci --omit=dev --omit=optional --workspaces=false --ignore-scripts --no-a
 
 FROM ${NODE_IMAGE} AS service
 LABEL org.opencontainers.image.title="castellan" org.opencontainers.image.licenses="Apache-2.0"
-# Nothing in the running image installs packages. The directory is where a development set-up mounts its certificates.
+# Nothing in the running image installs packages. A development set-up mounts its certificates in the directory, and may
+# run as another user.
 RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack \
     /usr/local/bin/yarn /usr/local/bin/yarnpkg /opt/yarn-* \
   && groupadd --gid 10001 castellan \
   && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin castellan \
-  && install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/castellan
+  && install --directory --owner=10001 --group=10001 --mode=0755 /var/lib/castellan
 ENV NODE_ENV=production \
     CASTELLAN_OPA_BIN=/usr/local/bin/opa \
     CASTELLAN_CERTS_DIR=/var/lib/castellan/certs \
@@ -44,7 +46,7 @@ WORKDIR /app
 COPY --from=opa --chmod=0555 /opa /usr/local/bin/opa
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY LICENSE deploy/docker/healthcheck.mjs ./
+COPY --chmod=0444 LICENSE deploy/docker/healthcheck.mjs ./
 USER 10001:10001
 # Both listeners are on loopback until CASTELLAN_API_HOST and CASTELLAN_OPS_HOST say otherwise.
 EXPOSE 8443 9464

@@ -28,7 +28,7 @@ const MISTAKES: readonly (readonly [why: string, from: string | RegExp, to: stri
   ['a tag of a registry with a port', /NODE_IMAGE=node.*/g, 'NODE_IMAGE=host:5000/node', /not an exact version/],
   ['a stage of no version', /FROM \S+ AS opa/, 'FROM debian AS opa', /debian: not an exact version/],
   ['a later stage', /FROM \S+ AS build/, 'FROM service AS build', /service: not an exact version/],
-  ['a download', 'COPY LICENSE', 'ADD https://example.org/opa /opa\nCOPY LICENSE', /ADD/],
+  ['a download', 'COPY --chmod=0444 LICENSE', 'ADD https://example.org/opa /opa\nCOPY --chmod=0444 LICENSE', /ADD/],
   ['a download in a shell', 'RUN node scripts', 'RUN curl -O https://example.org/opa\nRUN node scripts', /network/],
   [
     'lists of apt',
@@ -41,7 +41,8 @@ const MISTAKES: readonly (readonly [why: string, from: string | RegExp, to: stri
   ['install scripts', /--ignore-scripts /g, '', /run scripts/],
   ['a secret', 'ENV NODE_ENV', 'ENV DATABASE_URL=postgres://a:b@c/d\nENV NODE_ENV', /DATABASE_URL: a secret/],
   ['a secret build argument', 'WORKDIR /app', 'ARG NPM_TOKEN\nWORKDIR /app', /NPM_TOKEN: a secret/],
-  ['the whole context', 'COPY LICENSE', 'COPY . .\nCOPY LICENSE', /whole build context/],
+  ['the whole context', 'COPY --chmod=0444 LICENSE', 'COPY . .\nCOPY LICENSE', /whole build context/],
+  ['the modes of the checkout', 'COPY --chmod=0444 LICENSE', 'COPY LICENSE', /mode of the checkout/],
   ['development rules', 'NODE_ENV=production', 'NODE_ENV=development', /NODE_ENV/],
   ['no health check', /HEALTHCHECK .*/, '', /HEALTHCHECK/],
   ['a health check in a shell', /CMD \["node", "\/app\/healthcheck.mjs"\]/, 'CMD node healthcheck.mjs', /HEALTHCHECK/],
@@ -74,7 +75,10 @@ t.test('the image is given what is listed and no more', async (t) => {
   );
   const taken = lines.slice(1).map((line) => line.slice(1));
   for (const line of file.split('\n').filter((text) => /^COPY (?!--from)/.test(text))) {
-    for (const source of line.split(/\s+/).slice(1, -1)) {
+    for (const source of line
+      .split(/\s+/)
+      .slice(1, -1)
+      .filter((word) => !word.startsWith('--'))) {
       t.ok(
         taken.some((path) => source === path || source.startsWith(`${path}/`)),
         `${source} is in the context`,

@@ -100,6 +100,10 @@ function finalProblems(final: readonly Instruction[]): string[] {
       'packages are installed in the last stage',
     ],
     [final.some(copiesContext), 'COPY: takes the whole build context'],
+    [
+      final.some((one) => one.getKeyword() === 'COPY' && !/--(from|chmod)=/.test(one.getTextContent())),
+      'COPY: a file keeps the mode of the checkout, which may be closed to the user that runs',
+    ],
   ];
   return problemsOf(problems);
 }
