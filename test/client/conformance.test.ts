@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
 
 import {
-  CastellanError,
   createEmbeddedRuntime,
   createExternalRuntime,
   type ExternalRuntime,
@@ -11,7 +11,8 @@ import {
 } from '../../packages/client/src/index.ts';
 import { embeddedDispatcher } from '../../src/embedded.ts';
 import type { Principal } from '../../src/identity/principal.ts';
-import { testService } from '../support/service.ts';
+import { type Answer, testService } from '../support/service.ts';
+import { type Behaviour, clientOf, failure, faultyServer } from './support/faulty.ts';
 
 const example = (name: string) => JSON.parse(readFileSync(new URL(`../../examples/${name}`, import.meta.url), 'utf8'));
 const RELAXED: Input<'hotReloadPolicy'>['body'] = example('policy-relaxed.json');
@@ -113,6 +114,17 @@ for (const [name, runtime, workspaceId] of runtimes) {
     t.match(denied.requestId, /^[0-9a-f-]{36}\.1$/);
   });
 
+  t.test(`${name}: one key, one effect`, async (t) => {
+    const create = (body: typeof AGENT) =>
+      runtime.client.request('createAgent', { params: { workspaceId }, body }, { idempotencyKey: `${name}-1` });
+    const first = await create(AGENT);
+    const again = await create(AGENT);
+    t.equal(first.replayed, false);
+    t.equal(again.replayed, true);
+    t.equal(again.body.id, first.body.id);
+    t.match(await failure(create({ ...AGENT, ttlSeconds: 77 })), { code: 'IDEMPOTENCY_KEY_REUSED', status: 422 });
+  });
+
   t.test(`${name}: errors`, async (t) => {
     const missing = await failure(runtime.getAgentStatus(workspaceId, NOBODY));
     t.match(missing, { kind: 'problem', code: 'NOT_FOUND', status: 404, maybeApplied: false });
@@ -125,6 +137,31 @@ for (const [name, runtime, workspaceId] of runtimes) {
     t.match(late, { kind: 'timeout', code: 'DEADLINE_EXCEEDED' });
   });
 }
+
+t.test('a creation whose answer was lost happens once', async (t) => {
+  const forward =
+    (after: (response: ServerResponse, answer: Answer) => void): Behaviour =>
+    async (response, { method, url, headers, body }) => {
+      const own = ['content-type', 'idempotency-key'].map((name) => [name, String(headers[name])]);
+      after(response, await world.call('operator', method, url, body, Object.fromEntries(own)));
+    };
+  const pass = forward((response, { status, headers, text }) => {
+    response.writeHead(status, headers).end(text);
+  });
+  const proxy = await faultyServer(t, pass);
+  const lose = forward((response) => response.socket?.destroy());
+  proxy.script(lose, lose);
+  const client = await clientOf(t, [proxy]);
+  const body = { ...AGENT, spec: { ...AGENT.spec, name: 'made once' } };
+  const created = await client.request('createAgent', { params: { workspaceId: 'demo' }, body });
+  t.match(created, { status: 201, replayed: true });
+  t.equal(proxy.seen.length, 3);
+  const search = { params: { workspaceId: 'demo' }, query: { search: 'made once' } };
+  t.same(
+    (await client.request('listAgents', search)).body.agents.map(({ id }) => id),
+    [created.body.id],
+  );
+});
 
 t.test('permissions and workspaces bind both alike', async (t) => {
   const outsider = principalOf('outsider');
@@ -186,13 +223,4 @@ function principalOf(who: string): Principal {
   const found = map.principals.find((one: { match: { spiffe: string } }) => one.match.spiffe.endsWith(`/${who}`));
   const { id, kind, roles, workspaces } = found;
   return { id, kind, roles, workspaces: workspaces[0] === '*' ? '*' : workspaces };
-}
-
-async function failure(promise: Promise<unknown>): Promise<CastellanError> {
-  const outcome = await promise.then(
-    () => new Error('it succeeded'),
-    (error: unknown) => error,
-  );
-  if (outcome instanceof CastellanError) return outcome;
-  throw outcome;
 }
