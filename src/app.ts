@@ -9,6 +9,7 @@ import { createVerifyChain } from './audit/verify-chain.ts';
 import type { Clock } from './clock.ts';
 import type { LimitsConfig } from './config.ts';
 import { decisionRoutes } from './decisions/routes.ts';
+import type { Failpoints } from './failpoints.ts';
 import { connectionsPlugin } from './http/drain.ts';
 import { jsonBodyPlugin } from './http/json-body.ts';
 import { DOCS_PREFIX, openApiPlugin } from './http/openapi.ts';
@@ -54,6 +55,8 @@ export interface AppParts {
   readonly proofSigner: KeyedSigner;
   readonly proofTtlMs: number;
   readonly policy: Pick<PolicyPluginOptions, 'engine' | 'parse' | 'compile' | 'shipped'>;
+  /** For tests of faults only: no setting leads here. */
+  readonly failpoints?: Failpoints | undefined;
 }
 
 /** The API, complete and not listening. Touches neither database nor network until the first request. */
@@ -86,7 +89,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(idempotencyPlugin, { clock, random });
 
   await app.register(signersPlugin, { clock, auditDriver: parts.auditSigner, proofDriver: parts.proofSigner });
-  await app.register(auditPlugin, { clock, transactions: parts.auditTransactions });
+  await app.register(auditPlugin, { clock, transactions: parts.auditTransactions, failpoints: parts.failpoints });
   await app.register(accessAuditPlugin, { clock });
   await app.register(policyPlugin, {
     ...parts.policy,

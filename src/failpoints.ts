@@ -8,6 +8,3 @@ export type Failpoint = 'audit.hashed' | 'audit.signed' | 'audit.inserted' | 'au
 
 /** Called at named places of the append; production gives none. */
 export type Failpoints = (name: Failpoint, chain: string) => void | Promise<void>;
-
-/** What the append calls when nobody handed any in. */
-export const noFailpoints: Failpoints = () => undefined;

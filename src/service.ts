@@ -11,6 +11,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, type ServiceConfig } from './config.ts';
 import { acceptEmbedded } from './embedded.ts';
 import { CodedError } from './errors.ts';
+import type { Failpoints } from './failpoints.ts';
 import { expireKeys } from './idempotency/expiry.ts';
 import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
 import { denyList, mtlsAuthenticator } from './identity/mtls.ts';
@@ -46,7 +47,7 @@ export interface Service {
  */
 export async function startService(
   config: ServiceConfig,
-  options: { logger: Logger; clock?: Clock; checkLogins?: boolean },
+  options: { logger: Logger; clock?: Clock; checkLogins?: boolean; failpoints?: Failpoints },
 ): Promise<Service> {
   const { logger, clock = systemClock } = options;
   const { identity, database } = config;
@@ -85,6 +86,7 @@ export async function startService(
       proofSigner: signers.proof,
       proofTtlMs: config.proofTtlDays * DAY_MS,
       policy,
+      failpoints: options.failpoints,
     }),
   );
   const jobs = startableJobs(app, clock, metrics, logger);

@@ -1,3 +1,4 @@
+import type { Lookup } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import type { VerificationKey } from '../crypto/verify.ts';
 import { isUuid } from '../ids.ts';
@@ -19,7 +20,7 @@ import { createRuntimePolicy } from './interceptors/runtime-policy.ts';
 import { workspaceState } from './interceptors/workspace-state.ts';
 import { askPolicy, type PolicyActor, type PolicyAnswers, policyInput } from './policy-question.ts';
 import { askShadow, type ShadowAnswer } from './shadow.ts';
-import { findFingerprints, findSubjects } from './store.ts';
+import { type FingerprintRow, findFingerprints, findSubjects, fingerprintLookup, subjectRead } from './store.ts';
 import type { AdmissionSubject } from './subject.ts';
 import { subjectOf } from './subject-of.ts';
 import { interceptorError } from './verdict.ts';
@@ -50,6 +51,8 @@ export interface PolicyJudgement {
   readonly denies: readonly Denial[];
   readonly shadow?: ShadowAnswer;
 }
+
+export type { FingerprintRow } from './store.ts';
 
 /** Decides whether an agent may start, from stored rows alone; changes nothing. */
 export interface AdmissionService {
@@ -82,6 +85,8 @@ export interface AdmissionService {
     workspaceId: string,
     agentId: string,
   ): Promise<{ readonly fingerprint: string; readonly policyHash: string } | undefined>;
+  /** As reread, for prepared units. */
+  readonly fingerprintLookup: Lookup<FingerprintRow>;
   /** Fingerprints by agent id; an agent that is gone has none. */
   fingerprints(trx: Trx, workspaceId: string, ids: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }
@@ -101,6 +106,7 @@ export interface AdmissionOptions {
 
 export function createAdmissionService(options: AdmissionOptions): AdmissionService {
   const { storage, policy, keyOf, clock, onFailure, timeoutMs = CHAIN_TIMEOUT_MS } = options;
+  const readSubject = subjectRead(storage);
   const verify = createVerifyEnvelope();
   const checks = admissionChecks(verify);
   const proofLinks = [proofPresence, specHash, signerRevocation, createSignatureCheck(verify), proofExpiry];
@@ -115,8 +121,8 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
 
   async function load(workspaceId: string, agentId: string, actor: AdmissionActor) {
     if (!isUuid(agentId)) return undefined;
-    const [subject] = await storage.read(workspaceId, (trx) => loadMany(trx, workspaceId, [agentId], actor));
-    return subject;
+    const row = await readSubject(workspaceId, agentId);
+    return row === undefined ? undefined : subjectOf(row, { workspaceId, actor, now: clock(), keyOf });
   }
 
   async function loadMany(trx: Trx, workspaceId: string, ids: readonly string[], actor: AdmissionActor) {
@@ -184,5 +190,5 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     return new Map(rows.map((row) => [row.id, row.fingerprint]));
   }
 
-  return { load, loadMany, evaluate, beforePromotion, proofHolds, judge, reread, fingerprints };
+  return { load, loadMany, evaluate, beforePromotion, proofHolds, judge, reread, fingerprints, fingerprintLookup };
 }

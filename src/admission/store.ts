@@ -1,12 +1,14 @@
 import { sql } from 'kysely';
-
+import { lookupBy } from '../audit/append.ts';
 import type { SignatureAlgorithm } from '../crypto/signer.ts';
 import type { Trx } from '../storage/database.ts';
+import { createKeyedRead, type KeyedRead, type KeyedRow } from '../storage/keyed-read.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { Denial } from './check.ts';
 import type { AdmissionSubject, ProofSigner } from './subject.ts';
 
 /** One agent with every row that a decision about it rests on: what migrations/0006-admission-reads.ts returns. */
-export interface SubjectRow {
+export type SubjectRow = {
   id: string;
   mode: AdmissionSubject['mode'];
   status: string;
@@ -43,13 +45,13 @@ export interface SubjectRow {
   shadow_hash: string | null;
   workspace_state: AdmissionSubject['workspaceState'];
   fingerprint: string;
-}
+};
 
-export interface FingerprintRow {
+export type FingerprintRow = {
   id: string;
   fingerprint: string;
   policy_hash: string;
-}
+};
 
 /** The agents in one statement, that is: all rows as of one moment. One that does not exist is left out. */
 export async function findSubjects(trx: Trx, workspaceId: string, ids: readonly string[]): Promise<SubjectRow[]> {
@@ -68,3 +70,11 @@ export async function findFingerprints(
     SELECT * FROM admission_fingerprints(${workspaceId}, ${[...ids]}::uuid[])`.execute(trx);
   return rows;
 }
+
+/** The agents that requests ask for at the same time, in one statement. */
+export function subjectRead(storage: Storage): KeyedRead<SubjectRow & KeyedRow> {
+  return createKeyedRead<SubjectRow & KeyedRow>(storage, 'agents_admission_subjects');
+}
+
+/** Fingerprints of the agents whose units share a transaction. */
+export const fingerprintLookup = lookupBy<FingerprintRow & KeyedRow>('agents_admission_fingerprints');

@@ -12,11 +12,11 @@ import {
   type AgentFilter,
   COUNT_LIMIT,
   countAgents,
-  findStatus,
   keptTotal,
   listAgents,
   listStatuses,
   listVersions,
+  runStatusRead,
   workspaceExists,
 } from './store.ts';
 
@@ -38,6 +38,8 @@ export interface AgentLists {
 }
 
 export function createAgentLists({ storage }: { storage: Storage }): AgentLists {
+  const readStatus = runStatusRead(storage);
+
   async function agents(workspaceId: string, query: AgentFilter & Page): Promise<AgentListView> {
     const { limit = DEFAULT_LIMIT, cursor, ...asked } = query;
     const filter = folded(asked);
@@ -78,7 +80,7 @@ export function createAgentLists({ storage }: { storage: Storage }): AgentLists 
   }
 
   async function status(workspaceId: string, agentId: string): Promise<RunStatusView> {
-    const row = await storage.read(workspaceId, (trx) => findStatus(trx, workspaceId, known(agentId)));
+    const row = await readStatus(workspaceId, known(agentId));
     if (row === undefined) throw new NotFound();
     return statusView(row);
   }

@@ -46,7 +46,7 @@ export const agentsPlugin = fastifyPlugin(
     const batch = createRunBatch({
       log,
       actions: {
-        start: (workspaceId, agentId, caller) => start(workspaceId, agentId, {}, caller),
+        start: (workspaceId, agentId, caller, claim) => start(workspaceId, agentId, {}, caller, claim),
         stop: (workspaceId, agentId, caller, claim) => brakes.stop(workspaceId, agentId, {}, caller, claim),
         promote,
         delete: async (workspaceId, agentId, caller, claim) => {

@@ -54,7 +54,10 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
         response: { 200: StartResult },
       },
     },
-    (request) => start(request.params.workspaceId, request.params.agentId, request.body ?? {}, callerOf(request)),
+    (request) => {
+      const { workspaceId, agentId } = request.params;
+      return start(workspaceId, agentId, request.body ?? {}, callerOf(request), claimOf(request));
+    },
   );
 
   app.post(

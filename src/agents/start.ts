@@ -1,12 +1,14 @@
 import type { Denial } from '../admission/check.ts';
-import type { AdmissionService } from '../admission/service.ts';
+import type { AdmissionService, FingerprintRow } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
-import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import type { AuditAppender, Claim, PreparedScope } from '../audit/append.ts';
 import { StaleRead } from '../audit/errors.ts';
 import type { EventReceipt } from '../audit/event.ts';
 import { retryStale } from '../audit/retry.ts';
-import { recordDecision } from '../decisions/ledger.ts';
+import { decisionWrite } from '../decisions/ledger.ts';
+import type { CodedError } from '../errors.ts';
 import { NotFound } from '../http/problem.ts';
+import { claimAs } from '../idempotency/keyed-request.ts';
 import { newId } from '../ids.ts';
 import type { RunState } from '../runtime/driver.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
@@ -16,10 +18,10 @@ import { found, known } from './lookup.ts';
 import { type Ruling, rulingOf } from './ruling.ts';
 import type { StartView } from './schema.ts';
 import { replicasOf } from './spec.ts';
-import { changeRun } from './store.ts';
+import { runWrite } from './store.ts';
 
 /** The part of admission that a start needs. */
-export type StartAdmission = Pick<AdmissionService, 'load' | 'evaluate' | 'reread'>;
+export type StartAdmission = Pick<AdmissionService, 'load' | 'evaluate' | 'fingerprintLookup'>;
 
 export interface StartObserver {
   allowed(): void;
@@ -41,6 +43,7 @@ export type StartAgent = (
   agentId: string,
   request: { readonly replicas?: number },
   caller: Caller,
+  claim?: Claim<StartView | CodedError>,
 ) => Promise<StartView>;
 
 interface Parts {
@@ -58,20 +61,23 @@ interface Case {
   readonly caller: Caller;
 }
 
+type Scope = PreparedScope<FingerprintRow>;
+
 interface Decision {
   readonly id: string;
   readonly receipt: EventReceipt;
 }
 
 export function createStartAgent({ audit, admission, runtimes, observe, log }: Parts): StartAgent {
-  return (workspaceId, agentId, request, caller) =>
-    retryStale(() => attempt(workspaceId, known(agentId), request.replicas, caller));
+  return (workspaceId, agentId, request, caller, claim) =>
+    retryStale(() => attempt(workspaceId, known(agentId), request.replicas, caller, claim));
 
   async function attempt(
     workspaceId: string,
     agentId: string,
     asked: number | undefined,
     caller: Caller,
+    claim: Claim<StartView | CodedError> | undefined,
   ): Promise<StartView> {
     const subject = found(await admission.load(workspaceId, agentId, caller));
     const driver = runtimes.driverFor(subject.spec?.json);
@@ -84,45 +90,43 @@ export function createStartAgent({ audit, admission, runtimes, observe, log }: P
     const ruling = rulingOf(outcome);
     const one: Case = { subject, shadow: outcome.shadow, caller };
     if (!ruling.allowed) {
-      const decision = await commit(one, ruling, (scope) => deny(scope, one, ruling.denies));
-      throw new AdmissionDenied(decision.id, ruling.denies, decision.receipt);
+      const { denies } = ruling;
+      const refusal = ({ id, receipt }: Decision) => new AdmissionDenied(id, denies, receipt);
+      throw refusal(await commit(one, ruling, claimAs(claim, refusal), (scope) => deny(scope, one, denies)));
     }
     const replicas = asked ?? replicasOf(subject.spec?.json);
     const run = driver.onStart({ workspaceId, agentId, replicas });
-    const decision = await commit(one, ruling, (scope) => allow(scope, one, replicas, run, driver.managed));
-    return {
+    const view = ({ id, receipt }: Decision): StartView => ({
       success: true,
       agentId,
       status: run.status,
       managed: driver.managed,
       admission: { policyHash: subject.policy.hash, checks: ruling.checks, interceptors: ruling.interceptors },
-      decisionId: decision.id,
-      auditEvent: decision.receipt,
-    };
+      decisionId: id,
+      auditEvent: receipt,
+    });
+    const start = (scope: Scope) => allow(scope, one, replicas, run, driver.managed);
+    return view(await commit(one, ruling, claimAs(claim, view), start));
   }
 
-  async function commit(one: Case, ruling: Ruling, work: (scope: UnitScope) => Promise<Decision>): Promise<Decision> {
+  async function commit(
+    one: Case,
+    ruling: Ruling,
+    claim: Claim<Decision> | undefined,
+    decide: (scope: Scope) => Decision,
+  ): Promise<Decision> {
     const decision = await audit.commit({
       chain: one.subject.workspaceId,
-      work: async (scope) => {
-        await requireUnchanged(scope, one.subject, ruling);
-        return work(scope);
+      claim,
+      lookup: admission.fingerprintLookup,
+      key: one.subject.agentId,
+      decide: (scope: Scope) => {
+        requireUnchanged(scope, one.subject, ruling);
+        return decide(scope);
       },
     });
     report(one, ruling, decision);
     return decision;
-  }
-
-  async function requireUnchanged(scope: UnitScope, subject: AdmissionSubject, ruling: Ruling): Promise<void> {
-    const now = await admission.reread(scope.trx, subject.workspaceId, subject.agentId);
-    if (now === undefined) throw new NotFound();
-    if (now.fingerprint !== subject.fingerprint || now.policyHash !== subject.policy.hash) {
-      throw new StaleRead('the agent or its policy');
-    }
-    // It may have expired while it waited for the chain.
-    if (ruling.allowed && subject.expiresAt !== null && subject.expiresAt.getTime() <= scope.now) {
-      throw new StaleRead('the time left to the agent');
-    }
   }
 
   function report({ subject, caller }: Case, ruling: Ruling, decision: Decision): void {
@@ -136,16 +140,21 @@ export function createStartAgent({ audit, admission, runtimes, observe, log }: P
   }
 }
 
-async function allow(
-  scope: UnitScope,
-  one: Case,
-  replicas: number,
-  run: RunState,
-  managed: boolean,
-): Promise<Decision> {
+function requireUnchanged({ row, now }: Scope, subject: AdmissionSubject, ruling: Ruling): void {
+  if (row === undefined) throw new NotFound();
+  if (row.fingerprint !== subject.fingerprint || row.policy_hash !== subject.policy.hash) {
+    throw new StaleRead('the agent or its policy');
+  }
+  // It may have expired while it waited for the chain.
+  if (ruling.allowed && subject.expiresAt !== null && subject.expiresAt.getTime() <= now) {
+    throw new StaleRead('the time left to the agent');
+  }
+}
+
+function allow(scope: Scope, one: Case, replicas: number, run: RunState, managed: boolean): Decision {
   const { workspaceId, agentId, mode, specVersion, specHash, policy } = one.subject;
   const change = { status: run.status, managed, desiredReplicas: replicas, readyReplicas: run.readyReplicas };
-  await changeRun(scope.trx, workspaceId, agentId, change, new Date(scope.now));
+  scope.write(runWrite, { workspaceId, agentId, now: new Date(scope.now), ...change });
   const id = newId();
   const receipt = scope.append({
     type: 'agent.start.allowed',
@@ -156,7 +165,7 @@ async function allow(
   return record(scope, one, { id, receipt }, []);
 }
 
-async function deny(scope: UnitScope, one: Case, denies: readonly Denial[]): Promise<Decision> {
+function deny(scope: Scope, one: Case, denies: readonly Denial[]): Decision {
   const { agentId, mode, specHash, policy } = one.subject;
   const id = newId();
   const flat = denies.map(({ code, reason, severity, check }) => ({ code, reason, severity, check }));
@@ -169,13 +178,13 @@ async function deny(scope: UnitScope, one: Case, denies: readonly Denial[]): Pro
   return record(scope, one, { id, receipt }, denies);
 }
 
-async function record(
-  scope: UnitScope,
+function record(
+  scope: Scope,
   { subject, shadow, caller }: Case,
   decision: Decision,
   denies: readonly Denial[],
-): Promise<Decision> {
-  await recordDecision(scope.trx, {
+): Decision {
+  scope.write(decisionWrite, {
     workspaceId: subject.workspaceId,
     id: decision.id,
     kind: 'start',

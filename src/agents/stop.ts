@@ -1,4 +1,4 @@
-import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
+import type { AuditAppender, Claim, PreparedScope } from '../audit/append.ts';
 import type { EventInput, EventReceipt } from '../audit/event.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
 import type { Caller } from './caller.ts';
@@ -6,7 +6,9 @@ import { timeOf } from './damaged.ts';
 import { isActive, transition } from './lifecycle.ts';
 import { found, known } from './lookup.ts';
 import type { StopView } from './schema.ts';
-import { type AgentRow, changeRun, findAgent } from './store.ts';
+import { type RunChange, type RunStateRow, runStateLookup, runWrite } from './store.ts';
+
+type Scope = PreparedScope<RunStateRow>;
 
 /** What ends or forbids running. These are brakes: they commit even when no signature can be had (audit.md). */
 export interface AgentBrakes {
@@ -40,10 +42,12 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
     caller: Caller,
     claim?: Claim<StopView>,
   ): Promise<StopView> {
-    return brake(workspaceId, agentId, claim, async (scope, row) => {
+    return brake(workspaceId, agentId, claim, (scope, row) => {
       const result = transition(row.status, 'stop');
       if (!('to' in result)) return unchanged(row);
-      const change = isActive(row.status) ? stopped(row) : { status: result.to, desiredReplicas: 0, readyReplicas: 0 };
+      const change = isActive(row.status)
+        ? stopped(workspaceId, row)
+        : { status: result.to, desiredReplicas: 0, readyReplicas: 0 };
       return settle(scope, row, change, {
         type: 'agent.stopped',
         actor: caller,
@@ -60,7 +64,7 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
     caller: Caller,
     claim?: Claim<StopView>,
   ): Promise<StopView> {
-    return brake(workspaceId, agentId, claim, async (scope, row) => {
+    return brake(workspaceId, agentId, claim, (scope, row) => {
       const result = transition(row.status, 'quarantine');
       if (!('to' in result)) return unchanged(row);
       const quarantine = { at: new Date(scope.now).toISOString(), by: caller.id, reason };
@@ -75,12 +79,12 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
   }
 
   async function expire(workspaceId: string, agentId: string): Promise<boolean> {
-    const result = await brake(workspaceId, agentId, undefined, async (scope, row) => {
+    const result = await brake(workspaceId, agentId, undefined, (scope, row) => {
       const { expires_at: expiresAt } = row;
       // By number: an edited row may hold -infinity, which is no Date, and must not keep an agent running.
       if (expiresAt === null || Number(expiresAt) > scope.now) return unchanged(row);
       if (!('to' in transition(row.status, 'expire'))) return unchanged(row);
-      return settle(scope, row, stopped(row), {
+      return settle(scope, row, stopped(workspaceId, row), {
         type: 'agent.expired',
         actor: { id: 'castellan', kind: 'system' },
         payload: { agentId, expiresAt: timeOf(expiresAt), wasRunning: true },
@@ -94,37 +98,39 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
     workspaceId: string,
     agentId: string,
     claim: Claim<StopView> | undefined,
-    work: (scope: UnitScope, row: AgentRow) => Promise<StopView>,
+    work: (scope: Scope, row: RunStateRow) => StopView,
   ): Promise<StopView> {
     known(agentId);
     return audit.commit({
       chain: workspaceId,
       claim,
       brake: true,
-      work: async (scope) => work(scope, found(await findAgent(scope.trx, workspaceId, agentId))),
+      lookup: runStateLookup,
+      key: agentId,
+      decide: (scope) => work(scope, found(scope.row)),
     });
   }
 
-  function stopped(row: AgentRow) {
-    const request = { workspaceId: row.workspace_id, agentId: row.id, replicas: 0 };
+  function stopped(workspaceId: string, row: RunStateRow) {
+    const request = { workspaceId, agentId: row.id, replicas: 0 };
     const run = runtimes.driverOf(row.managed).onStop(request);
     return { status: run.status, desiredReplicas: 0, readyReplicas: run.readyReplicas };
-  }
-
-  async function settle(
-    scope: UnitScope,
-    row: AgentRow,
-    change: Parameters<typeof changeRun>[3],
-    event: EventInput,
-  ): Promise<StopView> {
-    await changeRun(scope.trx, row.workspace_id, row.id, change, new Date(scope.now));
-    return view(row.id, change.status, scope.append(event));
   }
 
   return { stop, quarantine, expire };
 }
 
-function unchanged(row: AgentRow): StopView {
+function settle(
+  scope: Scope,
+  { workspace: workspaceId, id: agentId }: RunStateRow,
+  change: RunChange,
+  event: EventInput,
+): StopView {
+  scope.write(runWrite, { workspaceId, agentId, now: new Date(scope.now), ...change });
+  return view(agentId, change.status, scope.append(event));
+}
+
+function unchanged(row: RunStateRow): StopView {
   return view(row.id, row.status, null);
 }
 

@@ -1,6 +1,10 @@
 import { type Selectable, sql } from 'kysely';
 
+import { lookupBy, type Write } from '../audit/append.ts';
 import type { Trx } from '../storage/database.ts';
+import { createKeyedRead, type KeyedRead, type KeyedRow } from '../storage/keyed-read.ts';
+import { byWorkspace, voidRoutine } from '../storage/session.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { AgentMode, AgentStatus } from './lifecycle.ts';
 import type { StoredSpec } from './spec.ts';
 import type { AgentsTable } from './table.ts';
@@ -117,30 +121,37 @@ export async function findAgent(trx: Trx, workspaceId: string, agentId: string):
     .executeTakeFirst();
 }
 
-/** Stores a new run state; `since` is the moment of the change. */
-export async function changeRun(
-  trx: Trx,
-  workspaceId: string,
-  agentId: string,
-  change: RunChange,
-  now: Date,
-): Promise<void> {
-  await trx
-    .updateTable('agents')
-    .set({
-      status: change.status,
-      desired_replicas: change.desiredReplicas,
-      ready_replicas: change.readyReplicas,
-      ...(change.managed === undefined ? {} : { managed: change.managed }),
-      ...(change.quarantine === undefined ? {} : { quarantine: JSON.stringify(change.quarantine) }),
-      since: now,
-      version: sql`version + 1`,
-      updated_at: now,
-    })
-    .where('workspace_id', '=', workspaceId)
-    .where('id', '=', agentId)
-    .execute();
+/** A run state to store; `since` is the moment of the change. */
+export interface RunWrite extends RunChange {
+  readonly workspaceId: string;
+  readonly agentId: string;
+  readonly now: Date;
 }
+
+const CHANGE_RUNS = voidRoutine('change_runs', 9);
+
+/** The run states of units that share a transaction, in one statement. */
+export const runWrite: Write<RunWrite> = {
+  store: (session, changes) => {
+    const { workspaces, counts, rows } = byWorkspace(changes);
+    return session.call(CHANGE_RUNS, [
+      workspaces,
+      counts,
+      rows.map((row) => row.agentId),
+      rows.map((row) => row.status),
+      rows.map((row) => row.desiredReplicas),
+      rows.map((row) => row.readyReplicas),
+      rows.map((row) => row.managed ?? null),
+      rows.map((row) => (row.quarantine === undefined ? null : JSON.stringify(row.quarantine))),
+      rows.map((row) => row.now),
+    ]);
+  },
+};
+
+/** What ends or forbids running must know of an agent. */
+export type RunStateRow = KeyedRow & { status: AgentStatus; managed: boolean; expires_at: Date | null };
+
+export const runStateLookup = lookupBy<RunStateRow>('agents_run_states');
 
 /** Removes the agent; its specs and proofs stay as evidence. */
 export async function deleteAgent(trx: Trx, workspaceId: string, agentId: string): Promise<void> {
@@ -218,13 +229,9 @@ const STATUS_COLUMNS = [
   'last_exit',
 ] as const;
 
-export async function findStatus(trx: Trx, workspaceId: string, agentId: string): Promise<StatusRow | undefined> {
-  return trx
-    .selectFrom('agents')
-    .select(STATUS_COLUMNS)
-    .where('workspace_id', '=', workspaceId)
-    .where('id', '=', agentId)
-    .executeTakeFirst();
+/** The run states that requests ask for at the same time, in one statement. */
+export function runStatusRead(storage: Storage): KeyedRead<StatusRow & KeyedRow> {
+  return createKeyedRead<StatusRow & KeyedRow>(storage, 'agents_run_status');
 }
 
 /** Run states by id: after a key, which costs the same at any depth, or after `offset` rows, which does not. */

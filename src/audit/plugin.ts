@@ -1,6 +1,7 @@
 import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
+import type { Failpoints } from '../failpoints.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type AuditAppender, createAuditAppender } from './append.ts';
 
@@ -14,6 +15,8 @@ export interface AuditPluginOptions {
   readonly clock: Clock;
   /** Chains written at once; below the pool's size, so that reads always find a connection. */
   readonly transactions: number;
+  /** For tests of faults only. */
+  readonly failpoints?: Failpoints | undefined;
 }
 
 /** The one way to change state: `app.audit.commit`. Closes after the units it accepted. */
@@ -26,6 +29,7 @@ export const auditPlugin = fastifyPlugin(
       clock: options.clock,
       transactions: options.transactions,
       observe: metrics,
+      failpoints: options.failpoints,
     });
     app.decorate('audit', appender);
     app.addHook('onClose', () => appender.close());

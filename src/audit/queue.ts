@@ -21,22 +21,42 @@ interface ChainQueue<T> {
   readonly others: T[];
 }
 
+/** Entries of one chain that go into one transaction, in that order. */
+export interface ChainBatch<T> {
+  readonly chain: string;
+  readonly entries: readonly T[];
+}
+
+/** What goes into one transaction: several chains together, or one that may wait for its lock. */
+export interface Turn<T> {
+  readonly batches: readonly ChainBatch<T>[];
+  /** One chain alone, whose lock another process seems to hold: only such a turn waits for it. */
+  readonly waits: boolean;
+}
+
 /**
  * Waiting entries by chain. One batch of a chain is out at a time; chains take turns, so that none starves another, and
- * a chain with a brake goes first.
+ * chains with brakes go first. Chains share transactions; one whose lock could not be had is then taken by itself, so
+ * that no other chain waits with it.
  */
 export class ChainQueues<T extends Queued> {
-  readonly #limit: number;
+  readonly #shared: number;
+  readonly #waiting: number;
   readonly #chains = new Map<string, ChainQueue<T>>();
   readonly #busy = new Set<string>();
   /** Chains with entries and no batch out, in the order of their turns. */
   #ready: string[] = [];
+  /** Ready chains that must go by themselves. */
+  #contended: string[] = [];
+  #sharedOut = 0;
+  #waitingOut = 0;
   #brakes = 0;
   #others = 0;
 
-  /** `limit`: batches that may be out at once, apart from those reserved for brakes. */
-  constructor(limit: number) {
-    this.#limit = limit;
+  /** `shared` and `waiting`: transactions of each kind that may be out at once, apart from the one kept for brakes. */
+  constructor(limits: { readonly shared: number; readonly waiting: number }) {
+    this.#shared = limits.shared;
+    this.#waiting = limits.waiting;
   }
 
   /** Entries waiting or out. */
@@ -60,27 +80,79 @@ export class ChainQueues<T extends Queued> {
     return true;
   }
 
-  /** The next batch to write, brakes first; undefined when none may be out now. Give it back with `done`. */
-  take(): { readonly chain: string; readonly batch: readonly T[] } | undefined {
-    const free = this.#busy.size < this.#limit;
-    if (!free && this.#busy.size >= this.#limit + RESERVED) return undefined;
-    const withBrake = this.#brakes === 0 ? -1 : this.#ready.findIndex((name) => this.#has(name));
-    if (withBrake === -1 && !free) return undefined;
-    const [chain] = this.#ready.splice(Math.max(withBrake, 0), 1);
-    const queue = chain === undefined ? undefined : this.#chains.get(chain);
-    if (chain === undefined || queue === undefined) return undefined;
-    this.#busy.add(chain);
-    const batch = queue.brakes.splice(0, MAX_BATCH);
-    if (free) batch.push(...takeOthers(queue.others, batch.length));
-    return { chain, batch };
+  /** What to write next, brakes first; undefined when nothing may be out now. Give it back with `done`. */
+  take(): Turn<T> | undefined {
+    return this.#takeContended() ?? this.#takeTogether();
   }
 
-  done(chain: string, batch: readonly T[]): void {
-    for (const entry of batch) {
+  /** `contended`: chains of the turn whose lock could not be had; their entries stay first in line. */
+  done(turn: Turn<T>, contended: ReadonlySet<string> = new Set()): void {
+    if (turn.waits) this.#waitingOut -= 1;
+    else this.#sharedOut -= 1;
+    for (const { chain, entries } of turn.batches) {
+      this.#busy.delete(chain);
+      if (contended.has(chain)) this.#putBack(chain, entries);
+      else this.#settle(chain, entries);
+    }
+  }
+
+  #takeContended(): Turn<T> | undefined {
+    const [chain] = this.#contended;
+    if (chain === undefined || this.#waitingOut >= this.#waiting + (this.#has(chain) ? RESERVED : 0)) return undefined;
+    this.#contended.shift();
+    this.#waitingOut += 1;
+    return { batches: [this.#takeChain(chain, MAX_BATCH, this.#waitingOut > this.#waiting)], waits: true };
+  }
+
+  #takeTogether(): Turn<T> | undefined {
+    const onlyBrakes = this.#sharedOut >= this.#shared;
+    if (onlyBrakes && this.#sharedOut >= this.#shared + RESERVED) return undefined;
+    const batches: ChainBatch<T>[] = [];
+    let room = MAX_BATCH;
+    for (const chain of this.#inTurn(onlyBrakes)) {
+      const first = this.#chains.get(chain);
+      const loner = first !== undefined && first.brakes.length === 0 && first.others[0]?.alone === true;
+      if (loner && batches.length > 0) continue;
+      const batch = this.#takeChain(chain, room, onlyBrakes);
+      batches.push(batch);
+      room -= batch.entries.length;
+      if (loner || room === 0) break;
+    }
+    if (batches.length === 0) return undefined;
+    const taken = new Set(batches.map((batch) => batch.chain));
+    this.#ready = this.#ready.filter((chain) => !taken.has(chain));
+    this.#sharedOut += 1;
+    return { batches, waits: false };
+  }
+
+  /** Ready chains, those with brakes before the others. */
+  #inTurn(onlyBrakes: boolean): string[] {
+    if (this.#brakes === 0) return onlyBrakes ? [] : [...this.#ready];
+    const braking = this.#ready.filter((chain) => this.#has(chain));
+    return onlyBrakes ? braking : [...braking, ...this.#ready.filter((chain) => !this.#has(chain))];
+  }
+
+  #takeChain(chain: string, room: number, onlyBrakes: boolean): ChainBatch<T> {
+    this.#busy.add(chain);
+    const queue = this.#chains.get(chain) ?? { brakes: [], others: [] };
+    const entries = queue.brakes.splice(0, room);
+    if (!onlyBrakes) entries.push(...takeOthers(queue.others, entries.length, room));
+    return { chain, entries };
+  }
+
+  #putBack(chain: string, entries: readonly T[]): void {
+    const queue = this.#chains.get(chain) ?? { brakes: [], others: [] };
+    this.#chains.set(chain, queue);
+    queue.brakes.unshift(...entries.filter((entry) => entry.brake));
+    queue.others.unshift(...entries.filter((entry) => !entry.brake));
+    this.#contended.push(chain);
+  }
+
+  #settle(chain: string, entries: readonly T[]): void {
+    for (const entry of entries) {
       if (entry.brake) this.#brakes -= 1;
       else this.#others -= 1;
     }
-    this.#busy.delete(chain);
     const queue = this.#chains.get(chain);
     if (queue === undefined) return;
     if (queue.brakes.length + queue.others.length > 0) this.#ready.push(chain);
@@ -96,9 +168,9 @@ export class ChainQueues<T extends Queued> {
   }
 }
 
-function takeOthers<T extends Queued>(others: T[], taken: number): T[] {
-  const loner = others.slice(0, MAX_BATCH - taken).findIndex((entry) => entry.alone);
-  if (loner === -1) return others.splice(0, MAX_BATCH - taken);
+function takeOthers<T extends Queued>(others: T[], taken: number, room: number): T[] {
+  const loner = others.slice(0, room - taken).findIndex((entry) => entry.alone);
+  if (loner === -1) return others.splice(0, room - taken);
   if (loner === 0) return taken === 0 ? others.splice(0, 1) : [];
   return others.splice(0, loner);
 }

@@ -1,31 +1,36 @@
-import type { PoolClient } from 'pg';
+import { DatabaseError, type PoolClient } from 'pg';
 
+import { SignerError } from '../crypto/signer.ts';
+import { isUniqueViolation } from '../storage/pg-errors.ts';
+import { type Session, tableRoutine, voidRoutine } from '../storage/session.ts';
 import type { ChainHead } from './chain.ts';
+import { AuditError } from './errors.ts';
 import { GENESIS_HASH, type SealedEvent } from './event.ts';
 
-interface HeadRow {
-  seq: string | number;
-  hash: string;
-  deferred_from: string | number | null;
-  updated_at: Date;
+const OPEN = tableRoutine('audit_open', 2);
+const APPEND = voidRoutine('audit_append', 9);
+
+/** SQLSTATEs of migrations/0008-hot-paths.ts. */
+const SIGNER_NOT_ACTIVE = 'CA001';
+const HEAD_MOVED = 'CA002';
+
+/**
+ * Takes the row locks of chains in the order given, so that the caller owns their next positions until it commits. A chain
+ * that does not exist is left out, and so is, without `wait`, one that someone else holds.
+ */
+export async function openHeads(
+  session: Session,
+  chains: readonly string[],
+  wait: boolean,
+): Promise<ReadonlyMap<string, ChainHead>> {
+  const rows = await session.call<HeadRow>(OPEN, [chains, wait]);
+  return new Map(rows.map((row) => [row.chain, headOf(row)]));
 }
 
-/** Takes the chain's row lock, so that the caller owns the next position until it commits. Undefined: no such chain. */
-export async function lockHead(client: PoolClient, chain: string): Promise<ChainHead | undefined> {
-  const { rows } = await client.query<HeadRow>({
-    name: 'audit-lock-head',
-    text: 'SELECT seq, hash, deferred_from, updated_at FROM audit_heads WHERE chain = $1 FOR UPDATE',
-    values: [chain],
-  });
-  const row = rows[0];
-  if (row === undefined) return undefined;
-  return {
-    chain,
-    seq: Number(row.seq),
-    hash: row.hash,
-    deferredFrom: row.deferred_from === null ? null : Number(row.deferred_from),
-    lastMs: row.updated_at.getTime(),
-  };
+type HeadRow = { chain: string; seq: number; hash: string; deferred_from: number | null; updated_at: Date };
+
+function headOf({ chain, seq, hash, deferred_from: deferredFrom, updated_at: updatedAt }: HeadRow): ChainHead {
+  return { chain, seq, hash, deferredFrom, lastMs: updatedAt.getTime() };
 }
 
 /** What of an event its place in the chain rests on. */
@@ -65,55 +70,47 @@ export async function createHead(client: PoolClient, chain: string): Promise<Cha
   return { chain, seq: 0, hash: GENESIS_HASH, deferredFrom: null, lastMs: epoch.getTime() };
 }
 
+/** Events of one chain, signed or (null) deferred, and what the head says behind them. */
+export interface Appended {
+  readonly head: ChainHead;
+  readonly events: readonly SealedEvent[];
+  readonly signatures: readonly (string | null)[];
+  readonly deferredFrom: number | null;
+  readonly lastMs: number;
+}
+
 /**
- * Stores signed (or deferred: null) events and moves the head over them, in one statement. False, and nothing stored,
- * when the signer is not an active audit signer in the registry at this moment.
+ * Stores the events behind their heads and moves the heads over them; the rows' other columns are read out of the bodies.
+ * Fails when the signer is not an active audit signer in the registry at this moment. See appendFailure.
  */
-export async function insertEvents(
-  client: PoolClient,
-  chain: string,
-  events: readonly SealedEvent[],
-  signatures: readonly (string | null)[],
-  head: { seq: number; hash: string; lastMs: number; deferredFrom: number | null },
-): Promise<boolean> {
-  const { rowCount } = await client.query({
-    name: 'audit-insert-events',
-    text: `WITH accepted AS (
-        SELECT WHERE $18::text IS NULL OR EXISTS (
-          SELECT FROM signers WHERE signer_id = $18 AND purpose = 'audit' AND state IN ('active', 'retiring')
-            AND (not_before IS NULL OR not_before <= $17) AND (not_after IS NULL OR not_after > $17))
-      ), inserted AS (
-        INSERT INTO audit_events
-          (chain, seq, id, event_type, ts, actor_id, actor_kind, payload, body, hash, prev_hash, signature, signer_id, sign_mode)
-        SELECT $1, e.seq, e.id, e.event_type, e.ts, e.actor_id, e.actor_kind, e.payload, e.body, e.hash, e.prev_hash,
-          e.signature, e.signer_id, CASE WHEN e.signature IS NULL THEN 'deferred' ELSE 'event' END
-        FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::jsonb[],
-          $9::bytea[], $10::text[], $11::text[], $12::text[], $13::text[])
-          AS e(seq, id, event_type, ts, actor_id, actor_kind, payload, body, hash, prev_hash, signature, signer_id),
-          accepted
-      )
-      UPDATE audit_heads SET seq = $14, hash = $15, deferred_from = $16, updated_at = $17
-      WHERE chain = $1 AND EXISTS (SELECT FROM accepted)`,
-    values: [
-      chain,
-      events.map((event) => event.seq),
-      events.map((event) => event.id),
-      events.map((event) => event.eventType),
-      events.map((event) => event.ts),
-      events.map((event) => event.actor.id),
-      events.map((event) => event.actor.kind),
-      events.map((event) => JSON.stringify(event.payload)),
-      events.map((event) => event.body),
-      events.map((event) => event.hash),
-      events.map((event) => event.prevHash),
-      signatures,
-      events.map((event) => event.signerId),
-      head.seq,
-      head.hash,
-      head.deferredFrom,
-      new Date(head.lastMs),
-      events[0]?.signerId ?? null,
-    ],
-  });
-  return rowCount === 1;
+export function appendEvents(session: Session, chains: readonly Appended[]): Promise<unknown> {
+  const events = chains.flatMap((chain) => chain.events);
+  return session.call(APPEND, [
+    chains.map((chain) => chain.head.chain),
+    chains.map((chain) => chain.head.seq),
+    chains.map((chain) => chain.events.length),
+    chains.map((chain) => chain.deferredFrom),
+    Buffer.concat(events.map((event) => event.body)),
+    events.map((event) => event.body.length),
+    chains.flatMap((chain) => chain.signatures),
+    events[0]?.signerId ?? null,
+    chains.map((chain) => new Date(chain.lastMs)),
+  ]);
+}
+
+/** What the failure of a transaction that appended means; any other error comes back as it is. */
+export function appendFailure(error: unknown): unknown {
+  if (error instanceof DatabaseError && error.code === SIGNER_NOT_ACTIVE) {
+    return new SignerError('the audit signer is not active in the registry', { cause: error });
+  }
+  // The head says that a position is free which is taken: it was edited behind our back.
+  const moved = error instanceof DatabaseError && error.code === HEAD_MOVED;
+  if (
+    moved ||
+    isUniqueViolation(error, 'audit_events_pkey') ||
+    isUniqueViolation(error, 'audit_events_chain_prev_hash_key')
+  ) {
+    return new AuditError('AUDIT_UNAVAILABLE', 'the head of the chain does not fit its events', error);
+  }
+  return error;
 }

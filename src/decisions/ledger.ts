@@ -1,4 +1,6 @@
+import type { Write } from '../audit/append.ts';
 import type { Trx } from '../storage/database.ts';
+import { byWorkspace, voidRoutine } from '../storage/session.ts';
 
 /** A reason as the ledger keeps it; the denials of a start or promotion in chain order. */
 export interface DecisionReason {
@@ -26,7 +28,7 @@ export interface DecisionRecord {
 
 /** Writes one row of the decision ledger, in the transaction that holds the change or the denial it records. */
 export async function recordDecision(trx: Trx, record: DecisionRecord): Promise<void> {
-  const allowed = record.denies.length === 0;
+  const { tier, codes, reasons, actorId, actorKind, policyHash, specHash, shadow, traceId } = factsOf(record);
   await trx
     .insertInto('decisions')
     .values({
@@ -35,19 +37,58 @@ export async function recordDecision(trx: Trx, record: DecisionRecord): Promise<
       kind: record.kind,
       agent_id: record.agentId,
       action: `agent.${record.kind}`,
-      effect: allowed ? 'ALLOW' : 'DENY',
-      // Tier 1: allowed and audited; tier 3: denied (contract §10).
-      tier: allowed ? 1 : 3,
-      codes: record.denies.map((deny) => deny.code),
-      reasons: JSON.stringify(record.denies),
-      actor_id: record.actor.id,
-      actor_kind: record.actor.kind,
-      policy_hash: record.policyHash,
-      spec_hash: record.specHash,
-      shadow: record.shadow === undefined ? null : JSON.stringify(record.shadow),
-      trace_id: record.traceId ?? null,
+      effect: effectOf(record).effect,
+      tier,
+      codes,
+      reasons: JSON.stringify(reasons),
+      actor_id: actorId,
+      actor_kind: actorKind,
+      policy_hash: policyHash,
+      spec_hash: specHash,
+      shadow: shadow === undefined ? null : JSON.stringify(shadow),
+      trace_id: traceId ?? null,
       audit_seq: record.auditSeq,
       created_at: record.createdAt,
     })
     .execute();
+}
+
+/** The rows of units that share a transaction, in one statement. */
+export const decisionWrite: Write<DecisionRecord> = {
+  store: (session, records) => {
+    const { workspaces, counts, rows } = byWorkspace(records);
+    return session.call(RECORD, [
+      workspaces,
+      counts,
+      rows.map((row) => row.id),
+      rows.map((row) => row.agentId),
+      rows.map((row) => row.kind),
+      rows.map((row) => effectOf(row).effect),
+      rows.map((row) => JSON.stringify(factsOf(row))),
+      rows.map((row) => row.createdAt),
+      rows.map((row) => row.auditSeq),
+    ]);
+  },
+};
+
+const RECORD = voidRoutine('record_decisions', 9);
+
+/** Tier 1: allowed and audited; tier 3: denied (contract §10). */
+function effectOf({ denies }: DecisionRecord) {
+  return denies.length === 0 ? ({ effect: 'ALLOW', tier: 1 } as const) : ({ effect: 'DENY', tier: 3 } as const);
+}
+
+function factsOf(record: DecisionRecord) {
+  const { denies, actor, policyHash, specHash, shadow, traceId } = record;
+  return {
+    tier: effectOf(record).tier,
+    codes: denies.map((deny) => deny.code),
+    reasons: denies,
+    actorId: actor.id,
+    actorKind: actor.kind,
+    policyHash,
+    specHash,
+    shadow,
+    traceId,
+  };
 }

@@ -32,6 +32,8 @@ export function serviceConnection(url: string, role: ServiceRole, applicationNam
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,
+    // Statements go out without waiting for the answers to earlier ones.
+    pipeline: true,
     types: columnTypes,
   };
 }

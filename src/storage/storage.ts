@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { sql } from 'kysely';
-import pg, { type PoolClient } from 'pg';
+import pg from 'pg';
 
-import { isWorkspaceId, SYSTEM_CHAIN } from '../ids.ts';
+import { SYSTEM_CHAIN } from '../ids.ts';
 import { CONNECT_TIMEOUT_MS, type ServiceRole, serviceConnection } from './connection.ts';
 import type { Trx } from './database.ts';
 import { type MigrationState, migrationState } from './migrator.ts';
-import { StorageError } from './pg-errors.ts';
-import { inTransaction } from './transaction.ts';
+import { asUnavailable } from './pg-errors.ts';
+import { callRoutine, type Routine, requireWorkspaceId, type Session } from './session.ts';
+import { checkOut, inSession, inSnapshot } from './transaction.ts';
 
 /** s; longest life of a connection, so that a fail-over or a changed password is noticed. */
 const MAX_LIFETIME_SECONDS = 1800;
@@ -17,7 +18,6 @@ const IDLE_MS = 30_000;
 const CLOSE_LIMIT_MS = 2000;
 
 const SNAPSHOT = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
-const READ_WRITE = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 
 interface PoolStats {
   readonly max: number;
@@ -33,12 +33,13 @@ interface PoolStats {
 export interface Storage {
   /** One read-only snapshot as castellan_app for that workspace (or `_system`): row-level security holds. */
   read<T>(workspaceId: string, work: (trx: Trx) => Promise<T>): Promise<T>;
+  /** One call of a function that reads and enters its workspaces by itself: a single round trip. */
+  call<R extends Readonly<Record<string, unknown>>>(routine: Routine, values: readonly unknown[]): Promise<R[]>;
   /**
-   * One READ COMMITTED read-write transaction as castellan_app for that workspace (or `_system`); for audit/append alone.
+   * One READ COMMITTED read-write transaction as castellan_app over the workspaces it enters; for audit/append alone.
    * When the answer to COMMIT is lost the error says `outcomeUnknown`: look, or retry under the same idempotency key.
-   * `client` is the transaction's own connection, for named prepared statements.
    */
-  transaction<T>(workspaceId: string, work: (trx: Trx, client: PoolClient) => Promise<T>): Promise<T>;
+  transaction<T>(work: (session: Session) => Promise<T>): Promise<T>;
   /** One read-only snapshot over all workspaces as castellan_system (jobs, look-ups). */
   system<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
   /** Resolves when both logins get an answer from the server. */
@@ -69,10 +70,10 @@ export function createStorage(options: StorageOptions): Storage {
   let closed: Promise<void> | undefined;
 
   const storage: Storage = {
-    read: async (workspaceId, work) => inTransaction(app.pool, beginIn(workspaceId, SNAPSHOT), 'castellan_app', work),
-    transaction: async (workspaceId, work) =>
-      inTransaction(app.pool, beginIn(workspaceId, READ_WRITE), 'castellan_app', work),
-    system: (work) => inTransaction(system.pool, `${SNAPSHOT}; SELECT current_user AS role`, 'castellan_system', work),
+    read: async (workspaceId, work) => inSnapshot(app.pool, beginIn(workspaceId), 'castellan_app', work),
+    call: (routine, values) => callOnce(app.pool, routine, values),
+    transaction: (work) => inSession(app.pool, 'castellan_app', work),
+    system: (work) => inSnapshot(system.pool, `${SNAPSHOT}; SELECT current_user AS role`, 'castellan_system', work),
     ping: async () => {
       const nothing = () => Promise.resolve();
       await Promise.all([storage.read(SYSTEM_CHAIN, nothing), storage.system(nothing)]);
@@ -88,11 +89,26 @@ export function createStorage(options: StorageOptions): Storage {
 }
 
 /** BEGIN and the workspace in one round trip; the setting is the transaction's own and ends with it. */
-function beginIn(workspaceId: string, begin: string): string {
-  if (!isWorkspaceId(workspaceId) && workspaceId !== SYSTEM_CHAIN) {
-    throw new StorageError('INVALID_WORKSPACE', 'not a workspace id');
+function beginIn(workspaceId: string): string {
+  requireWorkspaceId(workspaceId);
+  return `${SNAPSHOT}; SELECT set_config('castellan.workspace', '${workspaceId}', true), current_user AS role`;
+}
+
+async function callOnce<R extends Readonly<Record<string, unknown>>>(
+  pool: pg.Pool,
+  routine: Routine,
+  values: readonly unknown[],
+): Promise<R[]> {
+  const client = await checkOut(pool);
+  let failure: unknown;
+  try {
+    return await callRoutine<R>(client, 'castellan_app', routine, values);
+  } catch (error) {
+    failure = error;
+    throw asUnavailable(error) ?? error;
+  } finally {
+    client.release(failure !== undefined);
   }
-  return `${begin}; SELECT set_config('castellan.workspace', '${workspaceId}', true), current_user AS role`;
 }
 
 interface OpenPool {

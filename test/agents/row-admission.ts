@@ -1,9 +1,11 @@
 import { sql } from 'kysely';
 
 import type { Denial } from '../../src/admission/check.ts';
+import type { FingerprintRow } from '../../src/admission/store.ts';
 import type { AdmissionSubject } from '../../src/admission/subject.ts';
 import type { StartAdmission } from '../../src/agents/start.ts';
 import type { Trx } from '../../src/storage/database.ts';
+import type { KeyedRow } from '../../src/storage/keyed-read.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 
 const CHECKS = [
@@ -99,9 +101,19 @@ export function rowAdmission(storage: Storage, control: Control, clock: () => nu
         denies,
       };
     },
-    reread: async (trx, workspaceId, agentId) => {
-      const row = await find(trx, workspaceId, agentId);
-      return row === undefined ? undefined : { fingerprint: row.fingerprint, policyHash: row.policy_hash };
+    fingerprintLookup: {
+      read: async (session, keys) => {
+        const found = new Map<string, FingerprintRow & KeyedRow>();
+        for (const { chain, id } of keys) {
+          const { trx, end } = await session.enter(chain);
+          const row = await find(trx, chain, id);
+          end();
+          if (row === undefined) continue;
+          const { fingerprint, policy_hash } = row;
+          found.set(`${chain} ${id}`, { workspace: chain, id, fingerprint, policy_hash });
+        }
+        return found;
+      },
     },
   };
 }

@@ -9,6 +9,7 @@ import { provisionLogins } from '../../src/storage/logins.ts';
 import { migrate } from '../../src/storage/migrator.ts';
 import { createStorage } from '../../src/storage/storage.ts';
 import { databaseUrl, LOGINS, quiet } from '../support/postgres.ts';
+import { inside } from './inside.ts';
 
 function storageAt(t: Test, serverUrl: string) {
   const appUrl = databaseUrl(serverUrl, 'postgres', LOGINS.app);
@@ -30,7 +31,7 @@ t.test('the database goes away and comes back', async (t) => {
   await first.stop();
   await t.rejects(storage.ping(), { code: 'DATABASE_UNAVAILABLE' });
   await t.rejects(
-    storage.transaction('a', async () => undefined),
+    inside(storage, 'a', async () => undefined),
     { code: 'DATABASE_UNAVAILABLE' },
   );
   const second = await startEmbeddedPostgres({ dataDir, port: first.port, logger: quiet });

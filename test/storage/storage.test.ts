@@ -7,6 +7,7 @@ import { asUnavailable, isUniqueViolation } from '../../src/storage/pg-errors.ts
 import { createStorage } from '../../src/storage/storage.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
 import { quiet } from '../support/postgres.ts';
+import { inside } from './inside.ts';
 import { addProbe } from './probe.ts';
 
 declare module '../../src/storage/database.ts' {
@@ -25,14 +26,14 @@ const allRows = (trx: Trx) => trx.selectFrom('probe').selectAll().orderBy('id').
 
 t.test('a transaction sees its workspace only, even without WHERE', async (t) => {
   const { storage } = await probed(t);
-  await storage.transaction('a', (trx) => trx.insertInto('probe').values({ workspace_id: 'a', id: 1 }).execute());
-  await storage.transaction('b', (trx) => trx.insertInto('probe').values({ workspace_id: 'b', id: 2 }).execute());
+  await inside(storage, 'a', (trx) => trx.insertInto('probe').values({ workspace_id: 'a', id: 1 }).execute());
+  await inside(storage, 'b', (trx) => trx.insertInto('probe').values({ workspace_id: 'b', id: 2 }).execute());
   t.same(await storage.read('a', allRows), [{ workspace_id: 'a', id: 1 }]);
   t.same(await storage.read('b', allRows), [{ workspace_id: 'b', id: 2 }]);
   t.same(await storage.read('_system', allRows), []);
   t.equal((await storage.system(allRows)).length, 2, 'the system role reads across workspaces');
   await t.rejects(
-    storage.transaction('a', (trx) => trx.insertInto('probe').values({ workspace_id: 'b', id: 3 }).execute()),
+    inside(storage, 'a', (trx) => trx.insertInto('probe').values({ workspace_id: 'b', id: 3 }).execute()),
     { code: '42501' },
     'writing into another workspace is refused',
   );
@@ -40,14 +41,14 @@ t.test('a transaction sees its workspace only, even without WHERE', async (t) =>
 
 t.test('the workspace does not leak to the next user of a connection', async (t) => {
   const { database, storage } = await probed(t, 1);
-  await storage.transaction('a', (trx) => trx.insertInto('probe').values({ workspace_id: 'a', id: 1 }).execute());
+  await inside(storage, 'a', (trx) => trx.insertInto('probe').values({ workspace_id: 'a', id: 1 }).execute());
   const client = new pg.Client({ connectionString: database.appUrl, options: '-c role=castellan_app' });
   await client.connect();
   t.teardown(() => client.end());
   await client.query("BEGIN; SELECT set_config('castellan.workspace', 'a', true); COMMIT");
   t.equal((await client.query('SELECT FROM probe')).rowCount, 0, 'after the transaction nothing is visible');
   await t.rejects(
-    storage.transaction('a', () => Promise.reject(new Error('no'))),
+    inside(storage, 'a', () => Promise.reject(new Error('no'))),
     { message: 'no' },
   );
   t.same(await storage.read('b', allRows), []);
@@ -78,7 +79,7 @@ t.test('a connection that has left its role is refused and destroyed', async (t)
     logger: quiet,
   });
   t.teardown(() => storage.close());
-  await storage.transaction('a', (_trx, client) => client.query('SET SESSION ROLE none'));
+  await inside(storage, 'a', (_trx, client) => client.query('SET SESSION ROLE none'));
   await t.rejects(storage.read('a', allRows), { code: 'ROLE_NOT_APPLIED' });
   t.same(await storage.read('a', allRows), [], 'the next connection is a new one');
 });
@@ -95,25 +96,25 @@ t.test('only a workspace id is put into SQL', async (t) => {
   const { storage } = await probed(t);
   for (const id of ['', 'A', "a', true); --", 'a\n', '_other', 'a'.repeat(64)]) {
     await t.rejects(storage.read(id, allRows), { code: 'INVALID_WORKSPACE' }, JSON.stringify(id));
-    await t.rejects(storage.transaction(id, allRows), { code: 'INVALID_WORKSPACE' });
+    await t.rejects(inside(storage, id, allRows), { code: 'INVALID_WORKSPACE' });
   }
 });
 
 t.test('a transaction is kept whole or not at all', async (t) => {
   const { storage } = await probed(t);
   const insert = (trx: Trx) => trx.insertInto('probe').values({ workspace_id: 'a', id: 1 }).execute();
-  const swallowing = storage.transaction('a', async (trx) => {
+  const swallowing = inside(storage, 'a', async (trx) => {
     await insert(trx);
     await sql`SELECT 1/0`.execute(trx).catch(() => undefined);
   });
   await t.rejects(swallowing, { code: 'TRANSACTION_ABORTED' }, 'a swallowed failure is not a success');
   await t.rejects(
-    storage.transaction('a', (trx) => trx.transaction().execute(async () => undefined)),
+    inside(storage, 'a', (trx) => trx.transaction().execute(async () => undefined)),
     { code: 'TRANSACTION_MISUSED' },
   );
   t.same(await storage.system(allRows), []);
-  await storage.transaction('a', insert);
-  const again = await storage.transaction('a', insert).catch((error: unknown) => error);
+  await inside(storage, 'a', insert);
+  const again = await inside(storage, 'a', insert).catch((error: unknown) => error);
   t.ok(isUniqueViolation(again));
   t.ok(isUniqueViolation(again, 'probe_pkey'));
   t.notOk(isUniqueViolation(again, 'other'));
@@ -186,13 +187,13 @@ t.test('a lock that is not given is retryable', async (t) => {
 
 t.test('a connection cut inside a transaction, or before COMMIT is answered', async (t) => {
   const { database, storage } = await probed(t);
-  const cut = storage.transaction('a', async (trx, client) => {
+  const cut = inside(storage, 'a', async (trx, client) => {
     await trx.insertInto('probe').values({ workspace_id: 'a', id: 1 }).execute();
     await terminate(database, client);
     return allRows(trx);
   });
   await t.rejects(cut, { code: 'DATABASE_UNAVAILABLE', outcomeUnknown: false });
-  const lost = storage.transaction('a', async (trx, client) => {
+  const lost = inside(storage, 'a', async (trx, client) => {
     await trx.insertInto('probe').values({ workspace_id: 'a', id: 2 }).execute();
     await terminate(database, client);
   });

@@ -8,6 +8,7 @@ import { MIGRATIONS_FOLDER, migrationNames } from '../../src/storage/migration-f
 import { migrate } from '../../src/storage/migrator.ts';
 import { testDatabase, testStorage } from '../support/database.ts';
 import { databaseUrl, LOGINS, serverOf, withClient } from '../support/postgres.ts';
+import { inside } from './inside.ts';
 import { addProbe } from './probe.ts';
 
 const installed = await systemBinaries();
@@ -37,7 +38,7 @@ t.test('PostgreSQL on this machine', { skip: installed.length === 0 && 'none is 
       await addProbe(database);
       const storage = testStorage(t, database);
       t.equal(await storage.migrationsCurrent(), 'current');
-      await storage.transaction('a', (trx) => sql`INSERT INTO probe VALUES ('a', 1)`.execute(trx));
+      await inside(storage, 'a', (trx) => sql`INSERT INTO probe VALUES ('a', 1)`.execute(trx));
       t.equal((await storage.read('a', (trx) => sql`SELECT FROM probe`.execute(trx))).rows.length, 1);
       t.equal((await storage.read('b', (trx) => sql`SELECT FROM probe`.execute(trx))).rows.length, 0);
       t.match(await checkLogin(database.appUrl, 'castellan_app'), [/fsync/]);

@@ -1,0 +1,137 @@
+import type { PoolClient } from 'pg';
+
+import { isWorkspaceId, SYSTEM_CHAIN } from '../ids.ts';
+import { leaseTrx, type TrxLease } from './database.ts';
+import { StorageError } from './pg-errors.ts';
+
+/** A function of the database that enters the workspaces it is given, called as a prepared statement. */
+export interface Routine {
+  readonly name: string;
+  readonly text: string;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** The call of a function of `count` parameters that returns rows. */
+export function tableRoutine(name: string, count: number): Routine {
+  return { name, text: `SELECT current_user AS "castellanRole", r.* FROM ${name}(${parameters(count)}) AS r` };
+}
+
+/** The call of a function that returns nothing and fails unless it did all it was asked for. */
+export function voidRoutine(name: string, count: number): Routine {
+  return { name, text: `SELECT current_user AS "castellanRole", ${name}(${parameters(count)})` };
+}
+
+/** Rows for a routine that takes, per workspace, how many of the following rows are its own. */
+export function byWorkspace<R extends { readonly workspaceId: string }>(rows: readonly R[]) {
+  const groups = Map.groupBy(rows, (row) => row.workspaceId);
+  return {
+    workspaces: [...groups.keys()],
+    counts: [...groups.values()].map((group) => group.length),
+    rows: [...groups.values()].flat(),
+  };
+}
+
+function parameters(count: number): string {
+  return Array.from({ length: count }, (_, index) => `$${index + 1}`).join(', ');
+}
+
+/** The rows a routine returns. */
+export async function callRoutine<R extends Row>(
+  client: PoolClient,
+  role: string,
+  routine: Routine,
+  values: readonly unknown[],
+): Promise<R[]> {
+  const { name, text } = routine;
+  const { rows } = await client.query<R & { castellanRole: string }>({ name, text, values: [...values] });
+  // A pooler that drops start-up options would otherwise switch row-level security off.
+  if (rows.some((row) => row.castellanRole !== role)) throw roleNotApplied(role);
+  return rows;
+}
+
+/**
+ * One open transaction over any number of workspaces. What is sent is executed in that order, without waiting for one
+ * another; a call that nobody awaits and that fails takes the whole transaction back.
+ */
+export class Session {
+  readonly #client: PoolClient;
+  readonly #role: string;
+  readonly #sent: Promise<unknown>[] = [];
+  #ended = false;
+
+  constructor(client: PoolClient, role: string) {
+    this.#client = client;
+    this.#role = role;
+  }
+
+  /** Calls a routine, which enters its workspaces by itself. */
+  call<R extends Row>(routine: Routine, values: readonly unknown[]): Promise<R[]> {
+    return this.#track(callRoutine<R>(this.#open(), this.#role, routine, values));
+  }
+
+  /** Enters a workspace for statements of the caller's own; the lease must end before another one is entered. */
+  async enter(workspaceId: string): Promise<TrxLease & { readonly client: PoolClient }> {
+    requireWorkspaceId(workspaceId);
+    await this.call(ENTER, [workspaceId]);
+    return { ...leaseTrx(this.#open()), client: this.#open() };
+  }
+
+  /** Runs `work` so that its failure, which is passed on, takes back nothing but its own statements. */
+  async attempt<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#sent.length;
+    void this.#run('SAVEPOINT unit');
+    try {
+      const value = await work();
+      void this.#run('RELEASE SAVEPOINT unit');
+      return value;
+    } catch (error) {
+      // What is taken back cannot fail the transaction any more.
+      await Promise.allSettled(this.#sent.splice(before));
+      await this.#run('ROLLBACK TO SAVEPOINT unit; RELEASE SAVEPOINT unit');
+      throw error;
+    }
+  }
+
+  /** `begun`: the answer to BEGIN, which the first calls do not wait for. */
+  begin(begun: Promise<unknown>): void {
+    void this.#track(begun);
+  }
+
+  /** Nothing is sent any more; rejects with the first failure among everything that was. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    await Promise.all(this.#sent);
+  }
+
+  #run(text: string): Promise<unknown> {
+    return this.#track(this.#open().query(text));
+  }
+
+  #open(): PoolClient {
+    if (this.#ended)
+      throw new StorageError('TRANSACTION_ENDED', 'a statement was sent after its transaction had ended');
+    return this.#client;
+  }
+
+  #track<T>(sent: Promise<T>): Promise<T> {
+    // Heard here even when the caller does not listen.
+    sent.catch(() => undefined);
+    this.#sent.push(sent);
+    return sent;
+  }
+}
+
+const ENTER: Routine = {
+  name: 'enter-workspace',
+  text: `SELECT current_user AS "castellanRole", set_config('castellan.workspace', $1, true)`,
+};
+
+export function requireWorkspaceId(workspaceId: string): void {
+  if (isWorkspaceId(workspaceId) || workspaceId === SYSTEM_CHAIN) return;
+  throw new StorageError('INVALID_WORKSPACE', 'not a workspace id');
+}
+
+export function roleNotApplied(role: string): StorageError {
+  return new StorageError('ROLE_NOT_APPLIED', `the database connection does not run as ${role}`);
+}
