@@ -86,7 +86,7 @@ export function createAuditAppender(options: AppenderOptions): AuditAppender {
     for (const { chain, entries } of turn.batches) {
       const outcome = outcomes.get(chain);
       if (outcome === 'contended') contended.add(chain);
-      else entries.forEach((entry, index) => settle(entry, outcome?.[index]));
+      else for (const [index, entry] of entries.entries()) settle(entry, outcome?.[index]);
     }
     queues.done(turn, contended);
     observe.queueDepth(queues.pending);

@@ -6,6 +6,7 @@ import { expireKeys } from '../../src/idempotency/expiry.ts';
 import type { RequestKey } from '../../src/idempotency/key.ts';
 import { deleteExpired, findKept, insertKept, replaceKept, WHOLE } from '../../src/idempotency/store.ts';
 import { testDatabase, testStorage } from '../support/database.ts';
+import { inside } from '../support/inside.ts';
 
 const DAY = 86_400_000;
 const NOW = Date.parse('2026-11-21T12:00:00.000Z');
@@ -22,7 +23,7 @@ const keyOf = (workspaceId: string, name: string, body = 'body'): RequestKey => 
 const answer = (body: string) => ({ status: 201, headers: { etag: '"1"' }, body });
 
 function keep(key: RequestKey, body: string, now = NOW, chain = key.workspaceId): Promise<boolean> {
-  return storage.transaction(chain, (trx) => insertKept(trx, key, WHOLE, answer(body), now));
+  return inside(storage, chain, (trx) => insertKept(trx, key, WHOLE, answer(body), now));
 }
 
 function find(key: RequestKey, now = NOW) {
@@ -46,7 +47,7 @@ t.test('the first answer stays for a day', async (t) => {
     (await find(key, NOW + DAY)).map(({ body }) => body),
     ['three'],
   );
-  await storage.transaction('demo', (trx) => replaceKept(trx, key, answer('four')));
+  await inside(storage, 'demo', (trx) => replaceKept(trx, key, answer('four')));
   t.same(
     (await find(key, NOW + DAY)).map(({ body }) => body),
     ['four'],
@@ -60,7 +61,7 @@ t.test('row-level security keeps workspaces apart', async (t) => {
   t.equal((await from('demo')).length, 1);
   t.same(await from('other'), [], 'another workspace does not see it, even when it asks for it');
   await t.rejects(keep(key, 'forged', NOW, 'other'), /row-level security/);
-  await storage.transaction('other', (trx) => deleteExpired(trx, 'demo', [key.scope], new Date(NOW + 2 * DAY)));
+  await inside(storage, 'other', (trx) => deleteExpired(trx, 'demo', [key.scope], new Date(NOW + 2 * DAY)));
   t.equal((await from('demo')).length, 1, 'nor can it have it forgotten');
   t.ok(await keep(keyOf('other', 'apart'), 'of other'), 'the same key is free there');
 });
@@ -70,7 +71,7 @@ t.test('what belongs to no workspace is kept under _system, from the unit of a n
   t.ok(await keep(key, 'created', NOW, 'brand-new'));
   t.equal((await find(key)).length, 1);
   t.notOk(await keep(key, 'created', NOW, 'another-new'));
-  const own = await storage.transaction('brand-new', async (trx) => {
+  const own = await inside(storage, 'brand-new', async (trx) => {
     await insertKept(trx, keyOf('_system', 'again'), WHOLE, answer('x'), NOW);
     return insertKept(trx, keyOf('brand-new', 'after'), WHOLE, answer('y'), NOW);
   });
@@ -107,10 +108,11 @@ function auditOf(first: (chain: string) => Promise<void>): Pick<AuditAppender, '
   return {
     commit: async (unit) => {
       await first(unit.chain);
+      if (!('work' in unit)) throw new Error('no prepared unit is expected');
       const append: UnitScope['append'] = () => {
         throw new Error('no event is expected');
       };
-      return storage.transaction(unit.chain, (trx) => unit.work({ trx, now: NOW, append }));
+      return inside(storage, unit.chain, (trx) => unit.work({ trx, now: NOW, append }));
     },
   };
 }

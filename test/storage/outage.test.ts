@@ -8,8 +8,8 @@ import { startEmbeddedPostgres } from '../../src/storage/embedded/server.ts';
 import { provisionLogins } from '../../src/storage/logins.ts';
 import { migrate } from '../../src/storage/migrator.ts';
 import { createStorage } from '../../src/storage/storage.ts';
+import { inside } from '../support/inside.ts';
 import { databaseUrl, LOGINS, quiet } from '../support/postgres.ts';
-import { inside } from './inside.ts';
 
 function storageAt(t: Test, serverUrl: string) {
   const appUrl = databaseUrl(serverUrl, 'postgres', LOGINS.app);

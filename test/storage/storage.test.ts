@@ -6,8 +6,8 @@ import type { Trx } from '../../src/storage/database.ts';
 import { asUnavailable, isUniqueViolation } from '../../src/storage/pg-errors.ts';
 import { createStorage } from '../../src/storage/storage.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
+import { inside } from '../support/inside.ts';
 import { quiet } from '../support/postgres.ts';
-import { inside } from './inside.ts';
 import { addProbe } from './probe.ts';
 
 declare module '../../src/storage/database.ts' {

@@ -7,8 +7,8 @@ import { provisionLogins } from '../../src/storage/logins.ts';
 import { MIGRATIONS_FOLDER, migrationNames } from '../../src/storage/migration-files.ts';
 import { migrate } from '../../src/storage/migrator.ts';
 import { testDatabase, testStorage } from '../support/database.ts';
+import { inside } from '../support/inside.ts';
 import { databaseUrl, LOGINS, serverOf, withClient } from '../support/postgres.ts';
-import { inside } from './inside.ts';
 import { addProbe } from './probe.ts';
 
 const installed = await systemBinaries();
