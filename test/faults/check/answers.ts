@@ -32,6 +32,7 @@ export function answers({ calls, facts }: Evidence): Violation[] {
   const positions = new Map(facts.events.map((event) => [`${event.chain} ${event.seq}`, event]));
   const found: Violation[] = [];
   for (const call of calls) {
+    found.push(...unfit(call));
     const events = caused.get(call.traceId) ?? [];
     const types = events.map(({ type }) => type);
     if (isDone(call.outcome) || isDenial(call.outcome)) found.push(...promised(call, events, positions));
@@ -43,6 +44,15 @@ export function answers({ calls, facts }: Evidence): Violation[] {
   }
   found.push(...oncePerKey(calls, caused));
   return found;
+}
+
+/** What is away is 503 and says when to come back; 500 is a fault of the service itself, whatever was away. */
+function unfit(call: Call): Violation[] {
+  const { outcome } = call;
+  if (outcome.kind !== 'answered') return [];
+  if (outcome.status === 500) return [{ invariant: 'I4', what: `${nameOf(call)} was not told 503` }];
+  const comeBack = outcome.status === 503 || outcome.status === 429;
+  return comeBack && !outcome.retryAfter ? [{ invariant: 'I4', what: `${nameOf(call)} was given no Retry-After` }] : [];
 }
 
 /** An answer that promises events: each of them must be there, and none besides. */

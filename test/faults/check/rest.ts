@@ -22,7 +22,8 @@ export function tenants({ calls, facts }: Evidence): Violation[] {
     if (call.outcome.kind !== 'answered') continue;
     const foreign = call.outcome.leaks.filter((leak) => leak.startsWith('mark '));
     if (foreign.length > 0) found.push(`${nameOf(call)} was shown ${foreign.join(', ')}`);
-    const allowed = isOwn(call) || [404, 429, 503].includes(call.outcome.status);
+    const { status } = call.outcome;
+    const allowed = isOwn(call) || status === 404 || status === 429 || status >= 500;
     if (!allowed) found.push(`${nameOf(call)} was not refused with 404`);
   }
   for (const { chain, seq, type, traceId } of facts.events) {

@@ -17,7 +17,7 @@ const PROMOTED_WITHIN_MS = 20_000;
 type Fault = (world: World, server: OwnServer, instance: Instance) => Promise<void>;
 
 /** Faults of a server that belongs to the harness; each leaves it running and writable. */
-const FAULTS: Readonly<Record<string, { why: string; fault: Fault }>> = {
+const FAULTS: Readonly<Record<string, { why: string; awaits?: string; fault: Fault }>> = {
   'database-stopped': {
     why: 'the database is stopped in order and started again',
     fault: async (world, server, instance) => {
@@ -47,6 +47,7 @@ const FAULTS: Readonly<Record<string, { why: string; fault: Fault }>> = {
   },
   'database-standby': {
     why: 'the database comes back as a standby that only reads, and is promoted',
+    awaits: '503 for a write on a standby: BEGIN READ WRITE fails there with 0A000, which is answered 500',
     fault: async (world, server, instance) => {
       await server.stop();
       await makeStandby(server);
@@ -66,9 +67,9 @@ const FAULTS: Readonly<Record<string, { why: string; fault: Fault }>> = {
 };
 
 export const DATABASE_SCENARIOS: readonly Scenario[] = [
-  ...Object.entries(FAULTS).map(([name, { why, fault }]) => ({
+  ...Object.entries(FAULTS).map(([name, { fault, ...told }]) => ({
     name,
-    why,
+    ...told,
     runs: 5,
     server: async (harness: Harness) => (await harness.ownServer()).url(),
     run: async (world: World, harness: Harness) => {

@@ -10,6 +10,8 @@ export interface Scenario {
   readonly why: string;
   /** Runs of it in the long form. */
   readonly runs: number;
+  /** What the service does not do yet: until then the short form leaves the scenario out, and says so. */
+  readonly awaits?: string;
   /** The server of the run's database; the harmless shared one when absent. Throws Skipped where it cannot be had. */
   readonly server?: (harness: Harness) => Promise<string>;
   /** Brings the fault about and resolves when the service has recovered and the load has ended. */
