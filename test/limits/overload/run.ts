@@ -55,9 +55,8 @@ export async function runOverload(target: OverloadTarget, options: OverloadOptio
     demo: await createAgent(target, 'operator', 'demo'),
     other: await createAgent(target, 'outsider', 'other'),
   };
-  const flooded = await Promise.all(
-    Array.from({ length: FLOODED_AGENTS }, () => createAgent(target, 'operator', 'demo')),
-  );
+  const flooded: string[] = [];
+  for (let made = 0; made < FLOODED_AGENTS; made += 1) flooded.push(await createAgent(target, 'operator', 'demo'));
   const { probes, close } = startProbes(target, agents);
   try {
     takeAll(probes);
