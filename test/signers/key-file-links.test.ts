@@ -60,22 +60,33 @@ t.test("a stranger's link is refused, whatever it leads to", asRoot, async (t) =
   await t.rejects(readKeyFile(key), { code: 'KEY_FILE_UNSAFE', message: /a link of another user/ });
 });
 
+/** A file's owner, group and mode → what a process of SERVICE with the group 20,000 besides makes of it. */
+const GIVEN: readonly (readonly [why: string, uid: number, gid: number, mode: number, outcome: string])[] = [
+  ['defaultMode 0400 with fsGroup', 0, SERVICE, 0o440, 'key'],
+  ['defaultMode 0600 with fsGroup', 0, SERVICE, 0o640, 'key'],
+  ['a supplementary group', 0, 20_000, 0o440, 'key'],
+  ['our own', SERVICE, SERVICE, 0o400, 'key'],
+  ['open to all', 0, SERVICE, 0o444, 'KEY_FILE_UNSAFE'],
+  ['the group may write', 0, SERVICE, 0o460, 'KEY_FILE_UNSAFE'],
+  ['the group may run it', 0, SERVICE, 0o450, 'KEY_FILE_UNSAFE'],
+  ['a group that is not ours', 0, 30_000, 0o440, 'KEY_FILE_UNREADABLE'],
+  ['our own, open to the group without need', SERVICE, SERVICE, 0o440, 'KEY_FILE_UNSAFE'],
+  ['of a stranger', STRANGER, SERVICE, 0o440, 'KEY_FILE_UNSAFE'],
+  ['without fsGroup', 0, 0, 0o400, 'KEY_FILE_UNREADABLE'],
+];
+
 t.test('what root gave to a group of ours is readable, and nothing wider', asRoot, async (t) => {
-  const { key, target } = await mountedSecret(t);
-  const read = (uid: number, gid: number, mode: number, groups = [SERVICE]): string => {
+  const { mount } = await mountedSecret(t);
+  const links = GIVEN.map(([, uid, gid, mode], i) => {
+    const target = join(mount, '..2026_11_21', `${i}.pem`);
+    writeFileSync(target, 'key');
     chownSync(target, uid, gid);
     chmodSync(target, mode);
-    // Without what tap adds to the environment: the other user may not write in this run's directories.
-    const command = ['-i', process.execPath, READER, key, String(SERVICE), groups.join()];
-    return execFileSync('env', command, { encoding: 'utf8' });
-  };
-  t.equal(read(0, SERVICE, 0o440), 'key', 'defaultMode 0400 with fsGroup');
-  t.equal(read(0, SERVICE, 0o640), 'key', 'defaultMode 0600 with fsGroup');
-  t.equal(read(0, 20_000, 0o440, [SERVICE, 20_000]), 'key', 'a supplementary group');
-  t.equal(read(SERVICE, SERVICE, 0o400), 'key', 'our own');
-  for (const mode of [0o444, 0o460, 0o450]) t.equal(read(0, SERVICE, mode), 'KEY_FILE_UNSAFE', mode.toString(8));
-  t.equal(read(0, 20_000, 0o440), 'KEY_FILE_UNREADABLE', 'of a group that is not ours');
-  t.equal(read(SERVICE, SERVICE, 0o440), 'KEY_FILE_UNSAFE', 'our own, open to the group without need');
-  t.equal(read(STRANGER, SERVICE, 0o440), 'KEY_FILE_UNSAFE', 'of a stranger');
-  t.equal(read(0, 0, 0o400), 'KEY_FILE_UNREADABLE', 'without fsGroup');
+    symlinkSync(`..data/${i}.pem`, join(mount, `${i}.pem`));
+    return join(mount, `${i}.pem`);
+  });
+  // Without what tap adds to the environment: the other user may not write in this run's directories.
+  const command = ['-i', process.execPath, READER, String(SERVICE), `${SERVICE},20000`, ...links];
+  const outcomes: string[] = JSON.parse(execFileSync('env', command, { encoding: 'utf8' }));
+  for (const [i, [why, , , , outcome]] of GIVEN.entries()) t.equal(outcomes[i], outcome, why);
 });
