@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
+import Fastify from 'fastify';
 import t from 'tap';
 
 import {
@@ -9,7 +11,7 @@ import {
   type ExternalRuntime,
   type Input,
 } from '../../packages/client/src/index.ts';
-import { embeddedDispatcher } from '../../src/embedded.ts';
+import { acceptEmbedded, embeddedDispatcher } from '../../src/embedded.ts';
 import type { Principal } from '../../src/identity/principal.ts';
 import { type Answer, testService } from '../support/service.ts';
 import { type Behaviour, clientOf, failure, faultyServer } from './support/faulty.ts';
@@ -186,6 +188,26 @@ t.test('nothing but the dispatcher is let in without a certificate', async (t) =
   t.equal(embedded.status, 200);
   t.equal(beside.statusCode, 401);
   await t.rejects(dispatcher.dispatch({ method: 'TRACE', path: url, headers: {}, body: undefined }), TypeError);
+});
+
+t.test('a request on a socket is never taken for one of this process', async (t) => {
+  const outsider = principalOf('outsider');
+  const accept = acceptEmbedded(() => outsider);
+  const app = Fastify();
+  t.teardown(() => app.close());
+  app.get('/socket', async (request) => (await accept(new Socket(), request)).id);
+  app.get('/process', async (request) => (await accept(request.raw.socket, request)).id);
+  const ask = async (path: string): Promise<string> => {
+    const { body } = await embeddedDispatcher(app, ADMIN).dispatch({
+      method: 'GET',
+      path,
+      headers: {},
+      body: undefined,
+    });
+    return Buffer.from(body).toString();
+  };
+  t.equal(await ask('/process'), ADMIN.id);
+  t.equal(await ask('/socket'), outsider.id);
 });
 
 t.test('what a handler starts in turn is let in no more', async (t) => {

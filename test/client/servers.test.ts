@@ -118,4 +118,7 @@ t.test('the order of servers', async (t) => {
   t.equal(servers.pick(new Map([['b', 500]])), 'c', 'unless it asked for a wait');
   now = 10_000;
   t.equal(servers.pick(none), 'b', 'forgotten');
+  servers.failed('c');
+  servers.failed('b');
+  t.equal(servers.pick(none), 'a', 'the next in turn has just failed as well');
 });
