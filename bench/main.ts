@@ -10,7 +10,7 @@ import { policy } from './phases/policy.ts';
 import { revalidation } from './phases/revalidation.ts';
 import { start1, start64 } from './phases/start.ts';
 import { status } from './phases/status.ts';
-import { lastLine, table } from './report.ts';
+import { caution, lastLine, table } from './report.ts';
 import type { Figure } from './support/figure.ts';
 import { runLoad } from './support/load.ts';
 import { machineFacts } from './support/machine.ts';
@@ -18,7 +18,7 @@ import type { Bench, Phase } from './support/phase.ts';
 import { connectProfiler } from './support/profiler.ts';
 import { statementsDuring } from './support/statement-profile.ts';
 import { openWorld, type World } from './support/world.ts';
-import { judge } from './thresholds.ts';
+import { judge, requireAll } from './thresholds.ts';
 
 const PHASES: readonly Phase[] = [
   start64,
@@ -48,13 +48,14 @@ async function bench(options: BenchOptions): Promise<number> {
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
     const figures = await measure(phases, await benchOn(world, options));
+    if (options.only.length === 0) requireAll(figures);
     const verdicts = judge(figures);
     const seconds = Math.round((Date.now() - started) / 1000);
     const result = { at: new Date().toISOString(), machine, options, seconds, figures, verdicts };
     await mkdir(RESULTS, { recursive: true });
     await writeFile(new URL('latest.json', RESULTS), `${JSON.stringify(result, undefined, 2)}\n`);
     console.log(options.json ? JSON.stringify(result) : `${table(figures, verdicts)}\n`);
-    if (!options.json) console.log(lastLine(verdicts));
+    if (!options.json) console.log([...caution(figures), lastLine(verdicts)].join('\n'));
     return options.check && verdicts.some(({ met }) => !met) ? 1 : 0;
   } finally {
     await world.close();

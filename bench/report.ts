@@ -1,6 +1,9 @@
 import type { Figure } from './support/figure.ts';
 import type { Verdict } from './thresholds.ts';
 
+/** Cores taken by others from which a reader is warned. */
+const BUSY_CORES = 0.2;
+
 /** One line per figure: name, median, the range over the rounds, unit, what it is, and the goal where there is one. */
 export function table(figures: readonly Figure[], verdicts: readonly Verdict[]): string {
   const rows = figures.map((one) => {
@@ -19,6 +22,15 @@ export function table(figures: readonly Figure[], verdicts: readonly Verdict[]):
         .trimEnd(),
     )
     .join('\n');
+}
+
+/** Said when the machine had other things to do than the bench. */
+export function caution(figures: readonly Figure[]): string[] {
+  const worst = Math.max(0, ...figures.filter(({ name }) => name.endsWith('.foreign')).map(({ value }) => value));
+  if (worst < BUSY_CORES) return [];
+  return [
+    `Caution: up to ${short(worst)} cores were busy with something else; the figures are those of a busy machine.`,
+  ];
 }
 
 /** The last line of every run. */

@@ -27,9 +27,10 @@ export function judge(figures: readonly Figure[]): Verdict[] {
   });
 }
 
-/** Names of thresholds.json; a complete run measures each of them. */
-export function thresholdNames(): string[] {
-  return Object.keys(readThresholds());
+/** Throws when a threshold has no figure: a complete run measures all of them. */
+export function requireAll(figures: readonly Figure[]): void {
+  const missing = Object.keys(readThresholds()).filter((name) => !figures.some((figure) => figure.name === name));
+  if (missing.length > 0) throw new Error(`not measured: ${missing.join(', ')}`);
 }
 
 function readThresholds(): Readonly<Record<string, Threshold>> {

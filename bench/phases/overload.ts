@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 
 import { type Agents, settleTables, workspaceWithAgents } from '../support/agents.ts';
 import { type Figure, figure } from '../support/figure.ts';
@@ -12,9 +12,6 @@ const TIMES = 10;
 const SECONDS = { usual: 10, full: 60 };
 const BEFORE_SECONDS = 5;
 const WORKSPACES = 16;
-/** ms between two looks at the health, and the longest that an answer may take. */
-const PROBE_EVERY_MS = 200;
-const PROBE_LIMIT_MS = 1000;
 /** What a request may be answered with while there are too many. */
 const EXPECTED = new Set([200, 429, 503]);
 /** Back to normal: the 99th percentile of a second is at most this many times what it was before. */
@@ -54,6 +51,7 @@ async function measureOverload(bench: Bench): Promise<Figure[]> {
     const during = await storm(connections, options.full ? SECONDS.full : SECONDS.usual);
     const health = await probes.end();
     bench.say(`  during: ${told(during)}; health ${JSON.stringify(health)}`);
+    for (const sample of during.samples.values()) bench.say(`    ${sample}`);
     const back = await secondsUntilBack(bench, () => storm(USUAL_CONNECTIONS, 1), before.p99 * BACK);
     return overloadFigures(before, during, health, back);
   } finally {
@@ -106,29 +104,13 @@ interface Health {
 }
 
 function probeHealth({ ops }: Service): { end(): Promise<Health> } {
-  let [probes, missed, slowestMs] = [0, 0, 0];
-  const over = new AbortController();
-  const work = (async () => {
-    while (!over.signal.aborted) {
-      for (const path of ['livez', 'readyz']) {
-        const started = performance.now();
-        const status = await fetch(`${ops}/${path}`, { signal: AbortSignal.timeout(PROBE_LIMIT_MS) }).then(
-          (response) => response.arrayBuffer().then(() => response.status),
-          () => 0,
-        );
-        probes += 1;
-        // A service that is not ready says so with a 503: that is an answer.
-        if (status !== 200 && !(path === 'readyz' && status === 503)) missed += 1;
-        slowestMs = Math.max(slowestMs, performance.now() - started);
-      }
-      await delay(PROBE_EVERY_MS);
-    }
-  })();
+  const worker = new Worker(new URL('../health-probe.ts', import.meta.url), { workerData: { ops } });
+  const { promise, resolve, reject } = Promise.withResolvers<Health>();
+  worker.once('message', resolve).once('error', reject);
   return {
-    end: async () => {
-      over.abort();
-      await work;
-      return { probes, missed, slowestMs };
+    end: () => {
+      worker.postMessage('end');
+      return promise;
     },
   };
 }

@@ -3,13 +3,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readShippedBundle } from '../../src/policy/shipped.ts';
 import { type Agents, settleTables, workspaceWithAgents } from '../support/agents.ts';
 import { type Figure, figure } from '../support/figure.ts';
+import { requestBytes } from '../support/http-connection.ts';
+import { cpuFigures, latencyFigures, rates } from '../support/load-figures.ts';
 import type { Bench, Phase } from '../support/phase.ts';
+import { inTurn } from '../support/rounds.ts';
 
 const AGENTS = { usual: 2000, full: 10_000 };
 /** As many as one batch may name. */
 const BATCH = 200;
 const POLL_MS = 20;
 const DONE_MS = 120_000;
+const CONNECTIONS = 64;
+/** As long as the slowest machine needs for all of them. */
+const WAVE_SECONDS = 600;
 
 export const revalidation: Phase = {
   name: 'revalidation',
@@ -57,10 +63,37 @@ async function measureRevalidation(bench: Bench): Promise<Figure[]> {
     asked.push(count / askedSeconds);
   }
   return [
+    ...(await measureGovernedStarts(bench, agents)),
     figure('revalidation.perSecond', `agents revalidated by a hot reload, of ${count}`, '/s', worked),
     figure('revalidation.asked', `agents revalidated by POST …/policy/revalidate, of ${count}`, '/s', asked),
     figure('revalidation.reload', 'hot reload as a whole: compile, activate, revalidate', 's', reload),
     figure('revalidation.promotions', 'promotions by batches, in the preparation', '/s', [promotion]),
+  ];
+}
+
+/** All seven checks: a proof to verify for each of them. The agents have no other phase to be started in. */
+async function measureGovernedStarts(bench: Bench, agents: Agents): Promise<Figure[]> {
+  const { service } = bench.world;
+  const paths = Array.from(
+    { length: agents.count },
+    (_, index) => `/v1/workspaces/${agents.workspaceId}/agents/${agents.id(index)}`,
+  );
+  const wave = (verb: string, mustSay: string) => {
+    const requests = paths.map((path) => requestBytes(service.target, 'POST', `${path}/${verb}`, {}));
+    return (connections: number) => {
+      let sent = 0;
+      const next = () => requests[sent++];
+      return bench.load(`governed-${verb}`, service, { connections, seconds: WAVE_SECONDS, next, mustSay });
+    };
+  };
+  const results = await inTurn(bench, CONNECTIONS, {
+    start: wave('start', '"decisionId"'),
+    stop: wave('stop', '"auditEvent":{'),
+  });
+  return [
+    figure('governed.perSecond', 'starts of governed agents on one workspace', '/s', rates(results.start)),
+    ...latencyFigures('governed', results.start),
+    ...cpuFigures('governed', results.start),
   ];
 }
 
