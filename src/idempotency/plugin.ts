@@ -45,22 +45,28 @@ function keyedHandler(
   return function keyed(this: FastifyInstance, request, reply) {
     const key = requestKey(request);
     if (key === undefined) return handler.call(this, request, reply);
+    const answer = () => handler.call(this, request, reply);
     return inFlight
-      .alone(key, () => answerOnce(key, request, reply))
+      .alone(key, () => answerOnce(key, request, reply, answer))
       .catch((error: unknown) => {
         if (error instanceof IdempotencyConflict) reply.header('retry-after', String(1 + Math.floor(random() * 3)));
         throw error;
       });
   };
 
-  async function answerOnce(key: RequestKey, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  async function answerOnce(
+    key: RequestKey,
+    request: FastifyRequest,
+    reply: FastifyReply,
+    answer: () => unknown,
+  ): Promise<unknown> {
     const rows = await find(key);
     const kept = rows.find((row) => row.item === WHOLE);
     if (kept !== undefined) return replay(reply, kept);
     const one = new KeyedRequest(key, request, reply, rows);
     remember(request, one);
     try {
-      return await answerFirst(one, request, reply);
+      return await answerFirst(one, reply, answer);
     } catch (error) {
       if (!(error instanceof IdempotencyConflict)) throw error;
       // Another replica was first with the same request: its answer is the answer.
@@ -77,10 +83,10 @@ function keyedHandler(
     return rows;
   }
 
-  async function answerFirst(one: KeyedRequest, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  async function answerFirst(one: KeyedRequest, reply: FastifyReply, answer: () => unknown): Promise<unknown> {
     let value: unknown;
     try {
-      value = await handler.call(app, request, reply);
+      value = await answer();
     } catch (error) {
       if (isDecidedDenial(error) && one.kept === undefined) await keepAlone(one, one.render(error));
       throw error;
