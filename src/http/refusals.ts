@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { CodedError } from '../errors.ts';
@@ -22,6 +24,15 @@ const SINGLETONS = new Set([
   'x-request-id',
   'x-forwarded-client-cert',
 ]);
+
+/**
+ * Headers that mean something in one value alone. Another expectation does not exist (RFC 9110 §10.1.1); another transfer
+ * coding is not decoded here, but could be by who reads before us (RFC 9112 §6.1).
+ */
+const ONLY_VALUES: Readonly<Record<string, string | undefined>> = {
+  expect: '100-continue',
+  'transfer-encoding': 'chunked',
+};
 
 // Encoded slash, backslash, dot and control characters: they mean one thing to a router and another to whoever decodes later.
 const ENCODED_TRICK = /%(?:2f|5c|2e|[01][0-9a-f]|7f)/i;
@@ -50,6 +61,15 @@ export function checkTarget(target: string): void {
   if (target.includes('%00')) throw new RequestRefused('The request target holds a NUL.');
 }
 
+/** Throws RequestRefused for versions that have other rules; Node takes a request line that ends in HTTP/2.0. */
+function checkVersion({ httpVersion, headers }: IncomingMessage): void {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') throw new RequestRefused('This is HTTP/1.1.');
+  // RFC 9112 §6.1: faulty framing.
+  if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) {
+    throw new RequestRefused('HTTP/1.0 has no Transfer-Encoding.');
+  }
+}
+
 /** Throws RequestRefused when the header section has more than one reading. `raw` alternates names and values. */
 function checkHeaders(raw: readonly string[]): void {
   if (raw.length > MAX_HEADERS * 2) throw new RequestRefused(`More than ${MAX_HEADERS} headers.`);
@@ -59,10 +79,9 @@ function checkHeaders(raw: readonly string[]): void {
     if (!SINGLETONS.has(name)) continue;
     if (seen.has(name)) throw new RequestRefused(`The header ${name} is sent twice.`);
     seen.add(name);
-    // RFC 9110 §10.1.1 knows no other.
-    if (name === 'expect' && raw[index + 1]?.toLowerCase() !== '100-continue') {
-      throw new RequestRefused('There is no such expectation.');
-    }
+    const only = ONLY_VALUES[name];
+    if (only !== undefined && raw[index + 1]?.toLowerCase() !== only)
+      throw new RequestRefused(`${name} has one value.`);
   }
   if (!seen.has('host')) throw new RequestRefused('There is no Host header.');
   if (seen.has('transfer-encoding') && seen.has('content-length')) {
@@ -72,18 +91,43 @@ function checkHeaders(raw: readonly string[]): void {
   if (seen.has('x-forwarded-client-cert')) throw new RequestRefused('This connection may not forward a certificate.');
 }
 
-/** Refuses ambiguous requests before anything else looks at them. */
+/** What is wrong with the request before anything else is asked; undefined when nothing is. */
+function refusalOf(request: IncomingMessage): RequestRefused | undefined {
+  try {
+    checkVersion(request);
+    checkHeaders(request.rawHeaders);
+    checkTarget(request.url ?? '');
+    return undefined;
+  } catch (error) {
+    if (error instanceof RequestRefused) return error;
+    throw error;
+  }
+}
+
+/** Refuses ambiguous requests before anything else looks at them, and whatever follows one on its connection. */
 export const refusalsPlugin = fastifyPlugin(
   async (app: FastifyInstance) => {
-    app.addHook('onRequest', async (request, reply) => {
-      try {
-        checkHeaders(request.raw.rawHeaders);
-        checkTarget(request.raw.url ?? '');
-      } catch (error) {
-        // Whatever follows on this connection may be the smuggled half.
-        reply.header('connection', 'close');
-        throw error;
-      }
+    const found = new WeakMap<IncomingMessage, RequestRefused>();
+    const cutOff = new WeakSet<Socket>();
+
+    // Before Fastify, and so before the next request of the same packet: it may be the smuggled half, and must not be done.
+    app.server.prependListener('request', (request: IncomingMessage) => {
+      const refusal = cutOff.has(request.socket)
+        ? new RequestRefused('This follows a request that was refused.')
+        : refusalOf(request);
+      if (refusal === undefined) return;
+      found.set(request, refusal);
+      cutOff.add(request.socket);
+    });
+
+    app.addHook('onRequest', async ({ raw, headers }, reply) => {
+      // There is nothing to upgrade to, and Node drops what came with such a request: no second one may follow.
+      if (headers.upgrade !== undefined) reply.header('connection', 'close');
+      // An injected request never passed the server.
+      const refusal = found.get(raw) ?? (raw.socket instanceof Socket ? undefined : refusalOf(raw));
+      if (refusal === undefined) return;
+      reply.header('connection', 'close');
+      throw refusal;
     });
   },
   { name: 'refusals', fastify: '5.x', dependencies: ['problem'] },

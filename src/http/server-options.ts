@@ -1,10 +1,9 @@
-import { constants, randomUUID } from 'node:crypto';
-import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import { constants } from 'node:crypto';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Server as HttpsServer, ServerOptions } from 'node:https';
-import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyHttpsOptions } from 'fastify';
-import { PROBLEM_MEDIA_TYPE, problemDocument, sendProblem } from './problem.ts';
-import type { ProblemCode } from './problem-table.ts';
+import { answerClientError, trackExchanges } from './client-errors.ts';
+import { sendProblem } from './problem.ts';
 import { requestId } from './request-context.ts';
 
 // Node has every one of these off or in minutes; the figures are those of the security page, in milliseconds.
@@ -101,32 +100,7 @@ export function applyServerLimits(server: Server | HttpsServer): void {
   server.maxConnections = MAX_CONNECTIONS;
   // No silent cut: refusals.ts refuses above 100, and maxHeaderSize bounds what can arrive.
   server.maxHeadersCount = 0;
+  trackExchanges(server);
   // Node itself would answer 417, to whoever it is and without a problem document: refusals.ts refuses it.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
-}
-
-const CLIENT_ERRORS: Readonly<Record<string, { code: ProblemCode; detail: string }>> = {
-  HPE_HEADER_OVERFLOW: { code: 'HEADERS_TOO_LARGE', detail: 'The header section is too large.' },
-  ERR_HTTP_REQUEST_TIMEOUT: { code: 'MALFORMED_REQUEST', detail: 'The request did not arrive in time.' },
-};
-
-/** What Node could not parse: one answer, then the connection is closed, for the next byte has no meaning. */
-function answerClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const known = CLIENT_ERRORS[error.code ?? ''] ?? { code: 'MALFORMED_REQUEST', detail: 'This is not valid HTTP/1.1.' };
-  const id = randomUUID();
-  const problem = problemDocument(known.code, known.detail, id);
-  const body = JSON.stringify(problem);
-  const head = [
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Error'}`,
-    `Content-Type: ${PROBLEM_MEDIA_TYPE}`,
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    `X-Request-Id: ${id}`,
-    'X-Content-Type-Options: nosniff',
-    'Connection: close',
-  ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }
