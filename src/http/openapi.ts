@@ -13,6 +13,7 @@ export const DOCS_PREFIX = '/docs';
 type Json = Record<string, unknown>;
 
 const PROBLEM_CONTENT = { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } };
+const RETRY_AFTER = { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } };
 const REPLAYED = { 'Idempotent-Replayed': { $ref: '#/components/headers/IdempotentReplayed' } };
 
 /** Describes every route registered after it, at `/openapi.json` and under `/docs`, for any accepted identity. */
@@ -91,7 +92,7 @@ const ANSWERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 const describeRoute: SwaggerTransform = ({ schema, url, route }) => {
-  const { permission, audit, readOnly, conditions = [] } = route.config ?? {};
+  const { permission, audit, readOnly, lane, conditions = [] } = route.config ?? {};
   const keyed = route.method === 'POST' && readOnly !== true;
   const names = [...(keyed ? (['idempotency-key'] as const) : []), ...conditions];
   const headers = Object.fromEntries(names.map((name) => [name, HEADERS[name]]));
@@ -101,11 +102,12 @@ const describeRoute: SwaggerTransform = ({ schema, url, route }) => {
     'x-permission': permission,
     'x-audit-events': [...(audit ?? [])].sort(),
     ...(readOnly === true ? { 'x-read-only': true } : {}),
+    ...(lane === 'brake' ? { 'x-lane': lane } : {}),
   };
   return { schema: described, url };
 };
 
-/** Adds the shared problem answer and puts paths and components into a fixed order. */
+/** Adds the shared problem answers and puts paths and components into a fixed order. */
 function finish(document: object): Json {
   const copy = record(JSON.parse(JSON.stringify(document)));
   const components = record(copy['components']);
@@ -118,8 +120,22 @@ function finish(document: object): Json {
       description: 'An error, as RFC 9457 problem details',
       content: PROBLEM_CONTENT,
     },
+    RateLimited: {
+      description: 'The caller or the workspace sends too much; nothing was done, and the body was not read',
+      headers: RETRY_AFTER,
+      content: PROBLEM_CONTENT,
+    },
+    Unavailable: {
+      description: 'The service is full, or something that the answer needs is away; nothing was changed',
+      headers: RETRY_AFTER,
+      content: PROBLEM_CONTENT,
+    },
   };
   components['headers'] = {
+    RetryAfter: {
+      description: 'Seconds until it is worth asking again; spread, so that not all come back together',
+      schema: { type: 'integer', minimum: 1 },
+    },
     IdempotentReplayed: {
       description: 'true: this is the first answer under the Idempotency-Key again, and nothing was done',
       schema: { const: 'true' },
@@ -130,6 +146,8 @@ function finish(document: object): Json {
     describeBody(record(operation));
     describeHeaders(record(operation));
     const responses = record(record(operation)['responses']);
+    responses['429'] = { $ref: '#/components/responses/RateLimited' };
+    responses['503'] = { $ref: '#/components/responses/Unavailable' };
     responses['default'] = { $ref: '#/components/responses/Problem' };
   }
   return { ...copy, security: [{ mutualTLS: [] }], paths, components };

@@ -27,6 +27,8 @@ t.test('the description', async (t) => {
   t.equal(create['x-permission'], 'agents.write');
   t.same(create['x-audit-events'], ['agent.created']);
   t.same(create.responses.default, { $ref: '#/components/responses/Problem' });
+  t.same(create.responses[429], { $ref: '#/components/responses/RateLimited' });
+  t.same(create.responses[503], { $ref: '#/components/responses/Unavailable' });
   t.notOk(document.paths['/docs/json'], 'routes of libraries are not described');
   t.notOk(document.paths['/v1/workspaces/{workspaceId}/agents'].head);
 
