@@ -13,6 +13,7 @@ import {
 } from '../../packages/client/src/index.ts';
 import { acceptEmbedded, embeddedDispatcher } from '../../src/embedded.ts';
 import type { Principal } from '../../src/identity/principal.ts';
+import { until } from '../support/process.ts';
 import { type Answer, testService } from '../support/service.ts';
 import { type Behaviour, clientOf, failure, faultyServer } from './support/faulty.ts';
 
@@ -135,8 +136,12 @@ for (const [name, runtime, workspaceId] of runtimes) {
     t.match(await failure(runtime.getAgentStatus(workspaceId, '..')), { kind: 'usage', attempts: 0 });
     const aborted = await failure(runtime.getAgentStatus(workspaceId, NOBODY, { signal: AbortSignal.abort('why') }));
     t.match(aborted, { kind: 'aborted', code: 'ABORTED', cause: 'why', attempts: 0 });
-    const late = await failure(runtime.getAgentStatuses(workspaceId, {}, { deadlineMs: 0.001 }));
+    const held = world.database.query('BEGIN; LOCK TABLE agents; SELECT pg_sleep(2); COMMIT');
+    const locks = `SELECT FROM pg_locks WHERE relation = 'agents'::regclass AND mode = 'AccessExclusiveLock' AND granted`;
+    await until('the lock', async () => (await world.database.query(locks)).rowCount === 1);
+    const late = await failure(runtime.getAgentStatuses(workspaceId, {}, { deadlineMs: 100 }));
     t.match(late, { kind: 'timeout', code: 'DEADLINE_EXCEEDED' });
+    await held;
   });
 }
 
