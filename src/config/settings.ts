@@ -190,11 +190,11 @@ export const SETTINGS = {
     default: '250',
     min: 10,
     max: 10_000,
-    doc: 'Mean ms of a request from which, in a crowd, fewer are let in at once, down to 8.',
+    doc: 'Mean ms of a request from which, in a crowd, fewer are let in at once, down to a quarter.',
   },
   CASTELLAN_LIMITS_EVENT_LOOP_DELAY_MS: {
     kind: 'integer',
-    default: '200',
+    default: '100',
     min: 10,
     max: 60_000,
     doc: 'Mean lateness of the event loop from which reads, then changes, are refused in part.',

@@ -1,5 +1,5 @@
-/** Never fewer places than this, however slow it is: as many as keep the database busy. */
-const LEAST = 8;
+/** Never less than this part of the places, however slow it is: changes share commits, so too few at once are slower still. */
+const LEAST_PART = 4;
 const SHRINK = 0.85;
 const GROW = 1.25;
 /** One slow request counts no more than this many times the aim. */
@@ -25,7 +25,7 @@ export class Capacity {
 
   constructor(options: CapacityOptions) {
     this.#options = options;
-    this.#least = Math.min(LEAST, options.most);
+    this.#least = Math.max(1, options.most / LEAST_PART);
     this.#places = options.most;
   }
 
