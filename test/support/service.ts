@@ -94,7 +94,7 @@ function serviceConfig(database: TestDatabase, certsDir: string, signers: Servic
     },
     signers,
     // The test's own work is on the service's event loop: its lateness says nothing here.
-    limits: { ...defaultLimits(), eventLoopDelayMs: 600_000 },
+    limits: { ...defaultLimits(), maxWaitMs: 10_000, latencyMs: 10_000, eventLoopDelayMs: 600_000 },
     proofTtlDays: 90,
     opaBin: undefined,
     searchPath: undefined,
