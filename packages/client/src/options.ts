@@ -9,7 +9,7 @@ export type PemRef = string | { readonly pem: string };
 export type TokenSource = string | (() => string | Promise<string>);
 
 export interface RetryOptions {
-  /** Requests per call, the first included. Default 8. */
+  /** Requests per call, the first included; going on to another server before anything was sent is not counted. Default 8. */
   readonly maxAttempts?: number;
   /** ms; the wait before repeat n is uniform in [0, min(maxDelayMs, baseDelayMs · 2ⁿ⁻¹)). Default 100. */
   readonly baseDelayMs?: number;
