@@ -179,30 +179,6 @@ t.test('the answer that was sent is the one that is kept, also when the final on
   t.equal((await post(path, reload({ monthlyUsd: 6000 }), next, { who: 'kernel-admin' })).text, refined.text);
 });
 
-/** Denies every promotion with thirty long reasons. */
-const WORDY = `package castellan.promotion
-import rego.v1
-deny contains {"code": sprintf("LONG_%d", [n]), "reason": "${'long '.repeat(80)}"} if some n in numbers.range(1, 30)
-`;
-
-t.test('an answer too large to be kept: its parts are, and nothing is done twice', async (t) => {
-  const workspaceId = await one.workspace();
-  const agents = `/v1/workspaces/${workspaceId}/agents`;
-  const bundle = { modules: { 'promotion.rego': WORDY }, data: {} };
-  await one.expect(200, 'kernel-admin', 'POST', `/v1/workspaces/${workspaceId}/policy/hotreload`, reload({ bundle }));
-  const agentIds: string[] = [];
-  for (let n = 0; n < 100; n += 1) agentIds.push(await one.sandboxAgent(workspaceId));
-  const body = { action: 'promote', agentIds };
-  const key = randomUUID();
-  const first = await post(`${agents}:batch`, body, key, { who: 'kernel-admin' });
-  t.equal(first.status, 200, first.text.slice(0, 300));
-  t.ok(first.text.length > 1_048_576, `${first.text.length} characters`);
-  const { events, result } = await one.eventsOf(() => post(`${agents}:batch`, body, key, { who: 'kernel-admin' }));
-  t.notOk(replayed(result));
-  t.equal(result.text, first.text);
-  t.same(events, []);
-});
-
 t.test('a replay is no new decision', async (t) => {
   const agentId = await one.sandboxAgent('demo');
   const key = randomUUID();
