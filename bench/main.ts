@@ -43,9 +43,13 @@ async function bench(options: BenchOptions): Promise<number> {
   const machine = machineFacts();
   say(`${JSON.stringify(machine)}`);
   const started = Date.now();
-  const world = await openWorld({ inspect: options.profile !== undefined });
-  const interrupted = () => void world.close().then(() => process.exit(1));
+  const opening = openWorld({ inspect: options.profile !== undefined });
+  // What is being started is ended, too: once it is there.
+  const interrupted = () => {
+    void opening.then((opened) => opened.close()).finally(() => process.exit(1));
+  };
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  const world = await opening;
   try {
     const figures = await measure(phases, await benchOn(world, options));
     if (options.only.length === 0) requireAll(figures);

@@ -64,9 +64,9 @@ export interface World {
 /** Starts PostgreSQL (with fsync, as in production) and the service on it. */
 export async function openWorld(options: { inspect: boolean }): Promise<World> {
   const cleanup: (() => Promise<unknown>)[] = [];
-  const close = async (): Promise<void> => {
-    for (const step of cleanup.splice(0).reverse()) await step().catch((error: unknown) => console.error(error));
-  };
+  const close = once(async () => {
+    for (const step of cleanup.reverse()) await step().catch((error: unknown) => console.error(error));
+  });
   try {
     return await open(options, cleanup, close);
   } catch (error) {
