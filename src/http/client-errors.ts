@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 
 import { PROBLEM_MEDIA_TYPE, problemDocument } from './problem.ts';
 import type { ProblemCode } from './problem-table.ts';
@@ -19,6 +20,8 @@ interface Exchange {
 /** The exchanges of a connection that are under way, in order, and whether what follows them was found to be no request. */
 interface Connection {
   readonly underWay: Exchange[];
+  /** The newest, which may have been answered before its body was there. */
+  latest?: Exchange;
   failed: boolean;
 }
 
@@ -26,13 +29,20 @@ const connections = new WeakMap<Socket, Connection>();
 
 /** Keeps, for each connection, what answerClientError needs to know; call once, before listen. */
 export function trackExchanges(server: Server | HttpsServer): void {
+  server.on('secureConnection', (socket: Socket) => connections.set(socket, { underWay: [], failed: false }));
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket) ?? { underWay: [], failed: false };
     connections.set(request.socket, connection);
     const exchange = { request, response };
     connection.underWay.push(exchange);
+    connection.latest = exchange;
     response.once('close', () => connection.underWay.splice(connection.underWay.indexOf(exchange), 1));
   });
+}
+
+/** Whether a connection is silent because a request of it is worked on, and not because its client does not read. */
+export function awaitsAnswer(socket: Socket): boolean {
+  return socket.writableLength === 0 && (connections.get(socket)?.underWay.length ?? 0) > 0;
 }
 
 /**
@@ -45,7 +55,13 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
     socket.destroy();
     return;
   }
-  const connection = connections.get(socket) ?? { underWay: [], failed: false };
+  const known = connections.get(socket);
+  if (known === undefined && socket instanceof TLSSocket) {
+    // Its handshake failed or never came: an answer would wait for it, and keep the connection for ever.
+    socket.destroy();
+    return;
+  }
+  const connection = known ?? { underWay: [], failed: false };
   connections.set(socket, connection);
   // More bytes of the same nonsense.
   if (connection.failed) return;
@@ -60,9 +76,10 @@ function afterEarlier(connection: Connection, done: () => void): void {
   else next.response.once('close', () => afterEarlier(connection, done));
 }
 
-function refuse(error: Error & { code?: string }, socket: Socket, { underWay }: Connection): void {
+function refuse(error: Error & { code?: string }, socket: Socket, { latest }: Connection): void {
   // The request whose body this was has its answer, or half of it: another would be taken for that of the next one.
-  if (!socket.writable || underWay.some(({ response }) => response.headersSent)) {
+  const answered = latest !== undefined && !latest.request.complete && latest.response.headersSent;
+  if (!socket.writable || answered) {
     socket.destroySoon();
     return;
   }

@@ -1,8 +1,9 @@
 import { constants } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Server as HttpsServer, ServerOptions } from 'node:https';
+import type { Socket } from 'node:net';
 import type { FastifyBaseLogger, FastifyHttpsOptions } from 'fastify';
-import { answerClientError, trackExchanges } from './client-errors.ts';
+import { answerClientError, awaitsAnswer, trackExchanges } from './client-errors.ts';
 import { sendProblem } from './problem.ts';
 import { requestId } from './request-context.ts';
 
@@ -13,6 +14,8 @@ const HEADERS_TIMEOUT = 5_000;
 /** How often Node looks for connections past their limit. */
 const CONNECTION_CHECK = 1_000;
 const KEEP_ALIVE_TIMEOUT = 10_000;
+/** A client that takes nothing of its answer for so long is not reading it. */
+const STALL_TIMEOUT = 30_000;
 /** A route with a limit of its own says `handlerTimeout`. */
 const HANDLER_TIMEOUT = 10_000;
 const HANDSHAKE_TIMEOUT = 5_000;
@@ -101,6 +104,11 @@ export function applyServerLimits(server: Server | HttpsServer): void {
   // No silent cut: refusals.ts refuses above 100, and maxHeaderSize bounds what can arrive.
   server.maxHeadersCount = 0;
   trackExchanges(server);
+  server.timeout = STALL_TIMEOUT;
+  // A listener keeps Node from closing by itself, and the time between two requests ends here too.
+  server.on('timeout', (socket: Socket) => {
+    if (!awaitsAnswer(socket)) socket.destroy();
+  });
   // Node itself would answer 417, to whoever it is and without a problem document: refusals.ts refuses it.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
