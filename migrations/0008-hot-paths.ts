@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 
-import { run } from './support/secure-table.ts';
+import { run, secureTable } from './support/secure-table.ts';
 
 /**
  * What every start, stop and status runs through, as functions: few statements, each for many requests at once, planned
@@ -13,6 +13,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await run(db, APPEND);
   await run(db, WRITES);
   await run(db, COUNTS);
+  await run(db, SEARCH);
+  await secureTable(db, 'agent_search', { key: 'workspace_id', appPrivileges: 'SELECT, INSERT, DELETE' });
   await run(
     db,
     FUNCTIONS.map(
@@ -274,45 +276,91 @@ const WRITES = `
   END $$;`;
 
 // Once a statement instead of once a row: a batch of starts moves two counts.
+function moveCounts(moves: string): string {
+  // An edited count must not keep an agent from being stopped.
+  return `
+      WITH moved AS MATERIALIZED (${moves}),
+      changed AS (
+        UPDATE agent_counts c SET n = greatest(c.n + m.n, 0) FROM moved m
+        WHERE c.workspace_id = m.workspace_id AND c.mode = m.mode AND c.status = m.status
+        RETURNING c.workspace_id, c.mode, c.status
+      )
+      INSERT INTO agent_counts AS c (workspace_id, mode, status, n)
+        SELECT m.workspace_id, m.mode, m.status, m.n FROM moved m
+        WHERE m.n > 0 AND (m.workspace_id, m.mode, m.status) NOT IN (SELECT workspace_id, mode, status FROM changed)
+        ON CONFLICT (workspace_id, mode, status) DO UPDATE SET n = c.n + excluded.n;`;
+}
+
 const COUNTS = `
   DROP TRIGGER agents_counted ON agents;
   DROP TRIGGER agents_recounted ON agents;
   DROP FUNCTION keep_agent_counts();
-  CREATE FUNCTION move_agent_count(p_workspace text, p_mode text, p_status text, p_by bigint)
-    RETURNS void LANGUAGE plpgsql AS $$
-  BEGIN
-    -- An edited count must not keep an agent from being stopped.
-    UPDATE agent_counts SET n = greatest(n + p_by, 0)
-      WHERE workspace_id = p_workspace AND mode = p_mode AND status = p_status;
-    IF NOT FOUND AND p_by > 0 THEN
-      INSERT INTO agent_counts VALUES (p_workspace, p_mode, p_status, p_by)
-        ON CONFLICT (workspace_id, mode, status) DO UPDATE SET n = agent_counts.n + p_by;
-    END IF;
-  END $$;
-  CREATE FUNCTION keep_agent_counts() RETURNS trigger LANGUAGE plpgsql AS $$
+  CREATE FUNCTION keep_agent_counts() RETURNS trigger LANGUAGE plpgsql ${PLANNED} AS $$
   BEGIN
     IF TG_OP = 'INSERT' THEN
-      PERFORM move_agent_count(m.workspace_id, m.mode, m.status, m.n)
-        FROM (SELECT workspace_id, mode, status, count(*) AS n FROM after GROUP BY 1, 2, 3) m;
+      ${moveCounts('SELECT workspace_id, mode, status, count(*) AS n FROM after GROUP BY 1, 2, 3')}
     ELSIF TG_OP = 'DELETE' THEN
-      PERFORM move_agent_count(m.workspace_id, m.mode, m.status, -m.n)
-        FROM (SELECT workspace_id, mode, status, count(*) AS n FROM before GROUP BY 1, 2, 3) m;
+      ${moveCounts('SELECT workspace_id, mode, status, -count(*) AS n FROM before GROUP BY 1, 2, 3')}
     ELSE
-      PERFORM move_agent_count(m.workspace_id, m.mode, m.status, m.n)
+      ${moveCounts(`
+        SELECT workspace_id, mode, status, sum(k) AS n
         FROM (
-          SELECT workspace_id, mode, status, sum(k)::bigint AS n
-          FROM (
-            SELECT workspace_id, mode, status, -1 AS k FROM before
-            UNION ALL SELECT workspace_id, mode, status, 1 FROM after
-          ) sides GROUP BY 1, 2, 3 HAVING sum(k) <> 0 ORDER BY 1, 2, 3
-        ) m;
+          SELECT workspace_id, mode, status, -1 AS k FROM before
+          UNION ALL SELECT workspace_id, mode, status, 1 FROM after
+        ) sides GROUP BY 1, 2, 3 HAVING sum(k) <> 0`)}
     END IF;
     RETURN NULL;
   END $$;
-  GRANT EXECUTE ON FUNCTION move_agent_count(text, text, text, bigint) TO castellan_app;
   CREATE TRIGGER agents_inserted AFTER INSERT ON agents REFERENCING NEW TABLE AS after
     FOR EACH STATEMENT EXECUTE FUNCTION keep_agent_counts();
   CREATE TRIGGER agents_deleted AFTER DELETE ON agents REFERENCING OLD TABLE AS before
     FOR EACH STATEMENT EXECUTE FUNCTION keep_agent_counts();
   CREATE TRIGGER agents_changed AFTER UPDATE ON agents REFERENCING OLD TABLE AS before NEW TABLE AS after
     FOR EACH STATEMENT EXECUTE FUNCTION keep_agent_counts();`;
+
+// What agents are searched by, apart from what changes with every start: an index of trigrams is the dearest to keep.
+const SEARCH = `
+  CREATE TABLE agent_search (
+    workspace_id text NOT NULL,
+    agent_id uuid NOT NULL,
+    name_folded text NOT NULL,
+    capabilities text[] NOT NULL,
+    PRIMARY KEY (workspace_id, agent_id)
+  );
+  INSERT INTO agent_search SELECT workspace_id, id, name_folded, capabilities FROM agents;
+  DROP INDEX agents_search;
+  DROP INDEX agents_capabilities;
+  CREATE INDEX agent_search_name ON agent_search USING gin (workspace_id, name_folded gin_trgm_ops);
+  CREATE INDEX agent_search_capabilities ON agent_search USING gin (workspace_id, capabilities);
+  CREATE FUNCTION keep_agent_search() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    IF TG_OP <> 'INSERT' THEN
+      DELETE FROM agent_search WHERE workspace_id = OLD.workspace_id AND agent_id = OLD.id;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+      INSERT INTO agent_search VALUES (NEW.workspace_id, NEW.id, NEW.name_folded, NEW.capabilities);
+    END IF;
+    RETURN NULL;
+  END $$;
+  CREATE TRIGGER agents_found AFTER INSERT OR DELETE ON agents FOR EACH ROW EXECUTE FUNCTION keep_agent_search();
+  CREATE TRIGGER agents_found_anew AFTER UPDATE OF workspace_id, id, name_folded, capabilities ON agents FOR EACH ROW
+    EXECUTE FUNCTION keep_agent_search();
+
+  CREATE OR REPLACE FUNCTION find_agents(
+    p_search text, p_capability text, p_mode text, p_status text, p_after uuid, p_limit integer
+  ) RETURNS SETOF uuid LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  DECLARE
+    query text := 'SELECT a.id FROM agents a';
+  BEGIN
+    IF p_search IS NOT NULL OR p_capability IS NOT NULL THEN
+      query := query || ' JOIN agent_search s ON s.workspace_id = $1 AND s.agent_id = a.id';
+    END IF;
+    query := query || ' WHERE a.workspace_id = $1';
+    IF p_search IS NOT NULL THEN query := query || ' AND s.name_folded LIKE $2'; END IF;
+    IF p_capability IS NOT NULL THEN query := query || ' AND s.capabilities @> ARRAY[$3]'; END IF;
+    IF p_mode IS NOT NULL THEN query := query || ' AND a.mode = $4'; END IF;
+    IF p_status IS NOT NULL THEN query := query || ' AND a.status = $5'; END IF;
+    IF p_after IS NOT NULL THEN query := query || ' AND a.id > $6'; END IF;
+    RETURN QUERY EXECUTE query || ' ORDER BY a.id LIMIT $7'
+      USING current_setting('castellan.workspace', true), p_search, p_capability, p_mode, p_status, p_after, p_limit;
+  END $$;`;

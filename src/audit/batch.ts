@@ -164,13 +164,15 @@ async function signAll(
 ): Promise<readonly string[]> {
   if (events.length === 0) return [];
   const started = performance.now();
-  const signal = AbortSignal.timeout(SIGN_DEADLINE_MS);
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(new Error('the signer took too long')), SIGN_DEADLINE_MS);
   try {
-    const signatures = await Promise.all(events.map((event) => by.sign(signedBytes(event), signal)));
+    const signatures = await Promise.all(events.map((event) => by.sign(signedBytes(event), deadline.signal)));
     return signatures.map((signature) => signature.toString('base64'));
   } catch (cause) {
     throw cause instanceof SignerError ? cause : new SignerError('the audit signer failed', { cause });
   } finally {
+    clearTimeout(timer);
     observe.signed((performance.now() - started) / 1000);
   }
 }

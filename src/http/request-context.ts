@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
@@ -34,13 +34,18 @@ export function traceIdOf(header: string | undefined): string | undefined {
   return traceId;
 }
 
+/** 122 random bits, from the pool that Node keeps for UUIDs: a system call per request less. */
+function newTraceId(): string {
+  return randomUUID().replaceAll('-', '');
+}
+
 /** Gives every request its trace id and echoes the request id. */
 export const requestContextPlugin = fastifyPlugin(
   async (app: FastifyInstance) => {
     app.decorateRequest('traceId', '');
     app.addHook('onRequest', async (request, reply) => {
       const sent = request.headers['traceparent'];
-      request.traceId = traceIdOf(typeof sent === 'string' ? sent : undefined) ?? randomBytes(16).toString('hex');
+      request.traceId = traceIdOf(typeof sent === 'string' ? sent : undefined) ?? newTraceId();
       reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
     });
   },

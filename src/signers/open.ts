@@ -19,11 +19,15 @@ export async function openSigners(config: {
 async function openSigner({ signerId, keyFile, hmacSecret }: LocalSignerConfig): Promise<KeyedSigner> {
   if (hmacSecret !== undefined) {
     const secret = Buffer.from(hmacSecret, 'base64');
-    return { signer: createHmacSigner({ signerId, secret }), key: verificationKey('HMAC-SHA256', secret) };
+    return {
+      signer: createHmacSigner({ signerId, secret }),
+      key: verificationKey('HMAC-SHA256', secret),
+      inProcess: true,
+    };
   }
   if (keyFile === undefined) throw new SignerMismatch(`signer ${signerId} has neither a key file nor a secret`);
   const privateKeyPem = (await readKeyFile(keyFile)).toString('utf8');
   const signer = createLocalSigner({ signerId, privateKeyPem });
   const publicKey = createPublicKey(createPrivateKey(privateKeyPem)).export({ type: 'spki', format: 'pem' });
-  return { signer, key: verificationKey('Ed25519', publicKey.toString()) };
+  return { signer, key: verificationKey('Ed25519', publicKey.toString()), inProcess: true };
 }

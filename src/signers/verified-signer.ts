@@ -8,15 +8,19 @@ const SIGN_DEADLINE_MS = 2000;
 export interface KeyedSigner {
   readonly signer: Signer;
   readonly key: VerificationKey;
+  /** The private half is in this process and `key` was derived from it: nobody stands between who could give another's. */
+  readonly inProcess?: boolean;
 }
 
 /**
  * The driver, held to its word: a signature that `key` does not confirm (wrong key, repointed alias, broken proxy) is a
  * SignerError, and so is one that does not come before the deadline, whether or not the driver minds the signal.
  */
-export function verifiedSigner({ signer, key }: KeyedSigner): Signer {
+export function verifiedSigner({ signer, key, inProcess = false }: KeyedSigner): Signer {
   const { signerId, algorithm } = signer;
   if (algorithm !== key.algorithm) throw new SignerError(`signer ${signerId}: its key is for ${key.algorithm}`);
+  // Verifying costs three times the signing, and could only say what the derivation has said.
+  if (inProcess) return { signerId, algorithm, verifiedWith: key, sign: (data, signal) => signer.sign(data, signal) };
   return {
     signerId,
     algorithm,

@@ -3,23 +3,21 @@ import { type Signer, SignerError } from '../../../crypto/signer.ts';
 import { KeyError } from '../../../crypto/verify.ts';
 
 /**
- * A signer over an Ed25519 private key in PKCS #8 PEM, for development. Throws KeyError for any other key.
- * It signs on the thread pool: at 64 signatures in flight on two cores half as many again as on the event loop
- * (37 k/s against 25 k/s measured), and the loop stays free.
+ * A signer over an Ed25519 private key in PKCS #8 PEM, for development. Throws KeyError for any other key. It signs on the
+ * event loop: a batch of 64 takes 3 ms, and handing each one to the thread pool costs more than signing it.
  */
 export function createLocalSigner(options: { signerId: string; privateKeyPem: string }): Signer {
   const key = privateKey(options.privateKeyPem);
   return {
     signerId: options.signerId,
     algorithm: 'Ed25519',
-    sign(data, signal) {
-      if (signal?.aborted) return Promise.reject(new SignerError('signing was cancelled', { cause: signal.reason }));
-      return new Promise((resolve, reject) => {
-        sign(null, data, key, (cause, signature) => {
-          if (cause === null) resolve(signature);
-          else reject(new SignerError('the local key could not sign', { cause }));
-        });
-      });
+    async sign(data, signal) {
+      if (signal?.aborted) throw new SignerError('signing was cancelled', { cause: signal.reason });
+      try {
+        return sign(null, data, key);
+      } catch (cause) {
+        throw new SignerError('the local key could not sign', { cause });
+      }
     },
   };
 }
