@@ -19,7 +19,7 @@ t.test('every answer is as documented, and an error leaves nothing but its denia
     await t.test(operation.operationId, async (t) => {
       const subjects = await stage.subjects();
       const hints = hintsOf(stage, subjects);
-      const factor = COSTLY.has(operation.operationId) ? 0.5 : 1;
+      const factor = COSTLY.has(operation.operationId) ? 0.25 : 1;
       await t.test('asked as it is documented', (t) =>
         holds(t, requests(operation, goodPlans(operation, subjects, hints, ADMIN)), factor),
       );

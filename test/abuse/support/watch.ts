@@ -5,7 +5,6 @@ import type { Tap } from '../../support/postgres.ts';
 export interface SeenEvent {
   readonly chain: string;
   readonly type: string;
-  readonly count: number;
 }
 
 export interface Seen {
@@ -40,7 +39,7 @@ export async function watch(t: Tap, superuserUrl: string): Promise<Watch> {
     const now = new Map<string, string>(found.map(({ name, state }) => [name, state]));
     const changed = [...now].filter(([name, state]) => known.get(name) !== state).map(([name]) => name);
     const { rows: events } = await client.query(
-      `SELECT e.chain, e.seq::int AS seq, e.event_type AS type, coalesce((e.payload->>'count')::int, 1) AS count
+      `SELECT e.chain, e.seq::int AS seq, e.event_type AS type
        FROM audit_events e LEFT JOIN jsonb_to_recordset($1) AS h(chain text, seq int) ON h.chain = e.chain
        WHERE e.seq > coalesce(h.seq, 0) ORDER BY e.chain, e.seq`,
       [JSON.stringify(heads)],
