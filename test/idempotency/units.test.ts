@@ -35,11 +35,9 @@ t.test('of units that share a transaction and a key one is kept, and the others 
   const claim = claimUnder('shared');
   const starts = ids.map((id, index) => f.start('demo', id, {}, CALLER, index < 3 ? claim : undefined));
   const outcomes = await Promise.allSettled(starts);
-  t.same(
-    outcomes.map(({ status }) => status),
-    ['fulfilled', 'rejected', 'rejected', 'fulfilled', 'fulfilled'],
-    'the neighbours are not disturbed',
-  );
+  const statuses = outcomes.map(({ status }) => status);
+  t.same(statuses.slice(0, 3).sort(), ['fulfilled', 'rejected', 'rejected'], 'whichever is first');
+  t.same(statuses.slice(3), ['fulfilled', 'fulfilled'], 'the neighbours are not disturbed');
   t.equal((await f.events()).length - before, 3);
   t.equal((await f.lists.statuses('demo', { status: 'running' })).total, 3);
   t.equal(await keptRows(), 1);
