@@ -1,5 +1,5 @@
 // Appends signed events to one chain through the service's own appender, and inserts plain rows; without HTTP. Started by
-// the bench with: what, seconds, concurrency.
+// the bench with: what (insert, append, fill), seconds, concurrency, key file, chain.
 import pg from 'pg';
 
 import { createAuditAppender } from '../src/audit/append.ts';
@@ -15,6 +15,10 @@ const POOL_SIZE = 16;
 const ROW_BYTES = 700;
 
 const [what, seconds, concurrency, keyFile, chain = ''] = process.argv.slice(2);
+/** Events of one unit where only their number matters. */
+const FILLING = 64;
+const perUnit = what === 'fill' ? FILLING : 1;
+
 const before = process.cpuUsage();
 const result = what === 'insert' ? await inserts() : await appends();
 const { user, system } = process.cpuUsage(before);
@@ -51,15 +55,19 @@ async function appends() {
   const appender = createAuditAppender({ storage, signer: keyed.signer, clock: systemClock, transactions: 4, observe });
   const actor = { id: 'bench', kind: 'service' } as const;
   const append = async () => {
-    const agentId = newId();
-    const payload = { agentId, reason: 'an event of the usual size, with a few words that say why' };
+    const payload = { agentId: newId(), reason: 'an event of the usual size, with a few words that say why' };
     await appender.commit({
       chain,
-      work: async (scope) => scope.append({ type: 'agent.stopped', actor, payload, traceId: '0'.repeat(32) }),
+      work: async (scope) => {
+        for (let n = 0; n < perUnit; n += 1) {
+          scope.append({ type: 'agent.stopped', actor, payload, traceId: '0'.repeat(32) });
+        }
+      },
     });
   };
   try {
-    return await timeCalls(Number(concurrency), Number(seconds), append);
+    const timing = await timeCalls(Number(concurrency), Number(seconds), append);
+    return { ...timing, requests: timing.requests * perUnit };
   } finally {
     await appender.close();
     await storage.close();

@@ -11,6 +11,7 @@ const CONCURRENCY = 64;
 /** Events that a verification is measured on, at least. */
 const EVENTS = 50_000;
 const APPEND_SECONDS = 5;
+const FILLERS = 8;
 
 export const append: Phase = {
   name: 'append',
@@ -38,7 +39,7 @@ async function measureAppend(bench: Bench): Promise<Figure[]> {
   const { seconds } = bench.options;
   const results = await inTurn<'insert' | 'append', Run>(bench, CONCURRENCY, {
     insert: (concurrency) => run(bench, 'audit-append', ['insert', String(seconds), String(concurrency)]),
-    append: (concurrency) => appendEvents(bench, chain, seconds, concurrency),
+    append: (concurrency) => appendEvents(bench, 'append', chain, seconds, concurrency),
   });
   const [events, rows] = [rates(results.append), rates(results.insert)];
   return [
@@ -53,7 +54,7 @@ async function measureVerify(bench: Bench): Promise<Figure[]> {
   const { world, options } = bench;
   const chain = await newChain(bench, 'verify');
   for (let events = 0; events < EVENTS; ) {
-    events += (await appendEvents(bench, chain, APPEND_SECONDS, CONCURRENCY)).count;
+    events += (await appendEvents(bench, 'fill', chain, APPEND_SECONDS, FILLERS)).count;
     bench.say(`${events} events to verify`);
   }
   await world.db.query('VACUUM (ANALYZE) audit_events');
@@ -83,9 +84,15 @@ async function newChain({ world }: Bench, workspaceId: string): Promise<string> 
   return workspaceId;
 }
 
-function appendEvents({ world, ...bench }: Bench, chain: string, seconds: number, concurrency: number): Promise<Run> {
-  const keyFile = join(world.home, 'data', 'keys', 'audit.pem');
-  return run({ world, ...bench }, 'audit-append', ['append', String(seconds), String(concurrency), keyFile, chain]);
+function appendEvents(
+  bench: Bench,
+  how: 'append' | 'fill',
+  chain: string,
+  seconds: number,
+  concurrency: number,
+): Promise<Run> {
+  const keyFile = join(bench.world.home, 'data', 'keys', 'audit.pem');
+  return run(bench, 'audit-append', [how, String(seconds), String(concurrency), keyFile, chain]);
 }
 
 /** Runs a program of the bench to its end; the line it prints. */

@@ -2,7 +2,7 @@ import { type Agents, settleTables, workspaceWithAgents } from '../support/agent
 import { makeBaselineTables } from '../support/baseline-tables.ts';
 import { type Figure, figure } from '../support/figure.ts';
 import { requestBytes } from '../support/http-connection.ts';
-import { cpuFigures, latencyFigures, rates } from '../support/load-figures.ts';
+import { cpuFigures, cpuRatio, latencyFigures, rates } from '../support/load-figures.ts';
 import type { Bench, Phase } from '../support/phase.ts';
 import { inTurn } from '../support/rounds.ts';
 import { ratios } from '../support/statistics.ts';
@@ -83,6 +83,7 @@ async function measureStarts(bench: Bench, name: string, workspaces: number): Pr
   const perSecond = rates(results.start);
   return [
     figure(`${name}.ratio`, 'starts against echo + committed INSERT', 'x', ratios(perSecond, rates(results.insert))),
+    cpuRatio(name, results.start, results.insert),
     figure(`${name}.perSecond`, 'starts', '/s', perSecond),
     ...latencyFigures(name, results.start),
     figure(`${name}.stopsPerSecond`, 'stops', '/s', rates(results.stop)),

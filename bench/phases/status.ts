@@ -2,7 +2,7 @@ import { settleTables, workspaceWithAgents } from '../support/agents.ts';
 import { makeBaselineTables } from '../support/baseline-tables.ts';
 import { type Figure, figure } from '../support/figure.ts';
 import { requestBytes } from '../support/http-connection.ts';
-import { cpuFigures, latencyFigures, rates } from '../support/load-figures.ts';
+import { cpuFigures, cpuRatio, latencyFigures, rates } from '../support/load-figures.ts';
 import type { Bench, Phase } from '../support/phase.ts';
 import { inTurn } from '../support/rounds.ts';
 import { ratios } from '../support/statistics.ts';
@@ -65,6 +65,7 @@ async function measureStatus(bench: Bench): Promise<Figure[]> {
   const perSecond = rates(results.status);
   return [
     figure('status.ratio', 'status against echo + one SELECT by key', 'x', ratios(perSecond, rates(results.select))),
+    cpuRatio('status', results.status, results.select),
     figure('status.perSecond', 'status', '/s', perSecond),
     ...latencyFigures('status', results.status),
     figure('status.baseline', 'echo + one SELECT by key', '/s', rates(results.select)),

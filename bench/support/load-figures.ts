@@ -1,5 +1,6 @@
 import { type Figure, figure } from './figure.ts';
 import type { LoadResult, Timing } from './load.ts';
+import { ratios } from './statistics.ts';
 
 export function rates(results: readonly Timing[]): number[] {
   return results.map((result) => result.perSecond);
@@ -29,4 +30,18 @@ export function cpuFigures(name: string, results: readonly LoadResult[]): Figure
       results.map((result) => result.cpu.foreignCores),
     ),
   ];
+}
+
+/**
+ * The ratio of the rates that two cores would give that did nothing else: by the CPU time of client, server and
+ * PostgreSQL together. It says the same as the ratio of the rates on a quiet machine, and hardly moves on a busy one.
+ */
+export function cpuRatio(name: string, results: readonly LoadResult[], baselines: readonly LoadResult[]): Figure {
+  const each = ({ cpu, requests }: LoadResult) => (cpu.client + cpu.server + cpu.postgres) / requests;
+  return figure(
+    `${name}.cpu.ratio`,
+    'the same by CPU time per request',
+    'x',
+    ratios(baselines.map(each), results.map(each)),
+  );
 }
