@@ -21,6 +21,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       (name) => `REVOKE ALL ON FUNCTION ${name} FROM PUBLIC; GRANT EXECUTE ON FUNCTION ${name} TO castellan_app;`,
     ).join('\n'),
   );
+  // Those of 0006, which were planned anew at every call.
+  await run(db, 'DROP FUNCTION admission_subjects(text, uuid[]); DROP FUNCTION admission_fingerprints(text, uuid[]);');
 }
 
 const FUNCTIONS = [

@@ -7,7 +7,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { Denial } from './check.ts';
 import type { AdmissionSubject, ProofSigner } from './subject.ts';
 
-/** One agent with every row that a decision about it rests on: what migrations/0006-admission-reads.ts returns. */
+/** One agent with every row that a decision about it rests on: what migrations/0008-hot-paths.ts returns. */
 export type SubjectRow = {
   id: string;
   mode: AdmissionSubject['mode'];
@@ -56,7 +56,8 @@ export type FingerprintRow = {
 /** The agents in one statement, that is: all rows as of one moment. One that does not exist is left out. */
 export async function findSubjects(trx: Trx, workspaceId: string, ids: readonly string[]): Promise<SubjectRow[]> {
   const { rows } = await sql<SubjectRow>`
-    SELECT * FROM admission_subjects(${workspaceId}, ${[...ids]}::uuid[])`.execute(trx);
+    SELECT * FROM agents_admission_subjects(${[workspaceId]}::text[], ${[ids.length]}::integer[], ${[...ids]}::uuid[])
+  `.execute(trx);
   return rows;
 }
 
@@ -67,7 +68,8 @@ export async function findFingerprints(
   ids: readonly string[],
 ): Promise<FingerprintRow[]> {
   const { rows } = await sql<FingerprintRow>`
-    SELECT * FROM admission_fingerprints(${workspaceId}, ${[...ids]}::uuid[])`.execute(trx);
+    SELECT * FROM agents_admission_fingerprints(${[workspaceId]}::text[], ${[ids.length]}::integer[],
+      ${[...ids]}::uuid[])`.execute(trx);
   return rows;
 }
 
