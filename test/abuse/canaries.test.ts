@@ -189,12 +189,9 @@ t.test('secrets and what callers write are nowhere but where they belong', async
     );
   }
   const tlsKey = readFileSync(join(certsDir, 'server.key'), 'utf8');
-  const everything = [
-    logs,
-    metrics,
-    ...all.map(({ text }) => text),
-    ...events.map(({ body }) => String(body)),
-  ].join('\n');
+  const everything = [logs, metrics, ...all.map(({ text }) => text), ...events.map(({ body }) => String(body))].join(
+    '\n',
+  );
   for (const [name, pem] of Object.entries({ ...keys, tls: tlsKey })) {
     t.notOk(everything.includes(keyLine(pem)), `the ${name} key`);
   }
