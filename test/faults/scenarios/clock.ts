@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { until } from '../../support/process.ts';
 import { moreAcknowledged, requireAlive } from '../support/conduct.ts';
 import type { Instance } from '../support/launch.ts';
-import type { Scenario } from '../support/run.ts';
+import type { FaultScenario } from '../support/run.ts';
 import { Skipped } from '../support/skipped.ts';
 import type { World } from '../support/world.ts';
 
@@ -18,25 +18,22 @@ const LIBFAKETIME = [
 const HOUR_S = 3600;
 /** Below the day that a sandbox agent lives: an agent that expires is another story. */
 const MAX_HOURS = 10;
-const JUMPS = 4;
+const JUMPS = 2;
 /** Far beyond what replicas may differ. */
 const MIN_S = 60;
 
-export const CLOCK_SCENARIOS: readonly Scenario[] = [
+export const CLOCK_SCENARIOS: readonly FaultScenario[] = [
   {
     name: 'clock-injected',
     why: "the service's own clock jumps forwards and backwards",
     runs: 5,
-    run: async (world) => {
-      const instance = await world.boot();
-      await jumping(world, instance, (seconds) => instance.moveClock(seconds * 1000));
-    },
+    fault: ({ world, instance }) => jumping(world, instance, (seconds) => instance.moveClock(seconds * 1000)),
   },
   {
     name: 'clock-faketime',
     why: 'the clock of the whole process jumps (libfaketime)',
     runs: 5,
-    run: async (world) => {
+    fault: async ({ world, next }) => {
       const library = LIBFAKETIME.find((path) => existsSync(path));
       if (library === undefined) throw new Skipped('libfaketime is not installed (Debian: faketime)');
       const dir = await mkdtemp(join(tmpdir(), 'castellan-faults-clock-'));
@@ -52,7 +49,9 @@ export const CLOCK_SCENARIOS: readonly Scenario[] = [
           FAKETIME_DONT_FAKE_MONOTONIC: '1',
           DONT_FAKE_MONOTONIC: '1',
         };
-        await jumping(world, await world.boot({ env }), set);
+        await jumping(world, await next({ env }), set);
+        // The file goes, and with it the time of this instance.
+        await next();
       } finally {
         await rm(dir, { recursive: true, force: true });
       }
@@ -61,8 +60,6 @@ export const CLOCK_SCENARIOS: readonly Scenario[] = [
 ];
 
 async function jumping(world: World, instance: Instance, set: (seconds: number) => Promise<void>): Promise<void> {
-  const load = world.load(() => instance);
-  await moreAcknowledged(world, 10);
   for (let jump = 0; jump < JUMPS; jump += 1) {
     // Ahead of the truth, and from there forwards and back: before their time no certificate is good.
     await set(world.random.between(MIN_S, MAX_HOURS * HOUR_S));
@@ -71,10 +68,7 @@ async function jumping(world: World, instance: Instance, set: (seconds: number) 
     await moreAcknowledged(world, 8, 'a load after the clock jumped');
   }
   await set(0);
-  await moreAcknowledged(world, 8, 'a load with the right time again');
-  await load.stop();
   await world.recovered(instance);
-  await load.settle();
 }
 
 async function readiness({ opsUrl }: Instance): Promise<number> {

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 
 import { withClient } from '../../support/postgres.ts';
 import { until } from '../../support/process.ts';
-import { disturbed, moreAcknowledged, moreFailed, requireAlive } from '../support/conduct.ts';
-import type { Harness, OwnServer } from '../support/harness.ts';
-import type { Instance } from '../support/launch.ts';
-import type { Scenario } from '../support/run.ts';
+import { moreAcknowledged, moreFailed, requireAlive } from '../support/conduct.ts';
+import type { OwnServer } from '../support/harness.ts';
+import type { FaultScenario } from '../support/run.ts';
+import type { Stage } from '../support/stage.ts';
 import type { World } from '../support/world.ts';
 
 /** Calls that came to nothing before the database is given back. */
@@ -14,13 +14,11 @@ const FAILED = 5;
 const BLOCK = Buffer.alloc(256 * 1024, 1);
 const PROMOTED_WITHIN_MS = 20_000;
 
-type Fault = (world: World, server: OwnServer, instance: Instance) => Promise<void>;
-
 /** Faults of a server that belongs to the harness; each leaves it running and writable. */
-const FAULTS: Readonly<Record<string, { why: string; awaits?: string; fault: Fault }>> = {
+const FAULTS: Readonly<Record<string, Pick<FaultScenario, 'why' | 'awaits' | 'fault'>>> = {
   'database-stopped': {
     why: 'the database is stopped in order and started again',
-    fault: async (world, server, instance) => {
+    fault: async ({ world, server, instance }) => {
       await server.stop();
       await moreFailed(world, FAILED);
       await requireAlive(instance);
@@ -29,7 +27,7 @@ const FAULTS: Readonly<Record<string, { why: string; awaits?: string; fault: Fau
   },
   'database-killed': {
     why: 'the postmaster is killed, and recovers from its log',
-    fault: async (world, server, instance) => {
+    fault: async ({ world, server, instance }) => {
       await server.crash();
       await moreFailed(world, FAILED);
       await requireAlive(instance);
@@ -38,7 +36,7 @@ const FAULTS: Readonly<Record<string, { why: string; awaits?: string; fault: Fau
   },
   'database-read-only': {
     why: 'default_transaction_read_only for everybody, as an operator would set it before a fail-over',
-    fault: async (world, server) => {
+    fault: async ({ world, server }) => {
       await administer(server, 'ALTER SYSTEM SET default_transaction_read_only = on');
       // Our own transactions say READ WRITE, so they may go on; what is told must be true either way.
       await moreAcknowledged(world, 5).catch(() => undefined);
@@ -48,7 +46,7 @@ const FAULTS: Readonly<Record<string, { why: string; awaits?: string; fault: Fau
   'database-standby': {
     why: 'the database comes back as a standby that only reads, and is promoted',
     awaits: '503 for a write on a standby: BEGIN READ WRITE fails there with 0A000, which is answered 500',
-    fault: async (world, server, instance) => {
+    fault: async ({ world, server, instance }) => {
       await server.stop();
       await makeStandby(server);
       await server.start();
@@ -66,41 +64,32 @@ const FAULTS: Readonly<Record<string, { why: string; awaits?: string; fault: Fau
   },
 };
 
-export const DATABASE_SCENARIOS: readonly Scenario[] = [
-  ...Object.entries(FAULTS).map(([name, { fault, ...told }]) => ({
-    name,
-    ...told,
-    runs: 5,
-    server: async (harness: Harness) => (await harness.ownServer()).url(),
-    run: async (world: World, harness: Harness) => {
-      const server = await harness.ownServer();
-      const instance = await world.boot();
-      await disturbed(world, instance, () => fault(world, server, instance));
-    },
-  })),
+export const DATABASE_SCENARIOS: readonly FaultScenario[] = [
+  ...Object.entries(FAULTS).map(
+    ([name, one]): FaultScenario => ({ name, ...one, runs: 5, server: (harness) => harness.ownServer() }),
+  ),
   {
     name: 'database-disk-full',
     why: 'the file system of the database has no byte left',
     runs: 3,
-    server: async (harness) => (await harness.smallServer()).url(),
-    run: async (world, harness) => {
-      const server = await harness.smallServer();
-      const instance = await world.boot();
-      const ballast = join(server.dataDir, 'ballast');
-      await disturbed(world, instance, async () => {
-        await fill(ballast);
-        try {
-          // Until something has to grow: the log's present segment may still have room.
-          await grow(world, server, ballast);
-          await requireAlive(instance);
-        } finally {
-          await rm(ballast, { force: true });
-          await server.restart();
-        }
-      });
-    },
+    awaits: "503 for a unit's own statement on a full disk (53100, then 25P02), which is answered 500",
+    server: (harness) => harness.smallServer(),
+    fault: fillUp,
   },
 ];
+
+async function fillUp({ world, server, instance }: Stage): Promise<void> {
+  const ballast = join(server.dataDir, 'ballast');
+  await fill(ballast);
+  try {
+    // Until something has to grow: the log's present segment may still have room.
+    await grow(world, server, ballast);
+    await requireAlive(instance);
+  } finally {
+    await rm(ballast, { force: true });
+    await server.restart();
+  }
+}
 
 async function administer(server: OwnServer, statement: string): Promise<void> {
   await withClient(server.url(), async (client) => {

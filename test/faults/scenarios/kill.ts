@@ -1,9 +1,8 @@
 import type { Failpoint } from '../../../src/failpoints.ts';
 import { until } from '../../support/process.ts';
-import { moreAcknowledged } from '../support/conduct.ts';
 import { sendGarbage } from '../support/garbage.ts';
-import type { Scenario } from '../support/run.ts';
-import type { World } from '../support/world.ts';
+import type { FaultScenario } from '../support/run.ts';
+import type { Stage } from '../support/stage.ts';
 
 /** Where a process dies: between two steps of the append, or wherever it is at that moment. */
 const PLACES: Readonly<Record<string, Failpoint | 'random'>> = {
@@ -17,32 +16,24 @@ const PLACES: Readonly<Record<string, Failpoint | 'random'>> = {
 const REACHED_WITHIN_MS = 20_000;
 const MAX_RANDOM_MS = 400;
 
-export const KILL_SCENARIOS: readonly Scenario[] = Object.entries(PLACES).map(([name, place]) => ({
+export const KILL_SCENARIOS: readonly FaultScenario[] = Object.entries(PLACES).map(([name, place]) => ({
   name,
   why: `SIGKILL under load, ${place === 'random' ? 'at a random moment' : `at ${place}`}; another process takes over`,
   runs: 24,
-  run: (world) => killAt(world, place),
+  fault: (stage) => killAt(stage, place),
 }));
 
-async function killAt(world: World, place: Failpoint | 'random'): Promise<void> {
+async function killAt({ world, instance, next }: Stage, place: Failpoint | 'random'): Promise<void> {
   const { random } = world;
-  const first = await world.boot();
-  let target = first;
-  const load = world.load(() => target);
-  await moreAcknowledged(world, 20);
-  await sendGarbage(first, random);
+  await sendGarbage(instance, random);
   if (place === 'random') {
     const at = performance.now() + random.between(0, MAX_RANDOM_MS);
     await until('the moment', () => performance.now() >= at);
-    await first.kill();
+    await instance.kill();
   } else {
-    await first.killAt(place, random.between(1, 10));
-    await until(`${place} was passed`, () => first.child.signalCode !== null, REACHED_WITHIN_MS);
+    await instance.killAt(place, random.between(1, 10));
+    await until(`${place} was passed`, () => instance.child.signalCode !== null, REACHED_WITHIN_MS);
   }
-  await first.exited;
-  target = await world.boot();
-  await moreAcknowledged(world, 15, 'a load on the instance that took over');
-  await load.stop();
-  await world.recovered(target);
-  await load.settle();
+  await instance.exited;
+  await next();
 }

@@ -5,20 +5,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { moreAcknowledged, requireAlive } from '../support/conduct.ts';
-import type { Scenario } from '../support/run.ts';
+import type { FaultScenario } from '../support/run.ts';
 import { requireExit } from './signals.ts';
 
 const ENDED_WITHIN_MS = 25_000;
 /** Acknowledged with an output that takes nothing: the service must not notice. */
-const CALLS = 120;
+const CALLS = 60;
 
-export const OUTPUT_SCENARIOS: readonly Scenario[] = [
+export const OUTPUT_SCENARIOS: readonly FaultScenario[] = [
   {
     name: 'output-blocked',
     why: 'stdout and stderr are a pipe that is full and that nobody reads',
     runs: 5,
     awaits: 'a log that never blocks: with a full pipe the process cannot be ended by SIGTERM',
-    run: async (world) => {
+    fault: async ({ world, next }) => {
       const dir = await mkdtemp(join(tmpdir(), 'castellan-faults-output-'));
       const path = join(dir, 'pipe');
       execFileSync('mkfifo', [path]);
@@ -28,18 +28,16 @@ export const OUTPUT_SCENARIOS: readonly Scenario[] = [
       try {
         const fromTheStart = world.random.next() < 0.5;
         if (fromTheStart) fillPipe(reader);
-        const instance = await world.boot({ output: writer });
-        const load = world.load(() => instance);
+        const instance = await next({ output: writer });
         await moreAcknowledged(world, 10);
         if (!fromTheStart) fillPipe(reader);
         await moreAcknowledged(world, CALLS, 'a load with a blocked output');
         await requireAlive(instance);
-        await load.stop();
         await world.recovered(instance);
-        await load.settle();
         instance.expectEnd();
         instance.child.kill('SIGTERM');
         await requireExit(instance, ENDED_WITHIN_MS, [0]);
+        await next();
       } finally {
         drainPipe(reader);
         closeSync(writer);

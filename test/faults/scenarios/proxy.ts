@@ -1,9 +1,9 @@
 import { until } from '../../support/process.ts';
-import { disturbed, moreFailed, requireAlive } from '../support/conduct.ts';
+import { moreFailed, requireAlive } from '../support/conduct.ts';
 import type { ProxyFault } from '../support/proxy.ts';
 import type { Random } from '../support/random.ts';
-import type { Scenario } from '../support/run.ts';
-import type { World } from '../support/world.ts';
+import type { FaultScenario } from '../support/run.ts';
+import type { Stage } from '../support/stage.ts';
 
 const STRUCK_WITHIN_MS = 20_000;
 /** Bytes into a connection: within the log-in, within a transaction, anywhere. */
@@ -46,7 +46,7 @@ const FAULTS: readonly Fault[] = [
     why: 'the network swallows everything',
     fault: () => ({ kind: 'black-hole' }),
     strikes: 1,
-    fails: 6,
+    fails: 2,
   },
   {
     name: 'proxy-refuse',
@@ -71,24 +71,21 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-export const PROXY_SCENARIOS: readonly Scenario[] = FAULTS.map((one) => ({
+export const PROXY_SCENARIOS: readonly FaultScenario[] = FAULTS.map((one) => ({
   name: one.name,
   why: one.why,
   runs: 10,
-  run: (world) => behindProxy(world, one),
+  fault: (stage) => behindProxy(stage, one),
 }));
 
-async function behindProxy(world: World, { name, fault, strikes, fails }: Fault): Promise<void> {
+async function behindProxy({ world, instance }: Stage, { name, fault, strikes, fails }: Fault): Promise<void> {
   const { proxy, random } = world;
-  const instance = await world.boot();
-  await disturbed(world, instance, async () => {
-    proxy.apply(fault(random));
-    try {
-      await until(`${name} struck`, () => proxy.struck >= strikes, STRUCK_WITHIN_MS);
-      await requireAlive(instance);
-      if (fails > 0) await moreFailed(world, fails);
-    } finally {
-      proxy.apply({ kind: 'none' });
-    }
-  });
+  proxy.apply(fault(random));
+  try {
+    await until(`${name} struck`, () => proxy.struck >= strikes, STRUCK_WITHIN_MS);
+    await requireAlive(instance);
+    if (fails > 0) await moreFailed(world, fails);
+  } finally {
+    proxy.apply({ kind: 'none' });
+  }
 }

@@ -5,14 +5,14 @@ import { type CastellanClient, CastellanError, createClient } from '../../../pac
 import { SPEC } from '../../system/support/world.ts';
 import { moreAcknowledged } from '../support/conduct.ts';
 import type { Operation, Outcome } from '../support/history.ts';
-import type { Scenario } from '../support/run.ts';
+import type { OwnScenario } from '../support/run.ts';
 import type { World } from '../support/world.ts';
 import { requireExit } from './signals.ts';
 
 const CLIENTS = 6;
 const DRAINED_WITHIN_MS = 25_000;
 
-export const ROLLING_SCENARIOS: readonly Scenario[] = [
+export const ROLLING_SCENARIOS: readonly OwnScenario[] = [
   {
     name: 'rolling-restart',
     why: 'two instances are replaced one after the other under load: no call of a client fails, and nothing happens twice',

@@ -1,54 +1,37 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { exitWithin } from '../../support/process.ts';
-import { moreAcknowledged } from '../support/conduct.ts';
 import type { Instance } from '../support/launch.ts';
-import type { Scenario } from '../support/run.ts';
+import type { FaultScenario } from '../support/run.ts';
 
 /** ms; security.md: SIGTERM under load ends in less. */
 const DRAINED_WITHIN_MS = 25_000;
 const ENDED_WITHIN_MS = 5000;
 
-export const SIGNAL_SCENARIOS: readonly Scenario[] = [
+export const SIGNAL_SCENARIOS: readonly FaultScenario[] = [
   {
     name: 'sigterm',
     why: 'SIGTERM under load: every answer that was given counts, and the end is orderly',
     runs: 10,
-    run: async (world) => {
-      const first = await world.boot();
-      let target = first;
-      const load = world.load(() => target);
-      await moreAcknowledged(world, 20);
-      first.expectEnd();
-      first.child.kill('SIGTERM');
-      await requireExit(first, DRAINED_WITHIN_MS, [0]);
-      target = await world.boot();
-      await moreAcknowledged(world, 10);
-      await load.stop();
-      await world.recovered(target);
-      await load.settle();
+    fault: async ({ instance, next }) => {
+      instance.expectEnd();
+      instance.child.kill('SIGTERM');
+      await requireExit(instance, DRAINED_WITHIN_MS, [0]);
+      await next();
     },
   },
   {
     name: 'sigterm-twice',
     why: 'a second SIGTERM ends it at once; nothing is half done',
     runs: 10,
-    run: async (world) => {
-      const first = await world.boot();
-      let target = first;
-      const load = world.load(() => target);
-      await moreAcknowledged(world, 20);
-      first.expectEnd();
-      first.child.kill('SIGTERM');
+    fault: async ({ world, instance, next }) => {
+      instance.expectEnd();
+      instance.child.kill('SIGTERM');
       await delay(world.random.between(0, 200));
-      first.child.kill('SIGTERM');
+      instance.child.kill('SIGTERM');
       // 0 when it had drained before the second one came.
-      await requireExit(first, ENDED_WITHIN_MS, [0, 1]);
-      target = await world.boot();
-      await moreAcknowledged(world, 10);
-      await load.stop();
-      await world.recovered(target);
-      await load.settle();
+      await requireExit(instance, ENDED_WITHIN_MS, [0, 1]);
+      await next();
     },
   },
 ];

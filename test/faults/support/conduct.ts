@@ -2,9 +2,6 @@ import { until } from '../../support/process.ts';
 import type { Instance } from './launch.ts';
 import type { World } from './world.ts';
 
-/** Acknowledged calls before a fault, so that there is something to lose, and after it has passed. */
-const BEFORE = 20;
-const AFTER = 15;
 /** ms */
 const LOAD_WITHIN_MS = 30_000;
 
@@ -20,20 +17,6 @@ export async function moreFailed(world: World, count: number, what = 'calls that
     world.history.calls.filter(({ outcome }) => outcome.kind === 'unknown' || outcome.status >= 500).length;
   const sofar = failed();
   await until(what, () => failed() >= sofar + count, LOAD_WITHIN_MS);
-}
-
-/**
- * A load, a fault in the midst of it, and the load goes on until the service works again by itself; then everything that
- * was left open is asked again.
- */
-export async function disturbed(world: World, instance: Instance, fault: () => Promise<void>, clients?: number) {
-  const load = world.load(() => instance, clients);
-  await moreAcknowledged(world, BEFORE);
-  await fault();
-  await moreAcknowledged(world, AFTER, 'a load after the fault');
-  await load.stop();
-  await world.recovered(instance);
-  await load.settle();
 }
 
 /** Alive and telling, whatever else is away: it must never need the database for that. */

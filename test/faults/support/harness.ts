@@ -29,6 +29,8 @@ export interface OwnServer {
 /** What the runs of one process share, because it is slow to make: certificates and servers. */
 export interface Harness {
   readonly certsDir: string;
+  /** Where instances keep their compiled modules. */
+  readonly compileCache: string;
   /** A server that no run may harm. */
   serverUrl(): Promise<string>;
   ownServer(): Promise<OwnServer>;
@@ -45,6 +47,7 @@ export async function openHarness(options: { certsDir?: string | undefined } = {
   let small: Promise<OwnServer> | undefined;
   return {
     certsDir,
+    compileCache: join(home, 'compiled'),
     serverUrl: testServerUrl,
     ownServer: () => {
       own ??= startOwnServer(join(home, 'postgres'));

@@ -1,5 +1,7 @@
 // An instance of the service for the fault harness: what `castellan serve` runs, with failpoints and a clock that the
 // parent process sets over its private channel. Nothing of this is reachable in an installation.
+import { flushCompileCache } from 'node:module';
+
 import { EXIT } from '../../../src/cli/command.ts';
 import { stopSignal } from '../../../src/cli/signals.ts';
 import type { Environment } from '../../../src/config/read.ts';
@@ -46,6 +48,8 @@ async function serve(settings: Environment, workspaces: readonly string[]): Prom
   const options = { logger, clock: () => Date.now() + moved, failpoints };
   const service = await startService(config, options);
   for (const workspace of workspaces) await service.ensureWorkspace(workspace);
+  // A process that is killed keeps nothing of what it has compiled; the next one boots in half the time.
+  flushCompileCache();
   report({ is: 'ready', apiUrl: service.apiUrl, opsUrl: service.opsUrl });
   await stopped.signal;
   service.drain();

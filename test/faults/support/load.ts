@@ -8,7 +8,7 @@ import type { Call, History, Operation, Outcome } from './history.ts';
 import type { Random } from './random.ts';
 
 /** ms; after a call without an answer, so that an instance that is away is not asked a thousand times. */
-const PAUSE_MS = 100;
+const PAUSE_MS = 200;
 /** Agents that a client works on at a time; older ones are left as they are. */
 const MAX_OWN = 6;
 /** Attempts of one request after a recovery, before it counts as never answered. */

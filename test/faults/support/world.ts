@@ -20,7 +20,7 @@ import { type DatabaseProxy, startProxy } from './proxy.ts';
 import { type Random, seeded } from './random.ts';
 
 const WORKSPACES = ['demo', 'other'] as const;
-const POOL_SIZE = 8;
+export const POOL_SIZE = 8;
 /** Callers at once, unless a scenario says otherwise. */
 const CLIENTS = 6;
 /** ms; recovery of the database, of connections, and of what was not signed. */
@@ -117,12 +117,12 @@ export async function openWorld(
 
   async function boot(how: BootOptions = {}): Promise<Instance> {
     const name = `instance-${instances.length + 1}`;
-    const { env, output } = how;
+    const { env = {}, output } = how;
     const instance = await launch({
       name,
       settings: settingsOf(how),
       workspaces: WORKSPACES,
-      ...(env === undefined ? {} : { env }),
+      env: { NODE_COMPILE_CACHE: harness.compileCache, ...env },
       ...(output === undefined ? {} : { output }),
     });
     instances.push(instance);
