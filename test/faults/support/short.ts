@@ -14,6 +14,7 @@ export async function shortForm(...groups: readonly (Scenario | readonly FaultSc
     const all = 'name' in group ? [group] : group;
     for (const { name, awaits } of all) if (awaits !== undefined) t.pass(name, { skip: awaits });
     const ready = all.filter(({ awaits }) => awaits === undefined);
+    if (ready.length === 0) continue;
     await t.test(`${ready.map(({ name }) => name).join(', ')} (--seed ${SEED})`, async (t) => {
       const [first, ...rest] = ready.filter((one) => 'fault' in one);
       const [own] = ready.filter((one) => 'run' in one);
