@@ -1,6 +1,12 @@
+import { constants, openSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 
 export type { Logger } from 'pino';
+
+/** Bytes that may wait for a reader of stderr; past them lines are dropped: the audit log is what must not lose any. */
+const MAX_WAITING = 8 * 1024 * 1024;
+/** Attempts of 100 ms to hand over the last lines before the process ends. */
+const LAST_ATTEMPTS = 5;
 
 /** JSON lines on stderr. Serializers name what may be shown: a list of what to hide is never complete. */
 export function createLogger(level: string): Logger {
@@ -11,8 +17,42 @@ export function createLogger(level: string): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: errorFields, req: requestFields, res: responseFields },
     },
-    pino.destination({ dest: 2, sync: false }),
+    openDestination(),
   );
+}
+
+/** A pipe that nobody reads must neither stop the service nor keep it from ending. */
+function openDestination() {
+  let attemptsLeft = Number.POSITIVE_INFINITY;
+  const retryEAGAIN = () => {
+    attemptsLeft -= 1;
+    return attemptsLeft > 0;
+  };
+  const destination = pino.destination({ dest: stderrOfOurOwn(), sync: false, maxLength: MAX_WAITING, retryEAGAIN });
+  process.once('exit', () => {
+    attemptsLeft = LAST_ATTEMPTS;
+    try {
+      destination.flushSync();
+    } catch {
+      // Nobody reads: there is no one to tell either.
+    }
+    // Before pino's own flush at exit, which would wait for a reader without end.
+    destination.destroy();
+  });
+  return destination;
+}
+
+/**
+ * A description of stderr that does not block, and is not shared: the mode of fd 2 itself belongs to whoever started us. A
+ * blocked write(2) would hold a thread that the process waits for when it ends.
+ */
+function stderrOfOurOwn(): number {
+  try {
+    return openSync('/proc/self/fd/2', constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK);
+  } catch {
+    // Not Linux, or a socket, which cannot be opened again.
+    return 2;
+  }
 }
 
 function requestFields(request: { id?: unknown; method?: unknown; routeOptions?: { url?: unknown } }) {

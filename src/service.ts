@@ -54,13 +54,16 @@ export async function startService(
   const { identityMap, tls, signers } = await readFiles(config);
   if (options.checkLogins === true) await requireSafeLogins(config, logger);
 
+  const certificateEnds = Date.parse(new X509Certificate(tls.cert).validTo);
   const storage = createStorage({ ...database, logger });
   const metrics = createMetrics({ clock });
   metrics.watchPool('app', () => storage.stats().app);
   metrics.watchPool('system', () => storage.stats().system);
-  metrics.watchCertificate('server', Date.parse(new X509Certificate(tls.cert).validTo));
-  const policy = await openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath });
-  const app = await orClose(storage, policy.engine, () =>
+  metrics.watchCertificate('server', certificateEnds);
+  const policy = await orClose([storage], () =>
+    openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
+  );
+  const app = await orClose([storage, policy.engine], () =>
     buildApp({
       version: packageJson.version,
       logger,
@@ -112,12 +115,12 @@ export async function startService(
   }
 }
 
-/** Builds the app, which owns storage and engine from then on; when it cannot be built they are closed here. */
-async function orClose<T>(storage: Storage, engine: { close(): Promise<void> }, build: () => Promise<T>): Promise<T> {
+/** What cannot be built gives back what it was to own. */
+async function orClose<T>(owned: readonly { close(): Promise<void> }[], build: () => Promise<T>): Promise<T> {
   try {
     return await build();
   } catch (error) {
-    await Promise.all([storage.close(), engine.close()]);
+    await Promise.all(owned.map((part) => part.close()));
     throw error;
   }
 }

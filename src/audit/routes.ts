@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
 import { Type } from '@sinclair/typebox';
+import type { FastifyReply } from 'fastify';
 
 import { WorkspaceParams } from '../http/params.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
@@ -64,7 +65,7 @@ export const auditRoutes: FastifyPluginAsyncTypebox<AuditRoutesOptions> = async 
         response: { 200: VerificationSchema },
       },
     },
-    (request) => verifyChain(request.params.workspaceId, request.signal),
+    (request, reply) => verifyChain(request.params.workspaceId, abandoned(reply)),
   );
 
   app.post(
@@ -81,6 +82,13 @@ export const auditRoutes: FastifyPluginAsyncTypebox<AuditRoutesOptions> = async 
         response: { 200: VerificationSchema },
       },
     },
-    (request) => verifyChain(SYSTEM_CHAIN, request.signal),
+    (_request, reply) => verifyChain(SYSTEM_CHAIN, abandoned(reply)),
   );
 };
+
+/** Fires when nobody waits for the answer any more. Fastify's own signal also fires once an empty body was read. */
+function abandoned(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once('close', () => controller.abort(new Error('the answer is not waited for any more')));
+  return AbortSignal.any([controller.signal, AbortSignal.timeout(VERIFY_TIMEOUT)]);
+}

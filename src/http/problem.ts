@@ -18,7 +18,19 @@ export const ProblemSchema = Type.Object(
     detail: Type.String(),
     instance: Type.String({ description: 'The request id' }),
     code: Type.String({ pattern: '^[A-Z][A-Z0-9_]*$' }),
-    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: Type.Optional(
+            Type.String({ description: 'RFC 6901; /query/… and /path/… for what is not in the body' }),
+          ),
+          file: Type.Optional(Type.String({ description: 'A module of a policy bundle' })),
+          row: Type.Optional(Type.Integer()),
+          column: Type.Optional(Type.Integer()),
+          detail: Type.String(),
+        }),
+      ),
+    ),
     denies: Type.Optional(
       Type.Array(
         Type.Object(

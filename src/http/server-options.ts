@@ -2,7 +2,7 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Server as HttpsServer, ServerOptions } from 'node:https';
 import type { Socket } from 'node:net';
-import type { FastifyBaseLogger, FastifyHttpsOptions } from 'fastify';
+import { type FastifyBaseLogger, type FastifyHttpsOptions, LogController } from 'fastify';
 import { answerClientError, awaitsAnswer, trackExchanges } from './client-errors.ts';
 import { sendProblem } from './problem.ts';
 import { requestId } from './request-context.ts';
@@ -75,7 +75,7 @@ export function fastifyOptions(input: ServerOptionsInput): FastifyHttpsOptions<H
     https: tlsOptions(input.tls),
     ...(input.loggerInstance === undefined ? {} : { loggerInstance: input.loggerInstance }),
     // One line per request, when it is answered (access-log.ts), instead of Fastify's two.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     requestTimeout: REQUEST_TIMEOUT,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
     handlerTimeout: HANDLER_TIMEOUT,

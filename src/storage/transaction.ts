@@ -1,4 +1,4 @@
-import type { Pool, PoolClient, QueryResult } from 'pg';
+import { DatabaseError, type Pool, type PoolClient, type QueryResult } from 'pg';
 
 import { leaseTrx, type Trx } from './database.ts';
 import { asUnavailable, StorageError } from './pg-errors.ts';
@@ -83,11 +83,21 @@ export async function checkOut(pool: Pool): Promise<PoolClient> {
 
 async function beginAs(client: PoolClient, begin: string, role: string): Promise<void> {
   // A text of several statements yields one result for each.
-  const results: QueryResult | QueryResult[] = await client.query(begin);
+  const results = await sendBegin(client, begin);
   const last = Array.isArray(results) ? results.at(-1) : results;
   const row: unknown = last?.rows[0];
   if (typeof row !== 'object' || row === null || !('role' in row) || row.role !== role) {
     throw roleNotApplied(role);
+  }
+}
+
+async function sendBegin(client: PoolClient, begin: string): Promise<QueryResult | QueryResult[]> {
+  try {
+    return await client.query(begin);
+  } catch (cause) {
+    // feature_not_supported, from BEGIN alone: READ WRITE on a server in recovery, that is: a standby.
+    if (!(cause instanceof DatabaseError) || cause.code !== '0A000') throw cause;
+    throw new StorageError('DATABASE_UNAVAILABLE', 'the database takes no writes', { cause });
   }
 }
 

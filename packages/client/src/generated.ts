@@ -12,7 +12,12 @@ export type Problem = {
   readonly instance: string;
   readonly code: string;
   readonly errors?: readonly {
-    readonly pointer: string;
+    /** RFC 6901; /query/… and /path/… for what is not in the body */
+    readonly pointer?: string;
+    /** A module of a policy bundle */
+    readonly file?: string;
+    readonly row?: number;
+    readonly column?: number;
     readonly detail: string;
   }[];
   readonly denies?: readonly ({
