@@ -90,8 +90,10 @@ const NEWEST_ACTIVATION = `
         common.activation_seq := NULL;
       END IF;`;
 
+// OFFSET 0, here and below: without it the planner may read what belongs to the whole workspace once and look the agents up
+// in that, which is cheap only as long as the workspace is small.
 const EVER_PROVED = `(p.id IS NOT NULL OR EXISTS (
-          SELECT FROM agent_proofs e WHERE e.workspace_id = a.workspace_id AND e.agent_id = a.id))`;
+          SELECT FROM agent_proofs e WHERE e.workspace_id = a.workspace_id AND e.agent_id = a.id OFFSET 0))`;
 
 const FINGERPRINT = `concat_ws(' ', a.xmin, a.ctid, common.fingerprint,
           coalesce(s.xmin::text, '-'), coalesce(s.ctid::text, '-'), coalesce(p.xmin::text, '-'),
@@ -100,9 +102,14 @@ const FINGERPRINT = `concat_ws(' ', a.xmin, a.ctid, common.fingerprint,
 // The signer is the one the envelope names and the column too: where the two differ there is no signer.
 const AGENT_ROWS = `
         FROM agents a
-        LEFT JOIN agent_specs s
-          ON s.workspace_id = a.workspace_id AND s.agent_id = a.id AND s.version = a.spec_version
-        LEFT JOIN agent_proofs p ON p.workspace_id = a.workspace_id AND p.id = a.proof_id AND p.agent_id = a.id
+        LEFT JOIN LATERAL (
+          SELECT x.xmin, x.ctid, x.* FROM agent_specs x
+          WHERE x.workspace_id = a.workspace_id AND x.agent_id = a.id AND x.version = a.spec_version OFFSET 0
+        ) s ON true
+        LEFT JOIN LATERAL (
+          SELECT x.xmin, x.ctid, x.* FROM agent_proofs x
+          WHERE x.workspace_id = a.workspace_id AND x.id = a.proof_id AND x.agent_id = a.id OFFSET 0
+        ) p ON true
         LEFT JOIN signers g ON g.signer_id = p.signer_id AND g.signer_id = p.envelope #>> '{signatures,0,keyid}'
         WHERE a.workspace_id = space AND a.id = ANY(ids)`;
 
