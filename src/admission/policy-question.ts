@@ -9,8 +9,19 @@ const MAX_REASON = 256;
 
 export type PolicyPackageName = 'castellan.promotion' | 'castellan.runtime';
 
+/** What a decision's policy is known by. */
+interface PolicyInForce {
+  readonly hash: string;
+  readonly activationSeq: number | null;
+  readonly candidate: string | null;
+}
+
 /** The part of the policy slice that decisions need. */
 export interface PolicyAnswers {
+  /** Loads what will be asked. Rejects when it cannot be loaded in time; never for what the policy or its rows say. */
+  prepare(workspaceId: string, policy: PolicyInForce): Promise<void>;
+  /** False: it would have to be loaded (again). */
+  isPrepared(workspaceId: string, policy: PolicyInForce): boolean;
   /**
    * Undefined: that version has no such package. Rejects when there is no usable answer. `activationSeq` is given for the
    * version that is enforced: it must be the active one by that event.
@@ -22,6 +33,11 @@ export interface PolicyAnswers {
     input: unknown,
     activationSeq?: number | null,
   ): Promise<{ readonly deny: readonly { readonly code: string; readonly reason: string }[] } | undefined>;
+}
+
+/** The policy that a subject was read under. */
+export function policyOf({ policy, shadowPolicyHash }: AdmissionSubject): PolicyInForce {
+  return { hash: policy.hash, activationSeq: policy.activationSeq, candidate: shadowPolicyHash };
 }
 
 /** Who a policy is asked about; a revalidation knows the promoter's id and roles from the proof, and no kind. */

@@ -18,7 +18,7 @@ import { proofExpiry } from './interceptors/proof-expiry.ts';
 import { quarantine } from './interceptors/quarantine.ts';
 import { createRuntimePolicy } from './interceptors/runtime-policy.ts';
 import { workspaceState } from './interceptors/workspace-state.ts';
-import { askPolicy, type PolicyActor, type PolicyAnswers, policyInput } from './policy-question.ts';
+import { askPolicy, type PolicyActor, type PolicyAnswers, policyInput, policyOf } from './policy-question.ts';
 import { askShadow, type ShadowAnswer } from './shadow.ts';
 import { type FingerprintRow, findFingerprints, findSubjects, fingerprintLookup, subjectRead } from './store.ts';
 import type { AdmissionSubject } from './subject.ts';
@@ -60,7 +60,10 @@ export interface AdmissionService {
   load(workspaceId: string, agentId: string, actor: AdmissionActor): Promise<AdmissionSubject | undefined>;
   /** As load, for many and in the caller's transaction, by id ascending. Agents that do not exist are left out. */
   loadMany(trx: Trx, workspaceId: string, ids: readonly string[], actor: AdmissionActor): Promise<AdmissionSubject[]>;
-  /** The seven checks and the interceptors, failing closed. Never rejects. */
+  /**
+   * The seven checks and the interceptors, failing closed. Rejects only when the policy could not be loaded
+   * (POLICY_UNAVAILABLE, DATABASE_UNAVAILABLE, OVERLOADED): nothing was decided.
+   */
   evaluate(subject: AdmissionSubject): Promise<AdmissionResult>;
   /** Whether an agent may be asked about at all for promotion; empty when nothing stands in the way. Never rejects. */
   beforePromotion(subject: AdmissionSubject): Promise<readonly Denial[]>;
@@ -132,15 +135,28 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     return rows.map((row) => subjectOf(row, context));
   }
 
+  /** Loading is not part of a check's time: a replica that has just started denies nobody (contract §7). */
   async function evaluate(subject: AdmissionSubject): Promise<AdmissionResult> {
+    const first = await askPrepared(subject);
+    if (first !== undefined) return first;
+    const second = await askPrepared(subject);
+    if (second === undefined) throw new AdmissionOverloaded('the policy was pushed out while it was asked');
+    return second;
+  }
+
+  /** Undefined: others pushed the policy out before it had answered, which says nothing about the subject. */
+  async function askPrepared(subject: AdmissionSubject): Promise<AdmissionResult | undefined> {
+    const inForce = policyOf(subject);
+    await policy.prepare(subject.workspaceId, inForce);
     const question = {
       policyPackage: 'castellan.runtime' as const,
       input: policyInput(subject, 'start', subject.actor),
     };
-    const [{ outcomes, denies }, shadow] = await Promise.all([
+    const [{ outcomes, denies, timedOut }, shadow] = await Promise.all([
       runChain(links, subject, { timeoutMs, onFailure }),
       askShadow(policy, subject, question, { timeoutMs, onFailure }),
     ]);
+    if (timedOut && !policy.isPrepared(subject.workspaceId, inForce)) return undefined;
     return {
       allowed: denies.length === 0,
       checks: outcomes.slice(0, checks.length),
@@ -169,6 +185,7 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     extra: Readonly<Record<string, unknown>> = {},
   ): Promise<PolicyJudgement> {
     const { workspaceId, policy: head } = subject;
+    await policy.prepare(workspaceId, policyOf(subject));
     const question = { policyPackage: 'castellan.promotion' as const, input: policyInput(subject, mode, actor, extra) };
     const [denies, shadow] = await Promise.all([
       askPolicy(policy, { workspaceId, hash: head.hash, activationSeq: head.activationSeq, ...question }),

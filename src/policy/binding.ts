@@ -2,9 +2,9 @@ import { type Static, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 
 import { signedBytes } from '../audit/event.ts';
-import { sha256Digest, sha256Hex } from '../crypto/digest.ts';
+import { sha256Hex } from '../crypto/digest.ts';
 import { type VerificationKey, verifySignature } from '../crypto/verify.ts';
-import type { BoundVersionRow } from './store.ts';
+import type { BoundVersionRow } from './bound-version.ts';
 
 const ACTIVATION_TYPES = ['policy.activated', 'policy.rolledback', 'policy.shadowed'] as const;
 
@@ -34,17 +34,16 @@ export function activationTime({ body }: BoundVersionRow): number | undefined {
 }
 
 /**
- * Why the stored bytes are not what the signed event says, or undefined when they are. Everything is computed from
- * bytes: a row that somebody edited, bundle, wasm or head, cannot vouch for itself.
+ * Why the stored bytes are not what the signed event says, or undefined when they are. Every digest is computed anew
+ * from the stored bytes: a row that somebody edited, bundle, wasm or head, cannot vouch for itself.
  */
 export function bindingProblem(
   workspaceId: string,
   row: BoundVersionRow,
   key: VerificationKey | undefined,
 ): string | undefined {
-  if (sha256Digest(row.bundle) !== row.hash) return 'the stored bundle does not have the hash of its version';
-  const wasmSha256 = sha256Digest(row.wasm);
-  if (wasmSha256 !== row.wasm_sha256) return 'the stored wasm does not have its digest';
+  if (row.bundle_digest !== row.hash) return 'the stored bundle does not have the hash of its version';
+  if (row.wasm_digest !== row.wasm_sha256) return 'the stored wasm does not have its digest';
   if (row.body === null || row.seq === null || row.signature === null) return 'no signed event activated this version';
   if (row.active && Number(row.newest_seq) !== Number(row.seq)) return 'the head is not at the newest activation';
   if (sha256Hex(row.body) !== row.event_hash) return 'the activation event does not have its hash';
@@ -54,7 +53,7 @@ export function bindingProblem(
   }
   const body: unknown = membersOf(row.body);
   if (!activationBody.Check(body)) return 'the event does not activate a policy';
-  return statementProblem(workspaceId, row, wasmSha256, body);
+  return statementProblem(workspaceId, row, body);
 }
 
 /** A body that is no JSON object has no members: it was edited, and its hash says so. */
@@ -67,17 +66,12 @@ function membersOf(body: Buffer): Record<string, unknown> {
   }
 }
 
-function statementProblem(
-  workspaceId: string,
-  row: BoundVersionRow,
-  wasmSha256: string,
-  body: ActivationBody,
-): string | undefined {
+function statementProblem(workspaceId: string, row: BoundVersionRow, body: ActivationBody): string | undefined {
   const { payload } = body;
   if (body.chain !== workspaceId || body.seq !== Number(row.seq)) return 'the activation event is of another place';
   if (body.signerId !== row.signer_id) return 'the activation event names another signer';
   if (payload.policyHash !== row.hash) return 'the activation event names another policy hash';
-  if (payload.wasmSha256 !== wasmSha256) return 'the activation event names another wasm';
+  if (payload.wasmSha256 !== row.wasm_digest) return 'the activation event names another wasm';
   const same =
     payload.version === row.version &&
     payload.policySet === row.policy_set &&

@@ -2,24 +2,23 @@ import type { VerificationKey } from '../crypto/verify.ts';
 import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { activationTime, bindingProblem } from './binding.ts';
-import { PolicyEvaluationError } from './errors.ts';
-import { type BoundVersionRow, findBoundVersion } from './store.ts';
+import { type BoundVersionRow, findBoundVersion } from './bound-version.ts';
+import { atMost } from './bounded-work.ts';
+import { createContentLoader, type LoadingEngine } from './content-loader.ts';
+import { unavailable } from './evaluator/no-answer.ts';
 
 /** Pairs of workspace and hash known to be bound; a workspace has one or two in use. */
 const MAX_BOUND = 20_000;
+/** Versions compared at a time: when every workspace is new at once, the connections are for other work, too. */
+const MAX_COMPARISONS = 4;
+/** Ms for reading and compiling one content (contract §7): half of what a request has. */
+export const LOAD_LIMIT_MS = 5000;
 
 /**
  * The key of an audit signer whose signature made at `at` (ms since the epoch) counts, or undefined: unknown, not for
  * audit, compromised, revoked by then.
  */
 export type FindAuditKey = (trx: Trx, signerId: string, at: number) => Promise<VerificationKey | undefined>;
-
-/** The part of the engine that loading needs. */
-export interface LoadingEngine {
-  has(hash: string): boolean;
-  /** Rejects when the wasm cannot be run here. */
-  load(hash: string, wasm: Buffer): Promise<void>;
-}
 
 /** What the stored bytes and the signed event agree on. */
 export interface BoundVersion {
@@ -39,6 +38,13 @@ export interface PolicyLoader {
    * Null: the reader of the head saw that the chain has a later activation.
    */
   ensureActive(workspaceId: string, hash: string, activationSeq: number | null): Promise<void>;
+  /**
+   * Brings into the engine what ensureActive needs there; rejects when it cannot be loaded. Whether the version fits its
+   * event is not told: that is ensureActive's to refuse.
+   */
+  prepareActive(workspaceId: string, hash: string, activationSeq: number | null): Promise<void>;
+  /** Whether ensureActive has nothing left to read or to load. */
+  isActive(workspaceId: string, hash: string, activationSeq: number | null): boolean;
   /** Reads and compares the stored version again, whatever is loaded. Undefined: the workspace has no such version. */
   verify(workspaceId: string, hash: string): Promise<BoundVersion | undefined>;
 }
@@ -49,6 +55,9 @@ interface VerifiedVersion extends BoundVersion {
   readonly activationSeq: number;
 }
 
+/** A version that is bound and loaded, or why it must not be used. */
+type Finding = { readonly version: VerifiedVersion } | { readonly problem: string };
+
 /**
  * Brings stored versions into the engine, fail closed. The engine knows versions by hash alone, so the loader keeps
  * which workspace's own events vouch for which hash: an edited head cannot borrow another workspace's policy.
@@ -57,62 +66,82 @@ export function createPolicyLoader(options: {
   storage: Storage;
   engine: LoadingEngine;
   findAuditKey: FindAuditKey;
+  loadLimitMs?: number;
 }): PolicyLoader {
-  const { storage, engine, findAuditKey } = options;
+  const { storage, engine, findAuditKey, loadLimitMs: limitMs = LOAD_LIMIT_MS } = options;
+  const loadContent = createContentLoader({ storage, engine, limitMs });
   const bound = new Map<string, string>();
   /** The one activation of a workspace that was verified last: an older one is verified again, and then refused. */
   const active = new Map<string, string>();
-  const loading = new Map<string, Promise<VerifiedVersion | undefined>>();
+  const finding = new Map<string, Promise<Finding | undefined>>();
+  const inTurn = atMost(MAX_COMPARISONS);
 
   async function ensureLoaded(workspaceId: string, hash: string): Promise<void> {
-    const key = `${workspaceId} ${hash}`;
-    if (bound.has(key) && engine.has(hash)) return;
-    await requireVersion(workspaceId, hash);
+    if (bound.has(`${workspaceId} ${hash}`) && engine.has(hash)) return;
+    const found = await findRequired(workspaceId, hash);
+    if ('problem' in found) throw unavailable(found.problem);
   }
 
   async function ensureActive(workspaceId: string, hash: string, activationSeq: number | null): Promise<void> {
-    const activation = `${hash} ${activationSeq}`;
-    if (activationSeq !== null && active.get(workspaceId) === activation && engine.has(hash)) return;
-    const version = await requireVersion(workspaceId, hash);
-    if (activationSeq === null) throw unavailable('the head is not at the newest activation');
+    const problem = await activeProblem(workspaceId, hash, activationSeq);
+    if (problem !== undefined) throw unavailable(problem);
+  }
+
+  async function prepareActive(workspaceId: string, hash: string, activationSeq: number | null): Promise<void> {
+    await activeProblem(workspaceId, hash, activationSeq);
+  }
+
+  function isActive(workspaceId: string, hash: string, activationSeq: number | null): boolean {
+    return activationSeq !== null && active.get(workspaceId) === `${hash} ${activationSeq}` && engine.has(hash);
+  }
+
+  async function activeProblem(workspaceId: string, hash: string, activationSeq: number | null) {
+    if (isActive(workspaceId, hash, activationSeq)) return undefined;
+    const found = await findRequired(workspaceId, hash);
+    if ('problem' in found) return found.problem;
+    if (activationSeq === null) return 'the head is not at the newest activation';
+    const { version } = found;
     // Where the head has moved on since it was read, the decision is made again under the lock.
-    if (version.active && version.activationSeq === activationSeq) remember(active, workspaceId, activation);
+    if (version.active && version.activationSeq === activationSeq) {
+      remember(active, workspaceId, `${hash} ${activationSeq}`);
+    }
+    return undefined;
   }
 
-  async function requireVersion(workspaceId: string, hash: string): Promise<VerifiedVersion> {
-    const version = await verify(workspaceId, hash);
-    if (version === undefined) throw unavailable('the workspace has no such policy version');
-    return version;
+  async function verify(workspaceId: string, hash: string): Promise<VerifiedVersion | undefined> {
+    const found = await find(workspaceId, hash);
+    if (found !== undefined && 'problem' in found) throw unavailable(found.problem);
+    return found?.version;
   }
 
-  function verify(workspaceId: string, hash: string): Promise<VerifiedVersion | undefined> {
+  async function findRequired(workspaceId: string, hash: string): Promise<Finding> {
+    return (await find(workspaceId, hash)) ?? { problem: 'the workspace has no such policy version' };
+  }
+
+  function find(workspaceId: string, hash: string): Promise<Finding | undefined> {
     const key = `${workspaceId} ${hash}`;
-    const running = loading.get(key);
+    const running = finding.get(key);
     if (running !== undefined) return running;
-    const load = loadOnce(workspaceId, hash).finally(() => loading.delete(key));
-    loading.set(key, load);
-    return load;
+    const found = findOnce(workspaceId, hash).finally(() => finding.delete(key));
+    finding.set(key, found);
+    return found;
   }
 
-  async function loadOnce(workspaceId: string, hash: string): Promise<VerifiedVersion | undefined> {
-    const { row, key } = await storage.read(workspaceId, async (trx) => {
-      const found = await findBoundVersion(trx, workspaceId, hash);
-      return { row: found, key: found === undefined ? undefined : await keyOf(trx, found) };
-    });
+  /** Compares without the bytes; they are read only by the first that loads their content. */
+  async function findOnce(workspaceId: string, hash: string): Promise<Finding | undefined> {
+    const { row, key } = await inTurn(() => storage.read(workspaceId, (trx) => readBound(trx, workspaceId, hash)));
     if (row === undefined) return undefined;
     const problem = bindingProblem(workspaceId, row, key);
-    if (problem !== undefined) throw unavailable(problem);
-    if (!engine.has(hash)) await load(hash, row.wasm);
+    if (problem !== undefined) return { problem };
+    const version = verified(row);
+    await loadContent(workspaceId, version);
     remember(bound, `${workspaceId} ${hash}`, hash);
-    return {
-      version: row.version,
-      policySet: row.policy_set,
-      hash: row.hash,
-      wasmSha256: row.wasm_sha256,
-      compilerVersion: row.compiler_version,
-      active: row.active,
-      activationSeq: Number(row.seq),
-    };
+    return { version };
+  }
+
+  async function readBound(trx: Trx, workspaceId: string, hash: string) {
+    const row = await findBoundVersion(trx, workspaceId, hash);
+    return { row, key: row === undefined ? undefined : await keyOf(trx, row) };
   }
 
   async function keyOf(trx: Trx, row: BoundVersionRow): Promise<VerificationKey | undefined> {
@@ -120,16 +149,19 @@ export function createPolicyLoader(options: {
     return row.signer_id === null || at === undefined ? undefined : findAuditKey(trx, row.signer_id, at);
   }
 
-  /** It ran when it was activated: what keeps it from running now is this replica's trouble, not the policy's word. */
-  async function load(hash: string, wasm: Buffer): Promise<void> {
-    try {
-      await engine.load(hash, wasm);
-    } catch (cause) {
-      throw unavailable('the policy cannot be loaded here', cause);
-    }
-  }
+  return { ensureLoaded, ensureActive, prepareActive, isActive, verify };
+}
 
-  return { ensureLoaded, ensureActive, verify };
+function verified(row: BoundVersionRow): VerifiedVersion {
+  return {
+    version: row.version,
+    policySet: row.policy_set,
+    hash: row.hash,
+    wasmSha256: row.wasm_sha256,
+    compilerVersion: row.compiler_version,
+    active: row.active,
+    activationSeq: Number(row.seq),
+  };
 }
 
 function remember(known: Map<string, string>, key: string, value: string): void {
@@ -138,8 +170,4 @@ function remember(known: Map<string, string>, key: string, value: string): void 
   if (known.size <= MAX_BOUND) return;
   const oldest = known.keys().next();
   if (oldest.done !== true) known.delete(oldest.value);
-}
-
-function unavailable(message: string, cause?: unknown): PolicyEvaluationError {
-  return new PolicyEvaluationError('POLICY_UNAVAILABLE', message, cause);
 }

@@ -1,12 +1,21 @@
 import type { UnitScope } from '../audit/append.ts';
 import type { Actor } from '../audit/event.ts';
 import type { Trx } from '../storage/database.ts';
+import { within } from './bounded-work.ts';
 import { PolicyEvaluationError } from './errors.ts';
 import type { PolicyEngine, PolicyOutcome, PolicyPackage } from './evaluator/engine.ts';
 import { type PolicyHead, readHead } from './head.ts';
 import { type NewPolicy, pointHead, storeVersion } from './head-change.ts';
-import type { PolicyLoader } from './loader.ts';
+import { LOAD_LIMIT_MS, type PolicyLoader } from './loader.ts';
 import { bumpRevision } from './store.ts';
+
+/** The head that a decision is made under. */
+interface GoverningHead {
+  readonly hash: string;
+  /** As for `evaluate`. */
+  readonly activationSeq: number | null;
+  readonly candidate: string | null;
+}
 
 /** What the other slices ask of policy. */
 export interface PolicyService {
@@ -17,6 +26,14 @@ export interface PolicyService {
    * signed event that activated it; anything that does not fit rejects with POLICY_UNAVAILABLE. Single flight.
    */
   ensureLoaded(workspaceId: string, hash: string): Promise<void>;
+  /**
+   * Loads what a decision under that head will ask, before its own time runs. Rejects with POLICY_UNAVAILABLE when the
+   * active version is not there within 5 s. A version that does not fit its event is left to `evaluate`, which refuses it;
+   * so is the candidate, whose load is only begun.
+   */
+  prepare(workspaceId: string, head: GoverningHead): Promise<void>;
+  /** Whether the active version is loaded at this moment: others may push it out. */
+  isPrepared(workspaceId: string, head: GoverningHead): boolean;
   /**
    * The answer of one package of that version; undefined when the version has no such package. Loads when needed. With
    * `activationSeq` the version must be the active one by that event, else POLICY_UNAVAILABLE; without, it is not enforced.
@@ -45,8 +62,22 @@ export function createPolicyService(options: {
   loader: PolicyLoader;
   shipped: NewPolicy;
   observe: { decided(seconds: number): void };
+  /** Ms that a decision waits for its policy to be loaded. */
+  loadLimitMs?: number;
 }): PolicyService {
-  const { engine, loader, shipped, observe } = options;
+  const { engine, loader, shipped, observe, loadLimitMs = LOAD_LIMIT_MS } = options;
+
+  async function prepare(workspaceId: string, head: GoverningHead): Promise<void> {
+    const { hash, activationSeq, candidate } = head;
+    // Beside the active one, so that it is there in time; that it cannot be loaded is said when it is asked.
+    if (candidate !== null) loader.ensureLoaded(workspaceId, candidate).catch(() => undefined);
+    if (isPrepared(workspaceId, head)) return;
+    await within(loadLimitMs, loader.prepareActive(workspaceId, hash, activationSeq));
+  }
+
+  function isPrepared(workspaceId: string, { hash, activationSeq }: GoverningHead): boolean {
+    return loader.isActive(workspaceId, hash, activationSeq);
+  }
 
   async function evaluate(
     workspaceId: string,
@@ -97,5 +128,6 @@ export function createPolicyService(options: {
       throw new PolicyEvaluationError('POLICY_UNAVAILABLE', 'the shipped policy has no answer');
   }
 
-  return { head: readHead, ensureLoaded: loader.ensureLoaded, evaluate, activateDefault, bumpRevision, ready };
+  const { ensureLoaded } = loader;
+  return { head: readHead, ensureLoaded, prepare, isPrepared, evaluate, activateDefault, bumpRevision, ready };
 }

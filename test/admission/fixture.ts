@@ -45,6 +45,8 @@ interface PolicyControl {
   /** By policy hash, or `*`. */
   readonly answers: Map<string, (policyPackage: PolicyPackageName, input: unknown) => Answer | Promise<Answer>>;
   readonly asked: { hash: string; policyPackage: PolicyPackageName; input: unknown }[];
+  prepare: () => Promise<void>;
+  isPrepared: () => boolean;
 }
 
 export interface Teardown {
@@ -66,7 +68,12 @@ export async function governance(t: Teardown) {
   const audit = appender(t, storage, signers.audit, clock);
   await signers.ensureRegistered(audit);
 
-  const policyControl: PolicyControl = { answers: new Map(), asked: [] };
+  const policyControl: PolicyControl = {
+    answers: new Map(),
+    asked: [],
+    prepare: async () => undefined,
+    isPrepared: () => true,
+  };
   const policy = controlledPolicy(policyControl);
   const failures: { check: string; error: unknown }[] = [];
   const admission = createAdmissionService({
@@ -220,9 +227,12 @@ export function appender(
   return audit;
 }
 
-function controlledPolicy({ answers, asked }: PolicyControl): PolicyAnswers {
+function controlledPolicy(control: PolicyControl): PolicyAnswers {
   return {
+    prepare: () => control.prepare(),
+    isPrepared: () => control.isPrepared(),
     evaluate: async (_workspaceId, hash, policyPackage, input) => {
+      const { answers, asked } = control;
       asked.push({ hash, policyPackage, input });
       const answer = answers.get(hash) ?? answers.get('*');
       if (answer !== undefined) return answer(policyPackage, input);
