@@ -17,7 +17,8 @@ const EFFECTS: Readonly<Record<Operation, readonly (readonly string[])[]>> = {
   ],
   quarantineAgent: [['agent.quarantined']],
   releaseAgent: [['agent.released'], ['agent.released', 'proof.renewed'], ['agent.release.denied']],
-  hotReloadPolicy: [['policy.activated', 'revalidation.requested'], ['policy.activated'], ['policy.rejected']],
+  // The second is the policy in force once more: only its agents are looked at again.
+  hotReloadPolicy: [['policy.activated', 'revalidation.requested'], ['revalidation.requested'], ['policy.rejected']],
   getAgentStatus: [],
   getPolicySnapshot: [],
 };
@@ -116,7 +117,7 @@ function expectedEvents(operation: Operation, answer: Answer): readonly (readonl
     case 'hotReloadPolicy':
       // The active policy again changes nothing but may be looked at again.
       return answer.policyHash === answer.previousPolicyHash
-        ? [[], ['revalidation.requested'], ...of('policy.activated')]
+        ? [[], ...of('revalidation.requested'), ...of('policy.activated')]
         : of('policy.activated');
     case 'getAgentStatus':
     case 'getPolicySnapshot':

@@ -31,6 +31,8 @@ export interface Harness {
   readonly certsDir: string;
   /** Where instances keep their compiled modules. */
   readonly compileCache: string;
+  /** Ms a client of the load takes between two calls. */
+  readonly thinkMs: number;
   /** A server that no run may harm. */
   serverUrl(): Promise<string>;
   ownServer(): Promise<OwnServer>;
@@ -39,7 +41,7 @@ export interface Harness {
   close(): Promise<void>;
 }
 
-export async function openHarness(options: { certsDir?: string | undefined } = {}): Promise<Harness> {
+export async function openHarness(options: { certsDir?: string | undefined; thinkMs?: number } = {}): Promise<Harness> {
   const home = await mkdtemp(join(tmpdir(), 'castellan-faults-'));
   const certsDir = options.certsDir ?? join(home, 'certs');
   if (options.certsDir === undefined) await makeDevelopmentCertificates(certsDir, { trustDomain: 'castellan.dev' });
@@ -48,6 +50,7 @@ export async function openHarness(options: { certsDir?: string | undefined } = {
   return {
     certsDir,
     compileCache: join(home, 'compiled'),
+    thinkMs: options.thinkMs ?? 0,
     serverUrl: testServerUrl,
     ownServer: () => {
       own ??= startOwnServer(join(home, 'postgres'));

@@ -38,6 +38,8 @@ export interface LoadParts {
   readonly random: Random;
   /** Asked before every call. */
   readonly target: (client: number) => Target;
+  /** Ms between the calls of a client; 0 for as many as there is room for. */
+  readonly thinkMs: number;
   /** True when the service keeps the first answer to an Idempotency-Key; else nothing is sent twice. */
   readonly keys: boolean;
 }
@@ -98,8 +100,10 @@ export function startLoad(parts: LoadParts, clients: number): Load {
     while (!stopping) {
       const request = next(dice, own, parts.canaries, parts.keys);
       const outcome = await attempt(number, request);
-      if (outcome.kind === 'answered' && outcome.status < 500) remember(own, request, outcome);
-      else {
+      if (outcome.kind === 'answered' && outcome.status < 500) {
+        remember(own, request, outcome);
+        if (parts.thinkMs > 0) await delay(parts.thinkMs);
+      } else {
         if (request.key !== undefined) unanswered.push({ client: number, request });
         await delay(PAUSE_MS);
       }

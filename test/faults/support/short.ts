@@ -6,9 +6,12 @@ import { describeResult, type FaultScenario, runScenario, type Scenario } from '
 /** Other seeds every time; the one that failed is in the name. */
 const SEED = Number(process.env['TESTING_FAULTS_SEED'] ?? Date.now() % 1_000_000);
 
+/** Other tests run beside these: enough calls to be in the way of every fault, and no more. */
+const THINK_MS = 20;
+
 /** One run of each; faults given together follow each other in one run, which saves most of the time. */
 export async function shortForm(...groups: readonly (Scenario | readonly FaultScenario[])[]): Promise<void> {
-  const harness = await openHarness({ certsDir: process.env['TESTING_CERTS_DIR'] });
+  const harness = await openHarness({ certsDir: process.env['TESTING_CERTS_DIR'], thinkMs: THINK_MS });
   t.teardown(() => harness.close());
   for (const group of groups) {
     const all = 'name' in group ? [group] : group;

@@ -147,7 +147,9 @@ export async function openWorld(
     boot,
     load: (target, clients = CLIENTS) => {
       const keys = keysHonoured === true;
-      const load = startLoad({ client, history, canaries, random: random.fork('load'), target, keys }, clients);
+      const dice = random.fork('load');
+      const { thinkMs } = harness;
+      const load = startLoad({ client, history, canaries, random: dice, target, keys, thinkMs }, clients);
       clean.teardown(() => load.stop());
       return load;
     },
