@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Service, World } from './world.ts';
 
@@ -12,6 +13,8 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ['auto_explain.log_buffers', 'on'],
   ['auto_explain.log_format', 'json'],
 ];
+/** ms without a new line after which a log is complete. */
+const SETTLED_MS = 100;
 const PLAN = /LOG: {2}duration: [\d.]+ ms {2}plan:\n((?:\t.*\n)+)/g;
 
 export interface ExplainedStatement {
@@ -36,9 +39,10 @@ export async function startExplainer(world: World): Promise<Explainer> {
   return {
     service,
     during: async (work) => {
-      const before = (await readFile(log, 'utf8')).length;
+      const before = (await readFile(log)).length;
       await work();
-      const text = (await readFile(log, 'utf8')).slice(before);
+      // The server may tell of a statement after it has answered it.
+      const text = await settledText(async () => (await readFile(log)).subarray(before).toString('utf8'));
       return [...text.matchAll(PLAN)].map(([, plan = '']) => explained(JSON.parse(plan)));
     },
     stop: async () => {
@@ -46,6 +50,20 @@ export async function startExplainer(world: World): Promise<Explainer> {
       await world.db.query(`ALTER ROLE ${LOGIN} RESET ALL`);
     },
   };
+}
+
+/** The text once it has not changed for a while. */
+async function settledText(read: () => Promise<string>): Promise<string> {
+  let last = await read();
+  let since = performance.now();
+  while (performance.now() - since < SETTLED_MS) {
+    await delay(SETTLED_MS / 4);
+    const now = await read();
+    if (now === last) continue;
+    last = now;
+    since = performance.now();
+  }
+  return last;
 }
 
 function explained(plan: { 'Query Text': string; Plan: Record<string, unknown> }): ExplainedStatement {
