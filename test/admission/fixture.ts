@@ -45,7 +45,7 @@ interface PolicyControl {
   /** By policy hash, or `*`. */
   readonly answers: Map<string, (policyPackage: PolicyPackageName, input: unknown) => Answer | Promise<Answer>>;
   readonly asked: { hash: string; policyPackage: PolicyPackageName; input: unknown }[];
-  prepare: () => Promise<void>;
+  prepare: PolicyAnswers['prepare'];
   isPrepared: () => boolean;
 }
 
@@ -229,7 +229,7 @@ export function appender(
 
 function controlledPolicy(control: PolicyControl): PolicyAnswers {
   return {
-    prepare: () => control.prepare(),
+    prepare: (...policy) => control.prepare(...policy),
     isPrepared: () => control.isPrepared(),
     evaluate: async (_workspaceId, hash, policyPackage, input) => {
       const { answers, asked } = control;

@@ -41,7 +41,9 @@ export interface World {
   readonly database: TestDatabase;
   readonly shipped: NewPolicy;
   readonly signers: { revoked: string[]; revision: number };
-  replica(): Promise<Replica>;
+  replica(limits?: { loadLimitMs: number }): Promise<Replica>;
+  /** Another workspace under the same policy, with an activation event of its own. */
+  workspace(workspaceId: string): Promise<void>;
   events(type: string): Promise<{ seq: number; payload: Record<string, unknown> }[]>;
 }
 
@@ -86,7 +88,7 @@ export async function world(t: Teardown): Promise<World> {
   const bundle = await parse('default', { modules: modules(), data: {} });
   const shipped = { bundle, compiled: await compile(bundle) };
 
-  async function replica(): Promise<Replica> {
+  async function replica(limits: { loadLimitMs?: number } = {}): Promise<Replica> {
     const storage = testStorage(t, database);
     const audit = createAuditAppender({
       storage,
@@ -98,8 +100,8 @@ export async function world(t: Teardown): Promise<World> {
     t.teardown(() => audit.close());
     const engine = { ...(await policyParts(t)).engine };
     const registry = createSigners({ storage, auditDriver: driver, proofDriver: driver, clock: Date.now });
-    const loader = createPolicyLoader({ storage, engine, findAuditKey: registry.findAuditKey });
-    const policy = createPolicyService({ engine, loader, shipped, observe: { decided: nothing } });
+    const loader = createPolicyLoader({ storage, engine, findAuditKey: registry.findAuditKey, ...limits });
+    const policy = createPolicyService({ engine, loader, shipped, observe: { decided: nothing }, ...limits });
     const snapshots = createSnapshotReader({ storage, findRevocations: async () => signers });
     const activation = (overrides: Partial<ActivationOptions> = {}) =>
       createActivationService({
@@ -121,17 +123,20 @@ export async function world(t: Teardown): Promise<World> {
   }
 
   const first = await replica();
-  await first.audit.commit({
-    chain: WORKSPACE,
-    creates: true,
-    work: async (scope) => {
-      const payload = { workspaceId: WORKSPACE, displayName: 'Demo' };
-      scope.append({ type: 'workspace.created', actor: CALLER.actor, payload });
-      const version = await storeVersion(scope, WORKSPACE, shipped, undefined, CALLER);
-      const change = { type: 'policy.activated' as const, head: undefined, version, reason: undefined, caller: CALLER };
-      await pointHead(scope, WORKSPACE, change);
-    },
-  });
+  async function workspace(workspaceId: string): Promise<void> {
+    await first.audit.commit({
+      chain: workspaceId,
+      creates: true,
+      work: async (scope) => {
+        const payload = { workspaceId, displayName: 'Demo' };
+        scope.append({ type: 'workspace.created', actor: CALLER.actor, payload });
+        const version = await storeVersion(scope, workspaceId, shipped, undefined, CALLER);
+        const activation = { head: undefined, version, reason: undefined, caller: CALLER };
+        await pointHead(scope, workspaceId, { type: 'policy.activated', ...activation });
+      },
+    });
+  }
+  await workspace(WORKSPACE);
 
   async function events(type: string) {
     const { rows } = await database.query(
@@ -140,5 +145,5 @@ export async function world(t: Teardown): Promise<World> {
     );
     return rows;
   }
-  return { database, shipped, signers, replica, events };
+  return { database, shipped, signers, replica, workspace, events };
 }
