@@ -3,9 +3,10 @@ import { type Signer, SignerError } from '../crypto/signer.ts';
 import type { Failpoints } from '../failpoints.ts';
 import { StorageError } from '../storage/pg-errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import { type ChainOutcome, type Entry, type Outcome, writeBatches } from './batch.ts';
+import { type ChainOutcome, writeBatches } from './batch.ts';
 import { AuditError } from './errors.ts';
 import { type ChainBatch, ChainQueues, type Queued, type Turn } from './queue.ts';
+import type { Entry, Outcome } from './run-units.ts';
 import { appendFailure } from './store.ts';
 import type { PreparedUnit, Unit } from './unit.ts';
 

@@ -1,26 +1,24 @@
 import type { Clock } from '../clock.ts';
-import { type Signer, SignerError } from '../crypto/signer.ts';
+import type { Signer } from '../crypto/signer.ts';
 import type { Failpoint, Failpoints } from '../failpoints.ts';
 import type { Session } from '../storage/session.ts';
 import { ChainDraft, type ChainHead } from './chain.ts';
 import { requireGenuine } from './deferred.ts';
 import { AuditError } from './errors.ts';
-import { type SealedEvent, signedBytes } from './event.ts';
 import type { ChainBatch } from './queue.ts';
+import {
+  ask,
+  decideAll,
+  type Entry,
+  flush,
+  type Outcome,
+  type PendingWrites,
+  runOthers,
+  segmentOf,
+} from './run-units.ts';
+import { signaturesOf } from './sign-batch.ts';
 import { appendEvents, createHead, openHeads } from './store.ts';
-import { type AnyUnit, isPrepared, type Key, keyText, type Lookup, type PreparedUnit, type Write } from './unit.ts';
-
-/** ms; below lock_timeout, so that a dead signer never looks like a dead database. */
-const SIGN_DEADLINE_MS = 2000;
-
-/** A unit in line. */
-export interface Entry {
-  readonly unit: AnyUnit;
-  /** By performance.now(): a clock that is set back must not lengthen the wait. */
-  readonly deadline: number;
-}
-
-export type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
+import { isCreating } from './unit.ts';
 
 /** One outcome per entry; or the chain's lock was not to be had, and nothing was done. */
 export type ChainOutcome = readonly Outcome[] | 'contended';
@@ -33,22 +31,6 @@ export interface BatchParts {
     signed(seconds: number): void;
   };
 }
-
-interface OpenChain {
-  readonly entries: readonly Entry[];
-  readonly draft: ChainDraft;
-}
-
-/** Rows of all chains that wait for their statements. */
-type PendingWrites = Map<Write<unknown>, unknown[]>;
-
-interface PreparedEntry {
-  readonly unit: PreparedUnit<unknown, unknown>;
-  readonly entry: Entry;
-}
-
-/** Rows by lookup, asked for and perhaps not here yet. */
-type AskedRows = ReadonlyMap<Lookup<unknown>, Promise<ReadonlyMap<string, unknown>>>;
 
 /**
  * Writes the batches of several chains in one open transaction: locks the heads, runs the units, signs, stores. Without a
@@ -74,7 +56,7 @@ export async function writeBatches(
   const heads = await asked;
 
   const outcomes = new Map<string, ChainOutcome>();
-  const written: OpenChain[] = [];
+  const written: ChainDraft[] = [];
   const writes: PendingWrites = new Map();
   for (const { chain, entries } of inOrder) {
     const head = heads.get(chain) ?? (await createdHead(session, chain, entries));
@@ -83,11 +65,11 @@ export async function writeBatches(
       continue;
     }
     if (head === undefined) throw new AuditError('NOT_FOUND', 'no such workspace');
-    const open: OpenChain = { entries, draft: new ChainDraft(head, by?.signerId ?? null) };
-    if (by !== undefined) await coverDeferred(session, open.draft, parts.clock());
-    const begun = await decideAll(first.get(chain) ?? [], rows, open.draft, writes, parts.clock);
-    outcomes.set(chain, await runOthers(session, open, begun, writes, parts));
-    written.push(open);
+    const draft = new ChainDraft(head, by?.signerId ?? null);
+    if (by !== undefined) await coverDeferred(session, draft, parts.clock());
+    const begun = await decideAll(first.get(chain) ?? [], rows, draft, writes, parts.clock);
+    outcomes.set(chain, await runOthers({ session, draft, writes, clock: parts.clock }, entries, begun));
+    written.push(draft);
   }
   await store(session, written, writes, by, parts);
   return outcomes;
@@ -103,24 +85,20 @@ async function createdHead(session: Session, chain: string, entries: readonly En
   }
 }
 
-function isCreating(unit: AnyUnit): boolean {
-  return !isPrepared(unit) && unit.creates === true;
-}
-
 /** Signs the events of all chains at once and sends what is left to store; the last statements are not awaited. */
 async function store(
   session: Session,
-  written: readonly OpenChain[],
+  written: readonly ChainDraft[],
   writes: PendingWrites,
   by: Signer | undefined,
   { failpoints, observe }: BatchParts,
 ): Promise<void> {
-  const drafts = written.map(({ draft }) => draft).filter(({ events }) => events.length > 0);
+  const drafts = written.filter(({ events }) => events.length > 0);
   const pass = async (name: Failpoint) => {
     if (failpoints !== undefined) for (const { head } of drafts) await failpoints(name, head.chain);
   };
   await pass('audit.hashed');
-  const signatures = await signaturesOf(by, drafts, observe);
+  const signatures = await signaturesOf(by, drafts, observe.signed);
   await pass('audit.signed');
   flush(session, writes);
   if (drafts.length === 0) return;
@@ -136,206 +114,6 @@ async function store(
   else await appended;
   await pass('audit.inserted');
   observe.batch(drafts.reduce((sum, { events }) => sum + events.length, 0));
-}
-
-/** For each draft the signatures of its events, all made at once; null without a signer. */
-async function signaturesOf(
-  by: Signer | undefined,
-  drafts: readonly ChainDraft[],
-  observe: BatchParts['observe'],
-): Promise<readonly (readonly (string | null)[])[]> {
-  if (by === undefined) return drafts.map(({ events }) => events.map(() => null));
-  const signed = await signAll(
-    by,
-    drafts.flatMap(({ events }) => events),
-    observe,
-  );
-  let used = 0;
-  return drafts.map(({ events }) => {
-    used += events.length;
-    return signed.slice(used - events.length, used);
-  });
-}
-
-async function signAll(
-  by: Signer,
-  events: readonly SealedEvent[],
-  observe: BatchParts['observe'],
-): Promise<readonly string[]> {
-  if (events.length === 0) return [];
-  const started = performance.now();
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(new Error('the signer took too long')), SIGN_DEADLINE_MS);
-  try {
-    const signatures = await Promise.all(events.map((event) => by.sign(signedBytes(event), deadline.signal)));
-    return signatures.map((signature) => signature.toString('base64'));
-  } catch (cause) {
-    throw cause instanceof SignerError ? cause : new SignerError('the audit signer failed', { cause });
-  } finally {
-    clearTimeout(timer);
-    observe.signed((performance.now() - started) / 1000);
-  }
-}
-
-/** Runs what follows the first segment: units with statements of their own, and those that must find what is there by then. */
-async function runOthers(
-  session: Session,
-  { entries, draft }: OpenChain,
-  begun: readonly Outcome[],
-  writes: PendingWrites,
-  parts: BatchParts,
-): Promise<Outcome[]> {
-  const outcomes = [...begun];
-  while (outcomes.length < entries.length) {
-    flush(session, writes);
-    const rest = entries.slice(outcomes.length);
-    const segment = segmentOf(rest);
-    if (segment.length === 0) outcomes.push(await runAlone(session, draft, rest[0], parts));
-    else outcomes.push(...(await decideAll(segment, ask(session, segment), draft, writes, parts.clock)));
-  }
-  return outcomes;
-}
-
-/** The prepared units at the start of `entries` that do not meet each other. */
-function segmentOf(entries: readonly Entry[]): readonly PreparedEntry[] {
-  const segment: PreparedEntry[] = [];
-  const met = new Set<string>();
-  for (const entry of entries) {
-    const { unit } = entry;
-    if (!isPrepared(unit) || unit.claim !== undefined || met.has(unit.key)) break;
-    met.add(unit.key);
-    segment.push({ unit, entry });
-  }
-  return segment;
-}
-
-/** Sends the lookups of prepared units, one statement for each kind. */
-function ask(session: Session, segment: readonly PreparedEntry[]): AskedRows {
-  const keys = new Map<Lookup<unknown>, Key[]>();
-  for (const { unit } of segment) addTo(keys, unit.lookup, { chain: unit.chain, id: unit.key });
-  return new Map(
-    [...keys].map(([lookup, wanted]) => {
-      const rows = lookup.read(session, wanted);
-      // The session hears of a failure, too.
-      rows.catch(() => undefined);
-      return [lookup, rows];
-    }),
-  );
-}
-
-async function decideAll(
-  segment: readonly PreparedEntry[],
-  asked: AskedRows,
-  draft: ChainDraft,
-  writes: PendingWrites,
-  clock: Clock,
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  for (const { unit, entry } of segment) {
-    const rows = await asked.get(unit.lookup);
-    const row = rows?.get(keyText({ chain: unit.chain, id: unit.key }));
-    outcomes.push(decide(unit, entry, row, draft, writes, clock()));
-  }
-  return outcomes;
-}
-
-/** Pure but for the draft: what it appends and leaves is forgotten when it throws. */
-function decide(
-  unit: PreparedUnit<unknown, unknown>,
-  entry: Entry,
-  row: unknown,
-  draft: ChainDraft,
-  writes: PendingWrites,
-  now: number,
-): Outcome {
-  const mark = draft.mark();
-  const left: [Write<unknown>, unknown][] = [];
-  try {
-    requireInTime(entry);
-    const value = unit.decide({
-      now,
-      row,
-      append: (event) => draft.append(event, now),
-      // Only ever handed back to the Write it came with.
-      write: (write, written) => left.push([write as Write<unknown>, written]),
-    });
-    for (const [write, written] of left) addTo(writes, write, written);
-    return { ok: true, value };
-  } catch (error) {
-    draft.rewind(mark);
-    return { ok: false, error };
-  }
-}
-
-function addTo<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
-  const list = lists.get(key);
-  if (list === undefined) lists.set(key, [value]);
-  else list.push(value);
-}
-
-/** A unit with statements of its own, which alone are taken back when it fails. */
-async function runAlone(
-  session: Session,
-  draft: ChainDraft,
-  entry: Entry | undefined,
-  parts: BatchParts,
-): Promise<Outcome> {
-  if (entry === undefined) throw new AuditError('AUDIT_UNAVAILABLE', 'empty batch');
-  const mark = draft.mark();
-  try {
-    return { ok: true, value: await session.attempt(() => runUnit(session, draft, entry, parts.clock())) };
-  } catch (error) {
-    // The chain it was to start must not stay behind.
-    if (isCreating(entry.unit)) throw error;
-    draft.rewind(mark);
-    return { ok: false, error };
-  }
-}
-
-async function runUnit(session: Session, draft: ChainDraft, entry: Entry, now: number): Promise<unknown> {
-  requireInTime(entry);
-  const { chain } = draft.head;
-  const { unit } = entry;
-  // A lease of its own: what a unit that failed had still in line must not run for its neighbours.
-  const { trx, end } = await session.enter(chain);
-  try {
-    const value = isPrepared(unit)
-      ? await decideAlone(session, unit, entry, draft, now)
-      : await unit.work({ trx, now, append: (event) => draft.append(event, now) });
-    await unit.claim?.store({ trx, now }, value);
-    return value;
-  } finally {
-    end();
-  }
-}
-
-async function decideAlone(
-  session: Session,
-  unit: PreparedUnit<unknown, unknown>,
-  entry: Entry,
-  draft: ChainDraft,
-  now: number,
-): Promise<unknown> {
-  const key = { chain: draft.head.chain, id: unit.key };
-  const rows = await unit.lookup.read(session, [key]);
-  const writes: PendingWrites = new Map();
-  const outcome = decide(unit, entry, rows.get(keyText(key)), draft, writes, now);
-  if (!outcome.ok) throw outcome.error;
-  flush(session, writes);
-  return outcome.value;
-}
-
-function requireInTime(entry: Entry): void {
-  if (performance.now() > entry.deadline) throw new AuditError('OVERLOADED', 'waited too long for the audit chain');
-}
-
-/** Sends the statements of all rows left so far. */
-function flush(session: Session, writes: PendingWrites): void {
-  for (const [write, rows] of writes) {
-    // The session hears of a failure; here nobody waits.
-    write.store(session, rows).catch(() => undefined);
-  }
-  writes.clear();
 }
 
 /**

@@ -1,10 +1,11 @@
 import { DatabaseError, type PoolClient } from 'pg';
 
 import { SignerError } from '../crypto/signer.ts';
+import { IdempotencyConflict } from '../idempotency/errors.ts';
 import { isUniqueViolation } from '../storage/pg-errors.ts';
 import { type Session, tableRoutine, voidRoutine } from '../storage/session.ts';
 import type { ChainHead } from './chain.ts';
-import { AuditError } from './errors.ts';
+import { AuditError, StaleRead } from './errors.ts';
 import { GENESIS_HASH, type SealedEvent } from './event.ts';
 
 const OPEN = tableRoutine('audit_open', 2);
@@ -13,6 +14,11 @@ const APPEND = voidRoutine('audit_append', 9);
 /** SQLSTATEs of migrations/0008-hot-paths.ts. */
 const SIGNER_NOT_ACTIVE = 'CA001';
 const HEAD_MOVED = 'CA002';
+const AGENT_GONE = 'CA003';
+/** SQLSTATE of migrations/0010-kept-answers.ts. */
+const ANSWER_KEPT = 'CA004';
+
+const POSITION_KEYS = ['audit_events_pkey', 'audit_events_chain_prev_hash_key'];
 
 /**
  * Takes the row locks of chains in the order given, so that the caller owns their next positions until it commits. A chain
@@ -100,16 +106,14 @@ export function appendEvents(session: Session, chains: readonly Appended[]): Pro
 
 /** What the failure of a transaction that appended means; any other error comes back as it is. */
 export function appendFailure(error: unknown): unknown {
-  if (error instanceof DatabaseError && error.code === SIGNER_NOT_ACTIVE) {
+  if (!(error instanceof DatabaseError)) return error;
+  if (error.code === SIGNER_NOT_ACTIVE) {
     return new SignerError('the audit signer is not active in the registry', { cause: error });
   }
+  if (error.code === AGENT_GONE) return new StaleRead('the agent');
+  if (error.code === ANSWER_KEPT) return new IdempotencyConflict();
   // The head says that a position is free which is taken: it was edited behind our back.
-  const moved = error instanceof DatabaseError && error.code === HEAD_MOVED;
-  if (
-    moved ||
-    isUniqueViolation(error, 'audit_events_pkey') ||
-    isUniqueViolation(error, 'audit_events_chain_prev_hash_key')
-  ) {
+  if (error.code === HEAD_MOVED || POSITION_KEYS.some((key) => isUniqueViolation(error, key))) {
     return new AuditError('AUDIT_UNAVAILABLE', 'the head of the chain does not fit its events', error);
   }
   return error;

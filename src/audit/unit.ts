@@ -60,6 +60,8 @@ export interface PreparedScope<V> extends BaseScope {
 export interface Claim<T> {
   /** Runs after `work`, on what it resolved to; a rejection is the unit's own, and takes its changes back. */
   store(scope: Pick<UnitScope, 'trx' | 'now'>, value: T): Promise<void>;
+  /** The same as a row, with which a prepared unit keeps the company of its neighbours. */
+  row?(value: T, now: number): { readonly write: Write<unknown>; readonly row: unknown };
 }
 
 interface BaseUnit<T> {
@@ -91,4 +93,9 @@ export type AnyUnit = Unit<unknown> | PreparedUnit<unknown, unknown>;
 
 export function isPrepared(unit: AnyUnit): unit is PreparedUnit<unknown, unknown> {
   return 'decide' in unit;
+}
+
+/** Whether the unit starts its chain. */
+export function isCreating(unit: AnyUnit): boolean {
+  return !isPrepared(unit) && unit.creates === true;
 }

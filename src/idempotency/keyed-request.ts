@@ -1,11 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-import type { Claim, UnitScope } from '../audit/append.ts';
+import type { Claim, UnitScope, Write } from '../audit/append.ts';
 import { CodedError } from '../errors.ts';
 import { type Answer, isKeepable, type KeptAnswer, ok, render } from './answer.ts';
 import { IdempotencyConflict } from './errors.ts';
 import type { RequestKey } from './key.ts';
-import { insertKept, type KeptRow, WHOLE } from './store.ts';
+import { type AnswerToKeep, answerWrite, insertKept, type KeptRow, WHOLE } from './store.ts';
 
 /** What a use case in several units keeps of its parts, so that a retry after a crash repeats none of them. */
 export interface KeptItems<T extends object> {
@@ -43,8 +43,13 @@ export class KeyedRequest {
 
   /** Keeps what `answer` makes of a unit's value; a value that is an error is kept as its problem document. */
   claim<T>(answer: (value: T) => Answer): Claim<T | CodedError> {
+    const rendered = (value: T | CodedError) => this.render(value instanceof CodedError ? value : answer(value));
     return {
-      store: (scope, value) => this.keep(scope, this.render(value instanceof CodedError ? value : answer(value))),
+      store: (scope, value) => this.keep(scope, rendered(value)),
+      row: (value, now) => {
+        this.#kept = rendered(value);
+        return this.#row(WHOLE, this.#kept, now);
+      },
     };
   }
 
@@ -61,16 +66,29 @@ export class KeyedRequest {
         return row === undefined ? undefined : JSON.parse(row.body);
       },
       claim: (item) => ({
-        store: (scope, outcome) =>
-          this.#insert(scope, item, { ...ok(outcome), headers: {}, body: JSON.stringify(outcome) }),
+        store: (scope, outcome) => this.#insert(scope, item, itemAnswer(outcome)),
+        row: (outcome, now) => this.#row(item, itemAnswer(outcome), now),
       }),
     };
   }
 
+  #row(item: string, answer: KeptAnswer, now: number): { write: Write<unknown>; row: AnswerToKeep } {
+    requireKeepable(answer);
+    return { write: answerWrite, row: { workspaceId: this.key.workspaceId, key: this.key, item, answer, now } };
+  }
+
   async #insert({ trx, now }: Scope, item: string, answer: KeptAnswer): Promise<void> {
-    if (!isKeepable(answer)) throw new RangeError(`an answer of ${answer.body.length} characters cannot be kept`);
+    requireKeepable(answer);
     if (!(await insertKept(trx, this.key, item, answer, now))) throw new IdempotencyConflict();
   }
+}
+
+function requireKeepable(answer: KeptAnswer): void {
+  if (!isKeepable(answer)) throw new RangeError(`an answer of ${answer.body.length} characters cannot be kept`);
+}
+
+function itemAnswer(outcome: object): KeptAnswer {
+  return { ...ok(outcome), headers: {}, body: JSON.stringify(outcome) };
 }
 
 const keyed = new WeakMap<FastifyRequest, KeyedRequest>();
@@ -98,5 +116,8 @@ export function itemsOf<T extends object>(request: FastifyRequest): KeptItems<T>
 
 /** A claim on what `shown` makes of a unit's value. */
 export function claimAs<T, U>(claim: Claim<U> | undefined, shown: (value: T) => U): Claim<T> | undefined {
-  return claim === undefined ? undefined : { store: (scope, value) => claim.store(scope, shown(value)) };
+  if (claim === undefined) return undefined;
+  const { row } = claim;
+  const claimed: Claim<T> = { store: (scope, value) => claim.store(scope, shown(value)) };
+  return row === undefined ? claimed : { ...claimed, row: (value, now) => row(shown(value), now) };
 }

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
-
+import type { Write } from '../audit/append.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import type { Trx } from '../storage/database.ts';
+import { byWorkspace, voidRoutine } from '../storage/session.ts';
 import type { KeptAnswer } from './answer.ts';
 import type { RequestKey } from './key.ts';
 import type {} from './table.ts';
@@ -49,6 +50,36 @@ export async function insertKept(
   );
   return result.numAffectedRows === 1n;
 }
+
+/** An answer to keep with the change of a prepared unit. */
+export interface AnswerToKeep {
+  readonly workspaceId: string;
+  readonly key: RequestKey;
+  readonly item: string;
+  readonly answer: KeptAnswer;
+  readonly now: number;
+}
+
+const KEEP = voidRoutine('keep_answers', 10);
+
+/** As insertKept, for units that share a transaction, in one statement: it fails when one of them is kept already. */
+export const answerWrite: Write<AnswerToKeep> = {
+  store: (session, answers) => {
+    const { workspaces, counts, rows } = byWorkspace(answers);
+    return session.call(KEEP, [
+      workspaces,
+      counts,
+      rows.map((row) => row.key.scope.toString('hex')),
+      rows.map((row) => row.item),
+      rows.map((row) => row.key.request.toString('hex')),
+      rows.map((row) => row.answer.status),
+      rows.map((row) => JSON.stringify(row.answer.headers)),
+      rows.map((row) => row.answer.body),
+      rows.map((row) => new Date(row.now + KEPT_MS)),
+      new Date(Math.max(...rows.map((row) => row.now))),
+    ]);
+  },
+};
 
 /** Puts the final answer in the place of the one kept with the change. */
 export async function replaceKept(trx: Trx, key: RequestKey, answer: KeptAnswer): Promise<void> {

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream';
 import { sql } from 'kysely';
+import pg from 'pg';
 import t from 'tap';
 import type { Unit } from '../../src/audit/append.ts';
 import { auditVerify } from '../../src/cli/audit-verify.ts';
@@ -203,4 +204,36 @@ t.test('the queue is bounded per chain, never for brakes, and closing finishes w
   t.ok(refused.every(({ reason }) => reason.code === 'OVERLOADED'));
   const { rows } = await bench.database.query(`SELECT count(*)::int AS n FROM audit_events WHERE chain = 'alpha'`);
   t.equal(rows[0].n, results.length - refused.length + 1, 'exactly the acknowledged ones are there');
+});
+
+t.test('chains share transactions, and one whose head was edited fails alone', async (t) => {
+  const chains = ['alpha', 'beta', 'gamma', 'delta'];
+  const bench = await auditBench(t, chains);
+  const audit = bench.replica();
+  await Promise.all(chains.map((chain) => audit.commit(created(chain, 'first'))));
+  await bench.database.query(`UPDATE audit_heads SET seq = 0, hash = repeat('0', 64) WHERE chain = 'beta'`);
+  const outcomes = await Promise.allSettled(chains.map((chain) => audit.commit(created(chain, 'second'))));
+  t.match(outcomes, [
+    { status: 'fulfilled', value: 2 },
+    { status: 'rejected', reason: { code: 'AUDIT_UNAVAILABLE' } },
+    { status: 'fulfilled', value: 2 },
+    { status: 'fulfilled', value: 2 },
+  ]);
+});
+
+t.test('a chain that another process holds keeps no other waiting', async (t) => {
+  const bench = await auditBench(t, ['alpha', 'beta']);
+  const audit = bench.replica();
+  const other = new pg.Client(bench.database.superuserUrl);
+  await other.connect();
+  t.teardown(() => other.end());
+  await other.query(`BEGIN; SELECT FROM audit_heads WHERE chain = 'alpha' FOR UPDATE`);
+  let waits = true;
+  const held = audit.commit(created('alpha', 'waits')).finally(() => {
+    waits = false;
+  });
+  t.equal(await audit.commit(created('beta', 'goes on')), 1);
+  t.ok(waits, 'while the other chain is still held');
+  await other.query('COMMIT');
+  t.equal(await held, 1);
 });
