@@ -1,5 +1,5 @@
 import type { Caller } from '../agents/caller.ts';
-import type { BatchOutcome } from '../agents/schema.ts';
+import type { AgentView, BatchOutcome } from '../agents/schema.ts';
 import type { Claim } from '../audit/append.ts';
 import { claimAs } from '../idempotency/keyed-request.ts';
 import { PromotionRefused } from './errors.ts';
@@ -7,8 +7,11 @@ import type { Promote, PromotionOutcome } from './promote.ts';
 
 type Outcome = Omit<BatchOutcome, 'agentId'>;
 
+/** What an outcome shows of an agent: reading the whole of it costs as much as the rest of its unit. */
+type BatchView = Pick<AgentView, 'status'>;
+
 /** Promotes one agent of a batch: every decision is an outcome, with its evidence; what else is thrown is passed on. */
-export function createBatchPromotion(promote: Promote) {
+export function createBatchPromotion(promote: Promote<BatchView>) {
   return async (workspaceId: string, agentId: string, caller: Caller, claim?: Claim<Outcome>): Promise<Outcome> => {
     try {
       return outcomeOf(await promote(workspaceId, agentId, {}, caller, claimAs(claim, outcomeOf)));
@@ -19,7 +22,7 @@ export function createBatchPromotion(promote: Promote) {
   };
 }
 
-function outcomeOf(result: PromotionOutcome): Outcome {
+function outcomeOf(result: PromotionOutcome<BatchView>): Outcome {
   const { promotionId, decisionId } = result;
   if (result instanceof PromotionRefused) {
     const { denies, code, message } = result;

@@ -3,6 +3,7 @@ import fastifyPlugin from 'fastify-plugin';
 import type { BatchActions } from '../agents/batch.ts';
 import type { AgentView } from '../agents/schema.ts';
 import type { Clock } from '../clock.ts';
+import { sharedKey } from '../proofs/shared-key.ts';
 import type { Trx } from '../storage/database.ts';
 import { createBatchPromotion } from './batch-action.ts';
 import type { ProofIssuer } from './issue.ts';
@@ -38,19 +39,16 @@ export const promotionPlugin = fastifyPlugin(
     const { storage, audit, admission, policy, runtimes, signers, log } = app;
     const { requireProofSigner } = signers;
     const recheck = createRecheck(admission);
-    const promote = createPromote({
-      audit,
-      admission,
-      runtimes,
-      issuer: { ...issuer, clock },
-      requireProofSigner,
-      viewAgent,
-      observe,
-      log,
+    const shared = { ...issuer, key: sharedKey(issuer.key), clock };
+    const parts = { audit, admission, runtimes, issuer: shared, requireProofSigner, observe, log };
+    const promote = createPromote({ ...parts, viewAgent });
+    const promoteInBatch = createPromote({
+      ...parts,
+      viewAgent: async (_trx, _workspaceId, _id, status) => ({ status }),
     });
     const release = createRelease({ storage, audit, admission, policy, recheck, renewal, requireProofSigner, log });
     const verifyProof = createVerifyProof({ storage, head: policy.head, findSigner: signers.find, clock });
-    app.decorate('promotion', { recheck, batchAction: createBatchPromotion(promote) });
+    app.decorate('promotion', { recheck, batchAction: createBatchPromotion(promoteInBatch) });
     await app.register(promotionRoutes, { promote, release, lists: createPromotionLists({ storage }), verifyProof });
   },
   {

@@ -2,6 +2,7 @@ import type { Denial } from '../admission/check.ts';
 import type { AdmissionService, PolicyJudgement } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
 import type { Caller } from '../agents/caller.ts';
+import type { AgentStatus } from '../agents/lifecycle.ts';
 import type { AgentView } from '../agents/schema.ts';
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { retryStale } from '../audit/retry.ts';
@@ -23,25 +24,31 @@ import { requireTimeLeft, requireUnchanged } from './unchanged.ts';
  * one transaction, made on what the policy saw. A policy's denial is an answer; an agent that cannot be promoted at all
  * is PromotionRefused, a governed one PromotionConflict, an unknown one NotFound.
  */
-export type Promote = (
+export type Promote<V = AgentView> = (
   workspaceId: string,
   agentId: string,
   request: { readonly justification?: string },
   caller: Caller,
-  claim?: Claim<PromotionOutcome>,
-) => Promise<PromotionResultView>;
+  claim?: Claim<PromotionOutcome<V>>,
+) => Promise<PromotionAnswer<V>>;
+
+/** The answer of the API, with what of the agent the caller of `Promote` wants to see. */
+type PromotionAnswer<V> =
+  | (Omit<Extract<PromotionResultView, { success: true }>, 'governedAgent'> & { governedAgent: V })
+  | Extract<PromotionResultView, { success: false }>;
 
 /** What a promotion comes to: an answer, or a refusal that is thrown once it is committed. */
-export type PromotionOutcome = PromotionResultView | PromotionRefused;
+export type PromotionOutcome<V = AgentView> = PromotionAnswer<V> | PromotionRefused;
 
-export interface PromoteParts {
+export interface PromoteParts<V = AgentView> {
   readonly audit: AuditAppender;
   readonly admission: Pick<AdmissionService, 'load' | 'beforePromotion' | 'judge' | 'reread'>;
   readonly runtimes: RuntimeRegistry;
   readonly issuer: ProofIssuer;
   /** Throws SignerError unless the proof signer is in force, under the lock. */
   readonly requireProofSigner: (trx: Trx, now: number) => Promise<void>;
-  readonly viewAgent: (trx: Trx, workspaceId: string, agentId: string) => Promise<AgentView>;
+  /** What is shown of the agent, which has that status now. */
+  readonly viewAgent: (trx: Trx, workspaceId: string, agentId: string, status: AgentStatus) => Promise<V>;
   readonly observe: { attempted(): void; denied(code: string): void };
   readonly log: DecisionLog;
 }
@@ -54,7 +61,7 @@ interface Case {
   readonly caller: Caller;
 }
 
-export function createPromote(parts: PromoteParts): Promote {
+export function createPromote<V = AgentView>(parts: PromoteParts<V>): Promote<V> {
   const { audit, admission, runtimes, issuer, observe, log } = parts;
 
   return async (workspaceId, agentId, { justification }, caller, claim) => {
@@ -69,8 +76,8 @@ export function createPromote(parts: PromoteParts): Promote {
     agentId: string,
     justification: string | undefined,
     caller: Caller,
-    claim: Claim<PromotionOutcome> | undefined,
-  ): Promise<PromotionOutcome> {
+    claim: Claim<PromotionOutcome<V>> | undefined,
+  ): Promise<PromotionOutcome<V>> {
     const subject = await admission.load(workspaceId, agentId, caller);
     if (subject === undefined) throw new NotFound();
     if (subject.mode === 'governed') throw new PromotionConflict('ALREADY_GOVERNED', 'the agent is governed already');
@@ -88,17 +95,17 @@ export function createPromote(parts: PromoteParts): Promote {
     }
     const proof = await issueFirstProof(issuer, subject, { id: promotionId, promoter: caller });
     return commit(one, claim, async (scope) => {
-      const decisionId = await approve(scope, one, proof);
-      const governedAgent = await parts.viewAgent(scope.trx, workspaceId, agentId);
+      const { decisionId, status } = await approve(scope, one, proof);
+      const governedAgent = await parts.viewAgent(scope.trx, workspaceId, agentId, status);
       return { success: true, promotionId, decisionId, governedAgent, proof: wire(proof.envelope) };
     });
   }
 
   async function commit(
     one: Case,
-    claim: Claim<PromotionOutcome> | undefined,
-    work: (scope: UnitScope) => Promise<PromotionOutcome>,
-  ): Promise<PromotionOutcome> {
+    claim: Claim<PromotionOutcome<V>> | undefined,
+    work: (scope: UnitScope) => Promise<PromotionOutcome<V>>,
+  ): Promise<PromotionOutcome<V>> {
     const { subject, judgement, caller } = one;
     const { workspaceId, agentId } = subject;
     const outcome = await audit.commit({
@@ -128,7 +135,11 @@ export function createPromote(parts: PromoteParts): Promote {
     return outcome;
   }
 
-  async function approve(scope: UnitScope, one: Case, proof: NewProof): Promise<string> {
+  async function approve(
+    scope: UnitScope,
+    one: Case,
+    proof: NewProof,
+  ): Promise<{ readonly decisionId: string; readonly status: AgentStatus }> {
     const { subject, promotionId, caller } = one;
     const { workspaceId, agentId, specVersion, specHash, policy } = subject;
     const now = new Date(scope.now);
@@ -159,9 +170,9 @@ export function createPromote(parts: PromoteParts): Promote {
     if (stopped !== undefined)
       scope.append({ ...event, type: 'agent.stopped', payload: { agentId, reason: 'promoted' } });
     await insertProof(scope.trx, workspaceId, proof);
-    await makeGoverned(scope.trx, workspaceId, agentId, { proofId: proof.id, stopped }, now);
+    const status = await makeGoverned(scope.trx, workspaceId, agentId, { proofId: proof.id, stopped }, now);
     await record(scope, one, { decisionId, seq, denies: [], proofId: proof.id });
-    return decisionId;
+    return { decisionId, status };
   }
 
   async function endRun({ trx }: UnitScope, { workspaceId, agentId, status }: AdmissionSubject) {

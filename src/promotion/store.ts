@@ -71,7 +71,10 @@ export async function insertProof(trx: Trx, workspaceId: string, proof: NewProof
     .execute();
 }
 
-/** Makes a sandbox agent a governed one under its proof; `stopped` ends a run that was admitted as a sandbox's. */
+/**
+ * Makes a sandbox agent a governed one under its proof; `stopped` ends a run that was admitted as a sandbox's. Answers the
+ * status it then has.
+ */
 export async function makeGoverned(
   trx: Trx,
   workspaceId: string,
@@ -81,13 +84,13 @@ export async function makeGoverned(
     readonly stopped: { readonly status: AgentStatus; readonly readyReplicas: number } | undefined;
   },
   now: Date,
-): Promise<void> {
+): Promise<AgentStatus> {
   const { proofId, stopped } = change;
   const run =
     stopped === undefined
       ? {}
       : { status: stopped.status, desired_replicas: 0, ready_replicas: stopped.readyReplicas, since: now };
-  await trx
+  const { status } = await trx
     .updateTable('agents')
     .set({
       mode: 'governed',
@@ -99,7 +102,9 @@ export async function makeGoverned(
     })
     .where('workspace_id', '=', workspaceId)
     .where('id', '=', agentId)
-    .execute();
+    .returning('status')
+    .executeTakeFirstOrThrow();
+  return status;
 }
 
 /** Lifts quarantine and invalidation; the agent stays stopped, under the proof it has or the new one. */

@@ -5,6 +5,7 @@ import { newId } from '../ids.ts';
 import type {} from '../policy/plugin.ts';
 import type { ProofIssuer } from '../promotion/issue.ts';
 import type { ProofRenewal } from '../promotion/release.ts';
+import { sharedKey } from '../proofs/shared-key.ts';
 import type {} from '../signers/plugin.ts';
 import { needsRenewal, renewProof } from './renew.ts';
 import { renewProofs } from './renewal.ts';
@@ -39,7 +40,7 @@ export const revalidationPlugin = fastifyPlugin(
     const { storage, audit, signers } = app;
     const { clock, fingerprints, recheck, observe } = options;
     const head = app.policy.head;
-    const issuer = { ...options.issuer, key: shared(options.issuer.key), clock };
+    const issuer = { ...options.issuer, key: sharedKey(options.issuer.key), clock };
     const renewal: ProofRenewal = {
       needed: needsRenewal,
       renew: (subject, statement, active) => renewProof(issuer, subject, statement, active),
@@ -71,14 +72,3 @@ export const revalidationPlugin = fastifyPlugin(
     dependencies: ['storage', 'signers', 'audit', 'policy'],
   },
 );
-
-/** One call for all who ask while it is under way: the proofs of a page are signed at once, and need the key once. */
-function shared<T>(ask: () => Promise<T>): () => Promise<T> {
-  let asking: Promise<T> | undefined;
-  return () => {
-    asking ??= ask().finally(() => {
-      asking = undefined;
-    });
-    return asking;
-  };
-}
