@@ -84,7 +84,8 @@ t.test('many workspaces', async (t) => {
     const seen = countLoads(replica);
     const answers = await Promise.all(contents.map((workspaceId) => decide(replica, workspaceId)));
     t.same(answers, [['OTHER_3'], ['OTHER_4'], ['OTHER_5'], ['OTHER_6']]);
-    t.match(seen, { loads: 4, most: 2 });
+    t.equal(seen.loads, 4);
+    t.ok(seen.most <= 2);
   });
 });
 
