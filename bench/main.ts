@@ -34,6 +34,9 @@ const PHASES: readonly Phase[] = [
 ];
 const RESULTS = new URL('./results/', import.meta.url);
 
+// A reader that has seen enough (`| head`) is no reason to leave a database behind.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined);
+
 const options = readOptions(process.argv.slice(2));
 if (options === 'help') process.stdout.write(`${USAGE}\nPhases: ${PHASES.map(({ name }) => name).join(', ')}\n`);
 else process.exitCode = await bench(options);
@@ -48,7 +51,8 @@ async function bench(options: BenchOptions): Promise<number> {
   const interrupted = () => {
     void opening.then((opened) => opened.close()).finally(() => process.exit(1));
   };
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  // Again and again: an impatient second signal must not leave a database behind.
+  process.on('SIGINT', interrupted).on('SIGTERM', interrupted);
   const world = await opening;
   try {
     const figures = await measure(phases, await benchOn(world, options));
