@@ -24,7 +24,7 @@ import { type FingerprintRow, findFingerprints, findSubjects, fingerprintLookup,
 import type { AdmissionSubject } from './subject.ts';
 import { subjectOf } from './subject-of.ts';
 import { interceptorError } from './verdict.ts';
-import { createVerifyEnvelope } from './verified-envelopes.ts';
+import { createVerifiedEnvelopes, type VerifiedEnvelopes } from './verified-envelopes.ts';
 
 /** What keeps an agent from being promoted before any policy is asked. */
 const PROMOTION_LINKS = [sandboxExpiry, proofPresence, storedSpec, quarantine, workspaceState];
@@ -92,6 +92,8 @@ export interface AdmissionService {
   readonly fingerprintLookup: Lookup<FingerprintRow>;
   /** Fingerprints by agent id; an agent that is gone has none. */
   fingerprints(trx: Trx, workspaceId: string, ids: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** A proof that this process has just made: its signature needs no second look. */
+  readonly remember: VerifiedEnvelopes['remember'];
 }
 
 export interface AdmissionOptions {
@@ -110,7 +112,7 @@ export interface AdmissionOptions {
 export function createAdmissionService(options: AdmissionOptions): AdmissionService {
   const { storage, policy, keyOf, clock, onFailure, timeoutMs = CHAIN_TIMEOUT_MS } = options;
   const readSubject = subjectRead(storage);
-  const verify = createVerifyEnvelope();
+  const { verify, remember } = createVerifiedEnvelopes();
   const checks = admissionChecks(verify);
   const proofLinks = [proofPresence, specHash, signerRevocation, createSignatureCheck(verify), proofExpiry];
   const interceptors = [
@@ -207,5 +209,16 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     return new Map(rows.map((row) => [row.id, row.fingerprint]));
   }
 
-  return { load, loadMany, evaluate, beforePromotion, proofHolds, judge, reread, fingerprints, fingerprintLookup };
+  return {
+    load,
+    loadMany,
+    evaluate,
+    beforePromotion,
+    proofHolds,
+    judge,
+    reread,
+    fingerprints,
+    fingerprintLookup,
+    remember,
+  };
 }

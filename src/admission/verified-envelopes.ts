@@ -8,22 +8,40 @@ import type { VerifyEnvelope } from './checks/signature.ts';
 /** About 100 bytes each: a few MiB for as many agents as a replica starts again and again. */
 const MAX_ENTRIES = 50_000;
 
+export interface VerifiedEnvelopes {
+  readonly verify: VerifyEnvelope;
+  /** For an envelope that was signed here with the private half of that key. */
+  readonly remember: (envelope: DsseEnvelope, key: VerificationKey) => void;
+}
+
 /**
  * Verifies, and remembers by key and exact envelope what was valid, the least recently used forgotten first. What
  * failed is never remembered, and what else may have changed (revocation, expiry, policy) is not this function's.
  */
-export function createVerifyEnvelope(maxEntries: number = MAX_ENTRIES): VerifyEnvelope {
+export function createVerifiedEnvelopes(maxEntries: number = MAX_ENTRIES): VerifiedEnvelopes {
   const verifiedBy = new WeakMap<VerificationKey, Map<string, true>>();
 
-  return async (envelope, key) => {
-    const verified = verifiedBy.get(key) ?? new Map<string, true>();
-    verifiedBy.set(key, verified);
-    const name = digestOf(envelope);
-    if (!verified.has(name) && !(await checkSignatureAsync(envelope, key))) return false;
+  function keep(name: string, verified: Map<string, true>): void {
     verified.delete(name);
     verified.set(name, true);
     if (verified.size > maxEntries) drop(verified);
-    return true;
+  }
+
+  function verifiedWith(key: VerificationKey): Map<string, true> {
+    const verified = verifiedBy.get(key) ?? new Map<string, true>();
+    verifiedBy.set(key, verified);
+    return verified;
+  }
+
+  return {
+    verify: async (envelope, key) => {
+      const verified = verifiedWith(key);
+      const name = digestOf(envelope);
+      if (!verified.has(name) && !(await checkSignatureAsync(envelope, key))) return false;
+      keep(name, verified);
+      return true;
+    },
+    remember: (envelope, key) => keep(digestOf(envelope), verifiedWith(key)),
   };
 }
 

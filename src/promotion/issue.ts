@@ -20,6 +20,8 @@ export interface ProofIssuer {
   readonly ttlMs: number;
   /** Ms since the epoch. */
   readonly clock: () => number;
+  /** Told of each new proof, with the key that its signature is known to verify with. */
+  readonly issued?: (envelope: DsseEnvelope, key: VerificationKey) => void;
 }
 
 /** A signed proof, ready to be stored. */
@@ -66,12 +68,9 @@ export async function issueFirstProof(
     issuedAt: timestamp(issuedAt),
     expiresAt: timestamp(expiresAt),
   });
-  const envelope = await issueProof(
-    statement,
-    issuer.signer,
-    await issuer.key(),
-    AbortSignal.timeout(SIGN_DEADLINE_MS),
-  );
+  const key = await issuer.key();
+  const envelope = await issueProof(statement, issuer.signer, key, AbortSignal.timeout(SIGN_DEADLINE_MS));
+  issuer.issued?.(envelope, key);
   return {
     id: newId(),
     agentId,

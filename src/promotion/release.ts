@@ -44,6 +44,7 @@ export interface ProofRenewal {
     subject: AdmissionSubject,
     statement: ProofStatement,
     head: PolicyHead,
+    signal?: AbortSignal,
   ): Promise<NewProof & { readonly previousProofId: string }>;
 }
 

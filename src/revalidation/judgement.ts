@@ -9,6 +9,7 @@ import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { JudgementOverdue } from './errors.ts';
 import type { AgentResult, RenewedProof } from './outcome.ts';
+import { SIGN_DEADLINE_MS } from './renew.ts';
 import type { Invalidation } from './store.ts';
 
 /** Ms; below the lease, so that whoever hangs gives up before another replica takes over. */
@@ -26,7 +27,12 @@ export interface JudgeDependencies {
   /** Whether a proof that holds is to be replaced: its policy is not the active one, or its life is nearly over. */
   readonly needsRenewal: (statement: ProofStatement, head: PolicyHead, now: number) => boolean;
   /** Signs; rejects with SignerError. */
-  readonly renew: (subject: AdmissionSubject, statement: ProofStatement, head: PolicyHead) => Promise<RenewedProof>;
+  readonly renew: (
+    subject: AdmissionSubject,
+    statement: ProofStatement,
+    head: PolicyHead,
+    signal?: AbortSignal,
+  ) => Promise<RenewedProof>;
 }
 
 /** `restrict`: only what fails is acted on, for nothing can be signed now. */
@@ -130,6 +136,8 @@ async function renewAll(
 ): Promise<Pick<Judged, 'passed' | 'unsigned'>> {
   const passed: Passed[] = [];
   let unsigned = mode === 'restrict';
+  // One for all: they are signed at once, and a timer for each costs more than it is worth.
+  const signal = AbortSignal.timeout(SIGN_DEADLINE_MS);
   await Promise.all(
     ruled.map(async ({ subject, outcome }) => {
       if (outcome.outcome !== 'valid') return;
@@ -138,7 +146,7 @@ async function renewAll(
         return;
       }
       try {
-        passed.push({ subject, proof: await deps.renew(subject, outcome.statement, head) });
+        passed.push({ subject, proof: await deps.renew(subject, outcome.statement, head, signal) });
       } catch (error) {
         if (!(error instanceof SignerError)) throw error;
         unsigned = true;

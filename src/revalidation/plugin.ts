@@ -1,5 +1,6 @@
 import fastifyPlugin from 'fastify-plugin';
 
+import type {} from '../admission/plugin.ts';
 import type {} from '../audit/plugin.ts';
 import { newId } from '../ids.ts';
 import type {} from '../policy/plugin.ts';
@@ -40,10 +41,10 @@ export const revalidationPlugin = fastifyPlugin(
     const { storage, audit, signers } = app;
     const { clock, fingerprints, recheck, observe } = options;
     const head = app.policy.head;
-    const issuer = { ...options.issuer, key: sharedKey(options.issuer.key), clock };
+    const issuer = { ...options.issuer, key: sharedKey(options.issuer.key), clock, issued: app.admission.remember };
     const renewal: ProofRenewal = {
       needed: needsRenewal,
-      renew: (subject, statement, active) => renewProof(issuer, subject, statement, active),
+      renew: (subject, statement, active, signal) => renewProof(issuer, subject, statement, active, signal),
     };
     const service = createRevalidationService({
       storage,
@@ -69,6 +70,6 @@ export const revalidationPlugin = fastifyPlugin(
   {
     name: 'revalidation',
     fastify: '5.x',
-    dependencies: ['storage', 'signers', 'audit', 'policy'],
+    dependencies: ['storage', 'signers', 'audit', 'policy', 'admission'],
   },
 );

@@ -11,7 +11,7 @@ import { buildStatement, type ProofStatement, statedSpecHash } from '../proofs/s
 import type { RenewedProof } from './outcome.ts';
 
 /** Ms; below the audit signer's patience with a batch, for nothing is locked while proofs are signed. */
-const SIGN_DEADLINE_MS = 2000;
+export const SIGN_DEADLINE_MS = 2000;
 /** A proof is renewed when this part of its life is over. */
 const RENEW_AFTER = 2 / 3;
 
@@ -31,6 +31,7 @@ export async function renewProof(
   subject: AdmissionSubject,
   old: ProofStatement,
   head: PolicyHead,
+  signal: AbortSignal = AbortSignal.timeout(SIGN_DEADLINE_MS),
 ): Promise<RenewedProof> {
   const { proof } = subject;
   if (proof === null) throw new RangeError('an agent without a proof has none to renew');
@@ -47,7 +48,7 @@ export async function renewProof(
     expiresAt: timestamp(expiresAt),
     previousProof: proofDigest(parseProofEnvelope(proof.envelope)),
   });
-  const envelope = await sign(issuer, statement);
+  const envelope = await sign(issuer, statement, signal);
   return {
     id: newId(),
     agentId: subject.agentId,
@@ -64,9 +65,12 @@ export async function renewProof(
   };
 }
 
-async function sign({ signer, key }: ProofIssuer, statement: ProofStatement) {
+async function sign(issuer: ProofIssuer, statement: ProofStatement, signal: AbortSignal) {
   try {
-    return await issueProof(statement, signer, await key(), AbortSignal.timeout(SIGN_DEADLINE_MS));
+    const key = await issuer.key();
+    const envelope = await issueProof(statement, issuer.signer, key, signal);
+    issuer.issued?.(envelope, key);
+    return envelope;
   } catch (cause) {
     throw cause instanceof SignerError ? cause : new SignerError('the proof signer failed', { cause });
   }

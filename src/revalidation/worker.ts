@@ -8,7 +8,7 @@ import { commitPage, type PageDependencies, type PageRun } from './page.ts';
 import { advance, claim, giveBack, type Lease, pageOfGoverned, type RevalidationRow } from './store.ts';
 
 /** Agents checked in memory and committed together: events of one unit, and the time the chain is locked, stay small. */
-const PAGE_SIZE = 50;
+const PAGE_SIZE = 100;
 /** Ms; renewed with every page, which takes a fraction of a second. */
 export const LEASE_MS = 30_000;
 /** Ms until somebody tries again what could not go on: no signer, no policy, a row that never holds still. */
