@@ -5,8 +5,8 @@ export type { Logger } from 'pino';
 
 /** Bytes that may wait for a reader of stderr; past them lines are dropped: the audit log is what must not lose any. */
 const MAX_WAITING = 8 * 1024 * 1024;
-/** Attempts of 100 ms to hand over the last lines before the process ends. */
-const LAST_ATTEMPTS = 5;
+/** Attempts, 100 ms apart, to hand lines to a reader that takes none; the next line begins them anew. */
+const ATTEMPTS = 20;
 
 /** JSON lines on stderr. Serializers name what may be shown: a list of what to hide is never complete. */
 export function createLogger(level: string): Logger {
@@ -23,20 +23,25 @@ export function createLogger(level: string): Logger {
 
 /** A pipe that nobody reads must neither stop the service nor keep it from ending. */
 function openDestination() {
-  let attemptsLeft = Number.POSITIVE_INFINITY;
-  const retryEAGAIN = () => {
-    attemptsLeft -= 1;
-    return attemptsLeft > 0;
-  };
-  const destination = pino.destination({ dest: stderrOfOurOwn(), sync: false, maxLength: MAX_WAITING, retryEAGAIN });
-  process.once('exit', () => {
-    attemptsLeft = LAST_ATTEMPTS;
+  let failed = 0;
+  const destination = pino.destination({
+    dest: stderrOfOurOwn(),
+    sync: false,
+    maxLength: MAX_WAITING,
+    retryEAGAIN: () => {
+      failed = (failed + 1) % ATTEMPTS;
+      return failed !== 0;
+    },
+  });
+  // What waits stays in line. Unheard, the event would end the process.
+  destination.on('error', () => undefined);
+  // Before pino's own flush, which would turn a reader that takes nothing into a failed exit.
+  process.prependOnceListener('exit', () => {
     try {
       destination.flushSync();
     } catch {
-      // Nobody reads: there is no one to tell either.
+      // There is no one left to tell.
     }
-    // Before pino's own flush at exit, which would wait for a reader without end.
     destination.destroy();
   });
   return destination;

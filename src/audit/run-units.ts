@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { asUnavailable } from '../storage/pg-errors.ts';
 import type { Session } from '../storage/session.ts';
 import type { ChainDraft } from './chain.ts';
 import { AuditError } from './errors.ts';
@@ -147,7 +148,7 @@ async function runAlone({ session, draft, clock }: OpenChain, entry: Entry | und
     // The chain it was to start must not stay behind.
     if (isCreating(entry.unit)) throw error;
     draft.rewind(mark);
-    return { ok: false, error };
+    return { ok: false, error: asUnavailable(error) ?? error };
   }
 }
 

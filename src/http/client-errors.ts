@@ -9,7 +9,8 @@ import type { ProblemCode } from './problem-table.ts';
 
 const CLIENT_ERRORS: Readonly<Record<string, { code: ProblemCode; detail: string }>> = {
   HPE_HEADER_OVERFLOW: { code: 'HEADERS_TOO_LARGE', detail: 'The header section is too large.' },
-  ERR_HTTP_REQUEST_TIMEOUT: { code: 'MALFORMED_REQUEST', detail: 'The request did not arrive in time.' },
+  // RFC 9110 §15.5.9: may be repeated on a new connection, for nothing of it was done.
+  ERR_HTTP_REQUEST_TIMEOUT: { code: 'REQUEST_TIMEOUT', detail: 'The request did not arrive in time.' },
 };
 
 interface Exchange {

@@ -22,6 +22,7 @@ export const PROBLEM_TABLE = {
   RELEASE_DENIED: { status: 403, title: 'The agent may not leave quarantine' },
   // One text for what does not exist and for what is not the caller's: the two must be indistinguishable.
   NOT_FOUND: { status: 404, title: 'Not found', detail: 'There is no such resource, or it is not yours to see.' },
+  REQUEST_TIMEOUT: { status: 408, title: 'The request did not arrive in time' },
   CONFLICT: { status: 409, title: 'The request conflicts with the present state' },
   AGENT_RUNNING: { status: 409, title: 'The agent is running' },
   AGENT_NOT_RUNNING: { status: 409, title: 'The agent is not running' },

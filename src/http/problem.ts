@@ -164,7 +164,9 @@ export interface ProblemOptions {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, random: () => number): void {
   const problem = problemOf(error, request.id);
   if (problem.code === 'INTERNAL') request.log.error({ err: error }, 'request failed');
-  else if (problem.status >= 500) request.log.warn({ err: error, code: problem.code }, 'request refused');
+  // Refusals for want of room are counted; a line for each would add to the load.
+  else if (problem.status >= 500 && problem.code !== 'OVERLOADED')
+    request.log.warn({ err: error, code: problem.code }, 'request refused');
   if (problem.status === 429 || problem.status === 503) {
     reply.header('retry-after', String(1 + Math.floor(random() * 3)));
   }

@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg';
+import { DatabaseError, type PoolClient } from 'pg';
 
 import { isWorkspaceId, SYSTEM_CHAIN } from '../ids.ts';
 import { leaseTrx, type TrxLease } from './database.ts';
@@ -58,11 +58,17 @@ export class Session {
   readonly #client: PoolClient;
   readonly #role: string;
   readonly #sent: Promise<unknown>[] = [];
+  #failure: unknown;
   #ended = false;
 
   constructor(client: PoolClient, role: string) {
     this.#client = client;
     this.#role = role;
+  }
+
+  /** The first failure of what still counts; those after it only say that the transaction has failed. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   /** Calls a routine, which enters its workspaces by itself. */
@@ -86,10 +92,14 @@ export class Session {
       void this.#run('RELEASE SAVEPOINT unit');
       return value;
     } catch (error) {
-      // What is taken back cannot fail the transaction any more.
-      await Promise.allSettled(this.#sent.splice(before));
+      const inside = this.#sent.splice(before);
+      await Promise.allSettled(inside);
+      const failure = this.#failure;
+      // Fails when the transaction had failed before the savepoint.
       await this.#run('ROLLBACK TO SAVEPOINT unit; RELEASE SAVEPOINT unit');
-      throw error;
+      // What is taken back cannot fail the transaction any more.
+      this.#failure = undefined;
+      throw isFollower(error) ? (failure ?? error) : error;
     }
   }
 
@@ -116,10 +126,17 @@ export class Session {
 
   #track<T>(sent: Promise<T>): Promise<T> {
     // Heard here even when the caller does not listen.
-    sent.catch(() => undefined);
+    sent.catch((error: unknown) => {
+      this.#failure ??= error;
+    });
     this.#sent.push(sent);
     return sent;
   }
+}
+
+/** in_failed_sql_transaction: another statement has failed before. */
+export function isFollower(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === '25P02';
 }
 
 const ENTER: Routine = {

@@ -2,7 +2,7 @@ import { DatabaseError, type Pool, type PoolClient, type QueryResult } from 'pg'
 
 import { leaseTrx, type Trx } from './database.ts';
 import { asUnavailable, StorageError } from './pg-errors.ts';
-import { roleNotApplied, Session } from './session.ts';
+import { isFollower, roleNotApplied, Session } from './session.ts';
 
 const READ_WRITE = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT current_user AS role';
 
@@ -63,8 +63,9 @@ export async function inSession<T>(pool: Pool, role: string, work: (session: Ses
     await commit(client, session);
     clean = true;
     return value;
-  } catch (error) {
+  } catch (thrown) {
     session.close().catch(() => undefined);
+    const error = isFollower(thrown) ? (session.failure ?? thrown) : thrown;
     clean = await rollback(client, error);
     throw asUnavailable(error) ?? error;
   } finally {
@@ -103,7 +104,7 @@ async function sendBegin(client: PoolClient, begin: string): Promise<QueryResult
 
 async function commit(client: PoolClient, session: Session): Promise<void> {
   const [statements, answer] = await Promise.allSettled([session.close(), client.query('COMMIT')]);
-  const failure: unknown = statements.status === 'rejected' ? statements.reason : undefined;
+  const failure: unknown = statements.status === 'rejected' ? (session.failure ?? statements.reason) : undefined;
   if (answer.status === 'rejected') {
     // A statement that the server itself refused: there was nothing to commit.
     if (isFromServer(failure)) throw failure;

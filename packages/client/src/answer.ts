@@ -71,7 +71,7 @@ function errorFacts(wire: WireAnswer, kind: ErrorKind, code: string) {
     status,
     requestId: headerOf(headers, 'x-request-id'),
     retryAfterMs: retryAfterMs(headerOf(headers, 'retry-after'), Date.now()),
-    retryable: status === 429 || status === 503 || code === 'IDEMPOTENCY_IN_FLIGHT',
+    retryable: status === 408 || status === 429 || status === 503 || code === 'IDEMPOTENCY_IN_FLIGHT',
   };
 }
 

@@ -17,7 +17,6 @@ export const OUTPUT_SCENARIOS: readonly FaultScenario[] = [
     name: 'output-blocked',
     why: 'stdout and stderr are a pipe that is full and that nobody reads',
     runs: 5,
-    awaits: 'a log that never blocks: with a full pipe the process cannot be ended by SIGTERM',
     fault: async ({ world, next }) => {
       const dir = await mkdtemp(join(tmpdir(), 'castellan-faults-output-'));
       const path = join(dir, 'pipe');

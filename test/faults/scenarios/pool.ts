@@ -19,7 +19,6 @@ export const POOL_SCENARIOS: readonly FaultScenario[] = [
     name: 'pool-exhausted',
     why: 'every connection is held up by a lock: who finds none is told so within 2 s',
     runs: 5,
-    awaits: "503 for a unit's own statement that waited too long for a lock (55P03), which is answered 500",
     fault: ({ world, instance }) => exhaust(world, instance),
   },
 ];
