@@ -66,7 +66,7 @@ export function segmentOf(entries: readonly Entry[]): readonly PreparedEntry[] {
   const met = new Set<string>();
   for (const entry of entries) {
     const { unit } = entry;
-    if (!isPrepared(unit) || (unit.claim !== undefined && unit.claim.row === undefined) || met.has(unit.key)) break;
+    if (!isPrepared(unit) || met.has(unit.key)) break;
     met.add(unit.key);
     segment.push({ unit, entry });
   }
@@ -122,7 +122,7 @@ function decide(
       append: (event) => draft.append(event, now),
       write: (write, written) => left.push([write, written]),
     });
-    const kept = unit.claim?.row?.(value, now);
+    const kept = unit.claim?.row(value, now);
     if (kept !== undefined) left.push([kept.write, kept.row]);
     for (const [write, written] of left) addTo(writes, write, written);
     return { ok: true, value };
@@ -140,50 +140,24 @@ function addTo<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
 
 /** A unit with statements of its own, which alone are taken back when it fails. */
 async function runAlone({ session, draft, clock }: OpenChain, entry: Entry | undefined): Promise<Outcome> {
-  if (entry === undefined) throw new AuditError('AUDIT_UNAVAILABLE', 'empty batch');
+  if (entry === undefined || isPrepared(entry.unit)) throw new AuditError('AUDIT_UNAVAILABLE', 'not a unit of its own');
+  const { unit } = entry;
   const mark = draft.mark();
   try {
-    return { ok: true, value: await session.attempt(() => runUnit(session, draft, entry, clock())) };
+    requireInTime(entry);
+    const now = clock();
+    const value = await session.attempt(draft.head.chain, async (trx) => {
+      const done = await unit.work({ trx, now, append: (event) => draft.append(event, now) });
+      await unit.claim?.store({ trx, now }, done);
+      return done;
+    });
+    return { ok: true, value };
   } catch (error) {
     // The chain it was to start must not stay behind.
-    if (isCreating(entry.unit)) throw error;
+    if (isCreating(unit)) throw error;
     draft.rewind(mark);
     return { ok: false, error: asUnavailable(error) ?? error };
   }
-}
-
-async function runUnit(session: Session, draft: ChainDraft, entry: Entry, now: number): Promise<unknown> {
-  requireInTime(entry);
-  const { chain } = draft.head;
-  const { unit } = entry;
-  // A lease of its own: what a unit that failed had still in line must not run for its neighbours.
-  const { trx, end } = await session.enter(chain);
-  try {
-    const value = isPrepared(unit)
-      ? await decideAlone(session, unit, entry, draft, now)
-      : await unit.work({ trx, now, append: (event) => draft.append(event, now) });
-    // A prepared unit has left its claim as a row.
-    if (!isPrepared(unit) || unit.claim?.row === undefined) await unit.claim?.store({ trx, now }, value);
-    return value;
-  } finally {
-    end();
-  }
-}
-
-async function decideAlone(
-  session: Session,
-  unit: PreparedUnit<unknown, unknown>,
-  entry: Entry,
-  draft: ChainDraft,
-  now: number,
-): Promise<unknown> {
-  const key = { chain: draft.head.chain, id: unit.key };
-  const rows = await unit.lookup.read(session, [key]);
-  const writes: PendingWrites = new Map();
-  const outcome = decide(unit, entry, rows.get(keyText(key)), draft, writes, now);
-  if (!outcome.ok) throw outcome.error;
-  flush(session, writes);
-  return outcome.value;
 }
 
 function requireInTime(entry: Entry): void {

@@ -61,7 +61,7 @@ export interface Claim<T> {
   /** Runs after `work`, on what it resolved to; a rejection is the unit's own, and takes its changes back. */
   store(scope: Pick<UnitScope, 'trx' | 'now'>, value: T): Promise<void>;
   /** The same as a row, with which a prepared unit keeps the company of its neighbours. */
-  row?(value: T, now: number): { readonly write: Write<unknown>; readonly row: unknown };
+  row(value: T, now: number): { readonly write: Write<unknown>; readonly row: unknown };
 }
 
 interface BaseUnit<T> {

@@ -117,7 +117,8 @@ export function itemsOf<T extends object>(request: FastifyRequest): KeptItems<T>
 /** A claim on what `shown` makes of a unit's value. */
 export function claimAs<T, U>(claim: Claim<U> | undefined, shown: (value: T) => U): Claim<T> | undefined {
   if (claim === undefined) return undefined;
-  const { row } = claim;
-  const claimed: Claim<T> = { store: (scope, value) => claim.store(scope, shown(value)) };
-  return row === undefined ? claimed : { ...claimed, row: (value, now) => row(shown(value), now) };
+  return {
+    store: (scope, value) => claim.store(scope, shown(value)),
+    row: (value, now) => claim.row(shown(value), now),
+  };
 }

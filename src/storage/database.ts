@@ -29,10 +29,10 @@ export interface TrxLease {
 
 /**
  * A query builder over a client that has just begun a transaction. One per transaction (about 3 µs): a cached one would
- * outlive its transaction and could be used on behalf of another workspace.
+ * outlive its transaction and could be used on behalf of another workspace. `before` is called before each statement.
  */
-export function leaseTrx(client: ClientBase): TrxLease {
-  const { driver, end } = oneConnectionDriver(client);
+export function leaseTrx(client: ClientBase, before?: () => void): TrxLease {
+  const { driver, end } = oneConnectionDriver(client, before);
   const db = new Kysely<Database>({
     dialect: {
       createAdapter: () => new PostgresAdapter(),

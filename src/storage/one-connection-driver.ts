@@ -7,14 +7,18 @@ const COUNTED = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE']);
 
 /**
  * A Kysely driver over one client whose transaction belongs to the caller: it neither begins nor commits, runs statements
- * one after the other even under Promise.all, and refuses them once ended.
+ * one after the other even under Promise.all, and refuses them once ended. `before` is called before each.
  */
-export function oneConnectionDriver(client: ClientBase): { driver: Driver; end: () => void } {
+export function oneConnectionDriver(
+  client: ClientBase,
+  before: () => void = () => undefined,
+): { driver: Driver; end: () => void } {
   let ended = false;
   let tail: Promise<unknown> = Promise.resolve();
 
   async function execute<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     if (ended) throw new StorageError('TRANSACTION_ENDED', 'a statement was sent after its transaction had ended');
+    before();
     const { command, rowCount, rows } = await client.query(query.sql, [...query.parameters]);
     return COUNTED.has(command) ? { rows, numAffectedRows: BigInt(rowCount ?? 0) } : { rows };
   }

@@ -1,7 +1,7 @@
 import { DatabaseError, type PoolClient } from 'pg';
 
 import { isWorkspaceId, SYSTEM_CHAIN } from '../ids.ts';
-import { leaseTrx, type TrxLease } from './database.ts';
+import { leaseTrx, type Trx, type TrxLease } from './database.ts';
 import { StorageError } from './pg-errors.ts';
 
 /** A function of the database that enters the workspaces it is given, called as a prepared statement. */
@@ -83,23 +83,29 @@ export class Session {
     return { ...leaseTrx(this.#open()), client: this.#open() };
   }
 
-  /** Runs `work` so that its failure, which is passed on, takes back nothing but its own statements. */
-  async attempt<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` so that its failure, which is passed on, takes back nothing but its own statements. A `work` that sends
+   * none costs none.
+   */
+  async attempt<T>(workspaceId: string, work: (trx: Trx) => Promise<T>): Promise<T> {
+    requireWorkspaceId(workspaceId);
     const before = this.#sent.length;
-    void this.#run('SAVEPOINT unit');
+    let used = false;
+    const { trx, end } = leaseTrx(this.#open(), () => {
+      if (used) return;
+      used = true;
+      void this.#run('SAVEPOINT unit');
+      void this.call(ENTER, [workspaceId]);
+    });
     try {
-      const value = await work();
-      void this.#run('RELEASE SAVEPOINT unit');
+      const value = await work(trx);
+      end();
+      if (used) void this.#run('RELEASE SAVEPOINT unit');
       return value;
     } catch (error) {
-      const inside = this.#sent.splice(before);
-      await Promise.allSettled(inside);
-      const failure = this.#failure;
-      // Fails when the transaction had failed before the savepoint.
-      await this.#run('ROLLBACK TO SAVEPOINT unit; RELEASE SAVEPOINT unit');
-      // What is taken back cannot fail the transaction any more.
-      this.#failure = undefined;
-      throw isFollower(error) ? (failure ?? error) : error;
+      end();
+      if (used) throw await this.#takeBack(before, error);
+      throw error;
     }
   }
 
@@ -112,6 +118,17 @@ export class Session {
   async close(): Promise<void> {
     this.#ended = true;
     await Promise.all(this.#sent);
+  }
+
+  /** What to tell of a failure inside the savepoint, which is undone. */
+  async #takeBack(before: number, error: unknown): Promise<unknown> {
+    await Promise.allSettled(this.#sent.splice(before));
+    const failure = this.#failure;
+    // Fails when the transaction had failed before the savepoint.
+    await this.#run('ROLLBACK TO SAVEPOINT unit; RELEASE SAVEPOINT unit');
+    // What is taken back cannot fail the transaction any more.
+    this.#failure = undefined;
+    return isFollower(error) ? (failure ?? error) : error;
   }
 
   #run(text: string): Promise<unknown> {

@@ -9,7 +9,11 @@ const CALLER = { id: 'someone', kind: 'human', roles: [], traceId: '0'.repeat(32
 const log = { error: () => undefined };
 
 function kept(done: Readonly<Record<string, BatchOutcome>> = {}): KeptItems<BatchOutcome> {
-  return { find: (item) => done[item], claim: () => ({ store: async () => undefined }) };
+  const write = { store: async () => undefined };
+  return {
+    find: (item) => done[item],
+    claim: () => ({ store: async () => undefined, row: () => ({ write, row: undefined }) }),
+  };
 }
 
 function actions(stop: BatchActions['stop']): BatchActions {

@@ -3,18 +3,22 @@ import t from 'tap';
 
 import type { Claim } from '../../src/audit/append.ts';
 import { IdempotencyConflict } from '../../src/idempotency/errors.ts';
-import { insertKept, WHOLE } from '../../src/idempotency/store.ts';
+import { answerWrite, insertKept, WHOLE } from '../../src/idempotency/store.ts';
 import { agentsFixture, CALLER } from '../agents/fixture.ts';
 
 /** A claim as a request's, under a key of its own or a given one. */
 function claimUnder<T>(name: string = randomUUID()): Claim<T> {
   const digest = createHash('sha256').update(name).digest();
   const key = { workspaceId: 'demo', scope: digest, request: digest };
+  const answerOf = (value: T) => ({ status: 200, headers: {}, body: JSON.stringify(value) });
   return {
     store: async ({ trx, now }, value) => {
-      const answer = { status: 200, headers: {}, body: JSON.stringify(value) };
-      if (!(await insertKept(trx, key, WHOLE, answer, now))) throw new IdempotencyConflict();
+      if (!(await insertKept(trx, key, WHOLE, answerOf(value), now))) throw new IdempotencyConflict();
     },
+    row: (value, now) => ({
+      write: answerWrite,
+      row: { workspaceId: 'demo', key, item: WHOLE, answer: answerOf(value), now },
+    }),
   };
 }
 
