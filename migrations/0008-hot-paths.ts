@@ -190,8 +190,7 @@ const APPEND = `
   DECLARE
     event integer := 0;
     start integer := 1;
-    body bytea;
-    doc jsonb;
+    stop integer;
     head_hash text;
   BEGIN
     FOR i IN 1 .. cardinality(p_chains) LOOP
@@ -202,19 +201,26 @@ const APPEND = `
       ) THEN
         RAISE EXCEPTION 'the audit signer is not active in the registry' USING ERRCODE = 'CA001';
       END IF;
-      FOR n IN 1 .. p_counts[i] LOOP
-        event := event + 1;
-        body := substring(p_bodies FROM start FOR p_sizes[event]);
-        start := start + p_sizes[event];
-        doc := convert_from(body, 'UTF8')::jsonb;
-        head_hash := encode(sha256(body), 'hex');
-        INSERT INTO audit_events (chain, seq, id, event_type, ts, actor_id, actor_kind, payload, body, hash, prev_hash,
-          signature, signer_id, sign_mode)
-        VALUES (p_chains[i], p_after[i] + n, (doc ->> 'id')::uuid, doc ->> 'eventType', (doc ->> 'ts')::timestamptz,
-          doc #>> '{actor,id}', doc #>> '{actor,kind}', doc -> 'payload', body, head_hash, doc ->> 'prevHash',
-          p_signatures[event], doc ->> 'signerId',
-          CASE WHEN p_signatures[event] IS NULL THEN 'deferred' ELSE 'event' END);
-      END LOOP;
+      stop := event + p_counts[i];
+      INSERT INTO audit_events (chain, seq, id, event_type, ts, actor_id, actor_kind, payload, body, hash, prev_hash,
+        signature, signer_id, sign_mode)
+      SELECT p_chains[i], p_after[i] + e.n, (e.doc ->> 'id')::uuid, e.doc ->> 'eventType', (e.doc ->> 'ts')::timestamptz,
+        e.doc #>> '{actor,id}', e.doc #>> '{actor,kind}', e.doc -> 'payload', e.octets, encode(sha256(e.octets), 'hex'),
+        e.doc ->> 'prevHash', e.signature, e.doc ->> 'signerId',
+        CASE WHEN e.signature IS NULL THEN 'deferred' ELSE 'event' END
+      FROM (
+        -- OFFSET 0: each body is read as JSON once, not once for each column.
+        SELECT b.n, b.signature, b.octets, convert_from(b.octets, 'UTF8')::jsonb AS doc
+        FROM (
+          SELECT u.n, u.signature,
+            substring(p_bodies FROM (start + sum(u.size) OVER so_far)::integer - u.size FOR u.size) AS octets
+          FROM unnest(p_sizes[event + 1 : stop], p_signatures[event + 1 : stop]) WITH ORDINALITY AS u(size, signature, n)
+          WINDOW so_far AS (ORDER BY u.n)
+        ) b OFFSET 0
+      ) e;
+      start := start + (SELECT sum(size) FROM unnest(p_sizes[event + 1 : stop]) AS size);
+      event := stop;
+      head_hash := encode(sha256(substring(p_bodies FROM start - p_sizes[event] FOR p_sizes[event])), 'hex');
       UPDATE audit_heads SET seq = p_after[i] + p_counts[i], hash = head_hash, deferred_from = p_deferred_from[i],
         updated_at = p_at[i] WHERE chain = p_chains[i] AND seq = p_after[i];
       IF NOT FOUND THEN
