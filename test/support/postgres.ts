@@ -10,6 +10,7 @@ import { MIGRATIONS_FOLDER } from '../../src/storage/migration-files.ts';
 import { migrate } from '../../src/storage/migrator.ts';
 
 const SERVER_VARIABLE = 'TESTING_DATABASE_URL';
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 /** One builder of the template at a time on a server. */
 const TEMPLATE_LOCK = 7_205_759_404;
 
@@ -24,7 +25,18 @@ export const quiet = { warn: () => undefined };
 /** One server for a whole run (scripts/test.ts); its address goes to the test files by the environment. */
 export async function startTestServer(): Promise<{ env: Record<string, string>; stop(): Promise<void> }> {
   const server = await startEmbeddedPostgres({ ephemeral: true, logger: quiet });
-  return { env: { [SERVER_VARIABLE]: server.superuserUrl }, stop: () => server.stop() };
+  // A run that is broken off leaves no server behind.
+  const breakOff = () => {
+    void server.stop().finally(() => process.exit(1));
+  };
+  for (const signal of SIGNALS) process.once(signal, breakOff);
+  return {
+    env: { [SERVER_VARIABLE]: server.superuserUrl },
+    stop: () => {
+      for (const signal of SIGNALS) process.off(signal, breakOff);
+      return server.stop();
+    },
+  };
 }
 
 let own: Promise<EmbeddedPostgres> | undefined;
