@@ -192,7 +192,7 @@ export async function modesOf(
     .execute();
 }
 
-/** Stores the proofs and makes each the agent's own, in two statements whatever their number. */
+/** Stores the proofs and makes each the agent's own, in one statement whatever their number. */
 export async function storeRenewals(
   trx: Trx,
   workspaceId: string,
@@ -200,27 +200,27 @@ export async function storeRenewals(
   now: Date,
 ): Promise<void> {
   await sql`
-    INSERT INTO agent_proofs (workspace_id, id, agent_id, envelope, spec_version, spec_hash, policy_hash, signer_id,
-      promotion_id, previous_proof, issued_at, expires_at)
-    SELECT ${workspaceId}, renewed.*
-    FROM unnest(
-      ${proofs.map((proof) => proof.id)}::uuid[],
-      ${proofs.map((proof) => proof.agentId)}::uuid[],
-      ${proofs.map((proof) => JSON.stringify(proof.envelope))}::jsonb[],
-      ${proofs.map((proof) => proof.specVersion)}::integer[],
-      ${proofs.map((proof) => proof.specHash)}::text[],
-      ${proofs.map((proof) => proof.policyHash)}::text[],
-      ${proofs.map((proof) => proof.signerId)}::text[],
-      ${proofs.map((proof) => proof.promotionId)}::uuid[],
-      ${proofs.map((proof) => proof.previousProofId)}::uuid[],
-      ${proofs.map((proof) => proof.issuedAt.toISOString())}::timestamptz[],
-      ${proofs.map((proof) => proof.expiresAt.toISOString())}::timestamptz[]
-    ) AS renewed`.execute(trx);
-  await sql`
-    UPDATE agents SET proof_id = renewed.proof_id, version = version + 1, updated_at = ${now}
-    FROM unnest(${proofs.map((proof) => proof.agentId)}::uuid[], ${proofs.map((proof) => proof.id)}::uuid[])
-      AS renewed(agent_id, proof_id)
-    WHERE agents.workspace_id = ${workspaceId} AND agents.id = renewed.agent_id`.execute(trx);
+    WITH stored AS (
+      INSERT INTO agent_proofs (workspace_id, id, agent_id, envelope, spec_version, spec_hash, policy_hash, signer_id,
+        promotion_id, previous_proof, issued_at, expires_at)
+      SELECT ${workspaceId}, renewed.*
+      FROM unnest(
+        ${proofs.map((proof) => proof.id)}::uuid[],
+        ${proofs.map((proof) => proof.agentId)}::uuid[],
+        ${proofs.map((proof) => JSON.stringify(proof.envelope))}::jsonb[],
+        ${proofs.map((proof) => proof.specVersion)}::integer[],
+        ${proofs.map((proof) => proof.specHash)}::text[],
+        ${proofs.map((proof) => proof.policyHash)}::text[],
+        ${proofs.map((proof) => proof.signerId)}::text[],
+        ${proofs.map((proof) => proof.promotionId)}::uuid[],
+        ${proofs.map((proof) => proof.previousProofId)}::uuid[],
+        ${proofs.map((proof) => proof.issuedAt.toISOString())}::timestamptz[],
+        ${proofs.map((proof) => proof.expiresAt.toISOString())}::timestamptz[]
+      ) AS renewed
+      RETURNING id, agent_id
+    )
+    UPDATE agents SET proof_id = stored.id, version = version + 1, updated_at = ${now}
+    FROM stored WHERE agents.workspace_id = ${workspaceId} AND agents.id = stored.agent_id`.execute(trx);
 }
 
 export interface Invalidation {
