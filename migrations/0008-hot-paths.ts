@@ -221,8 +221,11 @@ const APPEND = `
       start := start + (SELECT sum(size) FROM unnest(p_sizes[event + 1 : stop]) AS size);
       event := stop;
       head_hash := encode(sha256(substring(p_bodies FROM start - p_sizes[event] FOR p_sizes[event])), 'hex');
-      UPDATE audit_heads SET seq = p_after[i] + p_counts[i], hash = head_hash, deferred_from = p_deferred_from[i],
-        updated_at = p_at[i] WHERE chain = p_chains[i] AND seq = p_after[i];
+      -- The head must be the event it says it is: behind one that was edited there would be a gap, signed by us.
+      UPDATE audit_heads h SET seq = p_after[i] + p_counts[i], hash = head_hash, deferred_from = p_deferred_from[i],
+        updated_at = p_at[i]
+      WHERE h.chain = p_chains[i] AND h.seq = p_after[i] AND (p_after[i] = 0 OR EXISTS (
+        SELECT FROM audit_events e WHERE e.chain = p_chains[i] AND e.seq = p_after[i] AND e.hash = h.hash));
       IF NOT FOUND THEN
         RAISE EXCEPTION 'the head of a chain has moved' USING ERRCODE = 'CA002';
       END IF;

@@ -206,17 +206,22 @@ t.test('the queue is bounded per chain, never for brakes, and closing finishes w
   t.equal(rows[0].n, results.length - refused.length + 1, 'exactly the acknowledged ones are there');
 });
 
-t.test('chains share transactions, and one whose head was edited fails alone', async (t) => {
-  const chains = ['alpha', 'beta', 'gamma', 'delta'];
+t.test('chains share transactions, and those whose heads were edited fail alone', async (t) => {
+  const refused = { status: 'rejected', reason: { code: 'AUDIT_UNAVAILABLE' } };
+  const chains = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta'];
   const bench = await auditBench(t, chains);
   const audit = bench.replica();
   await Promise.all(chains.map((chain) => audit.commit(created(chain, 'first'))));
   await bench.database.query(`UPDATE audit_heads SET seq = 0, hash = repeat('0', 64) WHERE chain = 'beta'`);
+  await bench.database.query(`UPDATE audit_heads SET seq = seq + 5 WHERE chain = 'delta'`);
+  await bench.database.query(`UPDATE audit_heads SET hash = repeat('a', 64) WHERE chain = 'epsilon'`);
   const outcomes = await Promise.allSettled(chains.map((chain) => audit.commit(created(chain, 'second'))));
   t.match(outcomes, [
     { status: 'fulfilled', value: 2 },
-    { status: 'rejected', reason: { code: 'AUDIT_UNAVAILABLE' } },
+    refused,
     { status: 'fulfilled', value: 2 },
+    refused,
+    refused,
     { status: 'fulfilled', value: 2 },
   ]);
 });
