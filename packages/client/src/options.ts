@@ -63,10 +63,13 @@ export interface CallOptions {
   readonly ifNoneMatch?: string;
 }
 
+/** What a timer takes; a longer one would fire at once. */
+const MAX_TIMER = 2 ** 31 - 1;
+
 /** A positive number, or the default. Infinity and NaN would switch a limit off without a word. */
 export function positive(name: string, value: number | undefined, otherwise: number): number {
   if (value === undefined) return otherwise;
-  if (!Number.isFinite(value) || value <= 0) throw usageError(`${name} must be a positive number`);
+  if (!(value > 0 && value <= MAX_TIMER)) throw usageError(`${name} must be a positive number, at most ${MAX_TIMER}`);
   return value;
 }
 

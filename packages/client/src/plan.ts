@@ -17,7 +17,8 @@ export interface Plan {
   readonly repeatable: boolean;
 }
 
-const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
+// A space at an end would be lost on the way: HTTP trims field values.
+const IDEMPOTENCY_KEY = /^(?! )[\x20-\x7e]{1,255}(?<! )$/;
 // RFC 9110 §8.8.3; a list or * is not needed by anyone who has read one answer.
 const ETAG = /^(?:W\/)?"[\x21\x23-\x7e]*"$/;
 // W3C Trace Context §3.2.
@@ -32,7 +33,7 @@ export function planCall(operation: OperationId, input: AnyInput, options: CallO
   if (!acts && options.idempotencyKey !== undefined) throw usageError('only a POST that acts has an Idempotency-Key');
   const idempotencyKey = acts ? (options.idempotencyKey ?? randomUUID()) : undefined;
   if (idempotencyKey !== undefined && !IDEMPOTENCY_KEY.test(idempotencyKey)) {
-    throw usageError('an Idempotency-Key is 1 to 255 printable ASCII characters without spaces');
+    throw usageError('an Idempotency-Key is 1 to 255 printable ASCII characters, without a space at either end');
   }
   const body = input.body === undefined ? undefined : JSON.stringify(input.body);
   return {
