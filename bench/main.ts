@@ -37,9 +37,22 @@ const RESULTS = new URL('./results/', import.meta.url);
 // A reader that has seen enough (`| head`) is no reason to leave a database behind.
 for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined);
 
-const options = readOptions(process.argv.slice(2));
-if (options === 'help') process.stdout.write(`${USAGE}\nPhases: ${PHASES.map(({ name }) => name).join(', ')}\n`);
+const options = optionsOrUsage(process.argv.slice(2));
+if (options === undefined) process.exitCode = 64;
+else if (options === 'help') process.stdout.write(`${USAGE}\nPhases: ${PHASES.map(({ name }) => name).join(', ')}\n`);
 else process.exitCode = await bench(options);
+
+/** Undefined, with a word on stderr, when they cannot be read. */
+function optionsOrUsage(argv: readonly string[]): BenchOptions | 'help' | undefined {
+  try {
+    const read = readOptions(argv);
+    if (read !== 'help') chosen(read.only);
+    return read;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    return undefined;
+  }
+}
 
 async function bench(options: BenchOptions): Promise<number> {
   const phases = chosen(options.only);
