@@ -15,7 +15,7 @@ const APPEND = voidRoutine('audit_append', 9);
 const SIGNER_NOT_ACTIVE = 'CA001';
 const HEAD_MOVED = 'CA002';
 const AGENT_GONE = 'CA003';
-/** SQLSTATE of migrations/0010-kept-answers.ts. */
+/** SQLSTATE of migrations/0009-kept-answers.ts. */
 const ANSWER_KEPT = 'CA004';
 
 const POSITION_KEYS = ['audit_events_pkey', 'audit_events_chain_prev_hash_key'];
