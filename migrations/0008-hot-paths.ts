@@ -225,7 +225,8 @@ const APPEND = `
       UPDATE audit_heads h SET seq = p_after[i] + p_counts[i], hash = head_hash, deferred_from = p_deferred_from[i],
         updated_at = p_at[i]
       WHERE h.chain = p_chains[i] AND h.seq = p_after[i] AND (p_after[i] = 0 OR EXISTS (
-        SELECT FROM audit_events e WHERE e.chain = p_chains[i] AND e.seq = p_after[i] AND e.hash = h.hash));
+        SELECT FROM audit_events e WHERE e.chain = p_chains[i] AND e.seq = p_after[i] AND e.hash = h.hash
+          AND encode(sha256(e.body), 'hex') = h.hash));
       IF NOT FOUND THEN
         RAISE EXCEPTION 'the head of a chain has moved' USING ERRCODE = 'CA002';
       END IF;

@@ -50,7 +50,7 @@ export function acceptEmbedded(authenticate: IdentityOptions['authenticate']): I
  * The app must have been built with `acceptEmbedded`; else every answer is 401.
  */
 export function embeddedDispatcher(app: FastifyInstance, principal: Principal): EmbeddedDispatcher {
-  const fixed = Object.freeze({ ...principal });
+  const fixed = structuredClone(principal);
   return {
     dispatch: async ({ method, path, headers, body, signal }) => {
       const known = METHODS.find((one) => one === method);

@@ -2,7 +2,7 @@ import { DatabaseError, type PoolClient } from 'pg';
 
 import { SignerError } from '../crypto/signer.ts';
 import { IdempotencyConflict } from '../idempotency/errors.ts';
-import { isUniqueViolation } from '../storage/pg-errors.ts';
+import { isUniqueViolation, StorageError } from '../storage/pg-errors.ts';
 import { type Session, tableRoutine, voidRoutine } from '../storage/session.ts';
 import type { ChainHead } from './chain.ts';
 import { AuditError, StaleRead } from './errors.ts';
@@ -106,6 +106,7 @@ export function appendEvents(session: Session, chains: readonly Appended[]): Pro
 
 /** What the failure of a transaction that appended means; any other error comes back as it is. */
 export function appendFailure(error: unknown): unknown {
+  if (error instanceof StorageError && error.code === 'NUMBER_TOO_LARGE') return headDoesNotFit(error);
   if (!(error instanceof DatabaseError)) return error;
   if (error.code === SIGNER_NOT_ACTIVE) {
     return new SignerError('the audit signer is not active in the registry', { cause: error });
@@ -114,7 +115,11 @@ export function appendFailure(error: unknown): unknown {
   if (error.code === ANSWER_KEPT) return new IdempotencyConflict();
   // The head says that a position is free which is taken: it was edited behind our back.
   if (error.code === HEAD_MOVED || POSITION_KEYS.some((key) => isUniqueViolation(error, key))) {
-    return new AuditError('AUDIT_UNAVAILABLE', 'the head of the chain does not fit its events', error);
+    return headDoesNotFit(error);
   }
   return error;
+}
+
+function headDoesNotFit(cause: Error): AuditError {
+  return new AuditError('AUDIT_UNAVAILABLE', 'the head of the chain does not fit its events', cause);
 }

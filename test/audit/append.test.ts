@@ -208,18 +208,24 @@ t.test('the queue is bounded per chain, never for brakes, and closing finishes w
 
 t.test('chains share transactions, and those whose heads were edited fail alone', async (t) => {
   const refused = { status: 'rejected', reason: { code: 'AUDIT_UNAVAILABLE' } };
-  const chains = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta'];
+  const chains = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'eta', 'theta', 'zeta'];
   const bench = await auditBench(t, chains);
   const audit = bench.replica();
   await Promise.all(chains.map((chain) => audit.commit(created(chain, 'first'))));
   await bench.database.query(`UPDATE audit_heads SET seq = 0, hash = repeat('0', 64) WHERE chain = 'beta'`);
   await bench.database.query(`UPDATE audit_heads SET seq = seq + 5 WHERE chain = 'delta'`);
   await bench.database.query(`UPDATE audit_heads SET hash = repeat('a', 64) WHERE chain = 'epsilon'`);
+  await bench.database.query(`UPDATE audit_heads SET seq = 9223372036854775806 WHERE chain = 'eta'`);
+  await bench.database.query(`SET session_replication_role = replica;
+    UPDATE audit_events SET hash = repeat('b', 64) WHERE chain = 'theta';
+    UPDATE audit_heads SET hash = repeat('b', 64) WHERE chain = 'theta'`);
   const outcomes = await Promise.allSettled(chains.map((chain) => audit.commit(created(chain, 'second'))));
   t.match(outcomes, [
     { status: 'fulfilled', value: 2 },
     refused,
     { status: 'fulfilled', value: 2 },
+    refused,
+    refused,
     refused,
     refused,
     { status: 'fulfilled', value: 2 },
