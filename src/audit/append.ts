@@ -6,7 +6,7 @@ import type { Storage } from '../storage/storage.ts';
 import { type ChainOutcome, writeBatches } from './batch.ts';
 import { AuditError } from './errors.ts';
 import { type ChainBatch, ChainQueues, type Queued, type Turn } from './queue.ts';
-import type { Entry, Outcome } from './run-units.ts';
+import { type Entry, isLate, lateError, type Outcome } from './run-units.ts';
 import { appendFailure } from './store.ts';
 import type { PreparedUnit, Unit } from './unit.ts';
 
@@ -102,6 +102,8 @@ export function createAuditAppender(options: AppenderOptions): AuditAppender {
 
   /** One outcome per entry, whatever happens. */
   async function outcomesOf({ batches, waits }: Turn<Pending>): Promise<ReadonlyMap<string, ChainOutcome>> {
+    // Of many that are run apart the last must not wait for a lock, each for itself, long after their time is up.
+    if (batches.every(({ entries }) => entries.every(isLate))) return failed(batches, lateError());
     try {
       return await write(batches, signer, waits);
     } catch (error) {

@@ -160,8 +160,17 @@ async function runAlone({ session, draft, clock }: OpenChain, entry: Entry | und
   }
 }
 
+/** Too late for a caller who may have been told so: it must not happen any more. */
+export function isLate({ deadline }: Entry): boolean {
+  return performance.now() > deadline;
+}
+
+export function lateError(): AuditError {
+  return new AuditError('OVERLOADED', 'waited too long for the audit chain');
+}
+
 function requireInTime(entry: Entry): void {
-  if (performance.now() > entry.deadline) throw new AuditError('OVERLOADED', 'waited too long for the audit chain');
+  if (isLate(entry)) throw lateError();
 }
 
 /** Sends the statements of all rows left so far. */

@@ -49,9 +49,8 @@ export function createKeyedRead<R extends KeyedRow>(storage: Pick<Storage, 'call
       const found = new Map(rows.map((row) => [`${row.workspace} ${row.id}`, row]));
       for (const one of asked) one.resolve(found.get(`${one.workspaceId} ${one.id}`));
     } catch (error) {
-      const [only, ...others] = asked;
-      if (isAway(error) || others.length === 0) for (const one of asked) one.reject(error);
-      else for (const one of [only, ...others]) if (one !== undefined) await answer([one]);
+      if (isAway(error) || asked.length === 1) for (const one of asked) one.reject(error);
+      else for (const one of asked) await answer([one]);
     }
   }
 

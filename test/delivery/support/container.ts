@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 import { type Account, canEnter } from '../../../src/storage/embedded/account.ts';
 import type { Tap } from '../../support/postgres.ts';
-import type { Env, Exit, Running } from '../../support/process.ts';
+import { type Env, type Running, running } from '../../support/process.ts';
 
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 export const run = promisify(execFile);
@@ -55,19 +55,5 @@ export function contained(
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(account ?? {}),
   });
-  const output = { stdout: '', stderr: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output.stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    output.stderr += text;
-  });
-  const { promise: exited, resolve, reject } = Promise.withResolvers<Exit>();
-  child.once('error', reject);
-  child.once('close', (code, signal) => resolve({ code, signal }));
-  t.teardown(async () => {
-    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
-    await exited;
-  });
-  return { child, pid: child.pid ?? 0, stdout: () => output.stdout, stderr: () => output.stderr, exited };
+  return running(t, child);
 }
