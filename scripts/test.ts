@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { makeDevelopmentCertificates } from '../src/certs/development.ts';
 import { startTestServer } from '../test/support/postgres.ts';
+import { failedTests } from './failed-tests.ts';
 
 interface Tally {
   passed: number;
@@ -39,8 +40,11 @@ async function runTests(args: readonly string[]): Promise<void> {
   const server = await startTestServer();
   try {
     const env = { ...server.env, TESTING_CERTS_DIR: certs };
-    const code = await run('tap', ['--reporter=terse', `--output-file=${report}`, ...args], env);
-    addReport(readFileSync(report, 'utf8'), code);
+    const reporter = process.stdout.isTTY ? 'terse' : 'silent';
+    const code = await run('tap', [`--reporter=${reporter}`, `--output-file=${report}`, ...args], env);
+    const text = readFileSync(report, 'utf8');
+    addReport(text, code);
+    for (const failure of failedTests(text)) console.log(`NOT OK - ${failure}`);
   } finally {
     await server.stop();
     await rm(dir, { recursive: true, force: true });
