@@ -16,9 +16,14 @@ const INTERNAL = new Set([
   'KEY_UNSUITABLE',
   'LEASE_LOST',
   'MALFORMED',
+  'NODE_UNAVAILABLE',
+  'NOTE_SIGNATURE_WRONG',
+  'NOTE_UNSIGNED',
   'NOT_CANONICALIZABLE',
+  'OUT_OF_RANGE',
   'SIGNER_MISMATCH',
   'STALE_READ',
+  'TILE_CONFLICT',
 ]);
 
 /** Slices whose errors belong to a command or to the start of the process, never to a request. */
