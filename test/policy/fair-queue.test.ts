@@ -78,3 +78,23 @@ t.test('nothing is lost, nothing twice, and nobody waits longer than one round',
     }),
   );
 });
+
+t.test('jobs of one lane may go together, and come back to its front', async (t) => {
+  const queue = filled('aabaa');
+  t.match(queue.next(), { key: 'a', job: 'a0' });
+  t.equal(queue.waiting('a'), 3);
+  t.equal(
+    queue.alongside('a', (job) => job === 'a1'),
+    'a1',
+  );
+  t.equal(
+    queue.alongside('a', (job) => job === 'a4'),
+    undefined,
+    'only in order',
+  );
+  queue.putBack('a', ['a1']);
+  t.equal(queue.length, 4);
+  queue.ended('a');
+  t.strictSame(served(queue), ['b2', 'a1', 'a3', 'a4']);
+  t.equal(queue.length, 0);
+});

@@ -47,6 +47,26 @@ export class FairQueue<Job> {
     return this.#take((lane) => lane.inFlight < this.#share) ?? this.#take((lane) => lane.strikes === 0);
   }
 
+  /** Another job of the lane that `next` gave a job of, to go with it; undefined when its first does not fit. */
+  alongside(key: string, fits: (job: Job) => boolean): Job | undefined {
+    const waiting = this.#lanes.get(key)?.waiting ?? [];
+    const [first] = waiting;
+    if (first === undefined || !fits(first)) return undefined;
+    this.#length -= 1;
+    return waiting.shift();
+  }
+
+  /** How many wait in the lane. */
+  waiting(key: string): number {
+    return this.#lanes.get(key)?.waiting.length ?? 0;
+  }
+
+  /** Puts jobs that were taken and not begun first in their lane, also in a full queue. */
+  putBack(key: string, jobs: readonly Job[]): void {
+    this.#lane(key).waiting.unshift(...jobs);
+    this.#length += jobs.length;
+  }
+
   ended(key: string): void {
     const lane = this.#lanes.get(key);
     if (lane === undefined) return;

@@ -3,10 +3,12 @@ import { availableParallelism } from 'node:os';
 import { PolicyEvaluationError } from '../errors.ts';
 import type { EvaluateOptions, PolicyEngine, PolicyOutcome, PolicyPackage } from './engine.ts';
 import { FairQueue } from './fair-queue.ts';
+import type { Answer } from './messages.ts';
 import { failed, unavailable } from './no-answer.ts';
 import { type LoadedPolicy, PolicyCache } from './policy-cache.ts';
-import { HardStop, type PoolWorker, startPoolWorker, WorkerEnded } from './pool-worker.ts';
+import { WorkerEnded } from './pool-worker.ts';
 import { readPolicy } from './read-policy.ts';
+import { type Slot, WorkerSlots } from './worker-slots.ts';
 
 const DEFAULT_WORKERS = Math.min(2, availableParallelism());
 const DEFAULT_LIMIT_MS = 100;
@@ -14,9 +16,8 @@ const DEFAULT_LIMIT_MS = 100;
 const DEFAULT_MAX_QUEUED = 1000;
 const DEFAULT_MAX_BYTES = 256 * 1_048_576;
 const MAX_INPUT_BYTES = 4 * 1_048_576;
-/** Policies a replaced worker gets before it takes work; the others come when they are asked for. */
-const PRELOADED = 32;
-const RESTART_DELAY_MS = 100;
+/** Evaluations in one message to a worker: a message costs both threads about as much as an evaluation. */
+const MAX_BATCH = 16;
 
 export interface WasmEngineOptions {
   readonly workers?: number;
@@ -28,51 +29,41 @@ export interface WasmEngineOptions {
 }
 
 interface Job {
-  readonly run: (slot: Slot) => Promise<void>;
-  readonly fail: (error: PolicyEvaluationError) => void;
+  readonly policy: LoadedPolicy;
+  /** Absent: the policy is to be tried in a worker, which has time of its own. */
+  readonly question?: { readonly entrypoint: number; readonly input: string };
   readonly signal: AbortSignal | undefined;
-}
-
-interface Slot {
-  worker: PoolWorker | undefined;
-  /** Hashes the worker has. */
-  readonly loaded: Set<string>;
-  readonly unloads: string[];
-  isBusy: boolean;
+  readonly resolve: (outcome: PolicyOutcome | undefined) => void;
+  readonly reject: (error: PolicyEvaluationError) => void;
 }
 
 /**
- * Evaluates in worker threads, one evaluation at a time in each: one that runs too long costs its worker, which is
- * replaced, and nobody else anything. The workers start at once; `close` ends them.
+ * Evaluates in worker threads, a few evaluations of one key in a turn: one that runs too long costs its worker, which is
+ * replaced, and nobody else anything but time. The workers start at once; `close` ends them.
  */
 export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine {
-  const { limitMs = DEFAULT_LIMIT_MS, maxQueued = DEFAULT_MAX_QUEUED } = options;
+  const { limitMs = DEFAULT_LIMIT_MS, maxQueued = DEFAULT_MAX_QUEUED, workers = DEFAULT_WORKERS } = options;
   const cache = new PolicyCache(options.maxBytes ?? DEFAULT_MAX_BYTES);
-  const slots: Slot[] = Array.from({ length: options.workers ?? DEFAULT_WORKERS }, () => ({
-    worker: undefined,
-    loaded: new Set(),
-    unloads: [],
-    isBusy: true,
-  }));
-  const queue = new FairQueue<Job>(maxQueued, slots.length);
+  const queue = new FairQueue<Job>(maxQueued, workers);
   let isClosed = false;
+  let isDispatchDue = false;
   let evaluations = 0;
   let stopped = 0;
-  const starting = new Set<Promise<void>>();
-  for (const slot of slots) fill(slot);
+  const slots = new WorkerSlots(workers, cache, {
+    onFree: dispatchSoon,
+    onNoThread(cause) {
+      for (const job of queue.drain()) job.reject(unavailable('no worker thread can be started', cause));
+    },
+  });
 
   async function load(hash: string, wasm: Buffer): Promise<void> {
-    if (isClosed) throw unavailable('the policy engine is closed');
-    const policy = await readPolicy(hash, wasm, slots.length);
+    if (isClosed) throw closed();
+    const policy = await readPolicy(hash, wasm, workers);
     // The first worker shows whether it runs at all; the others get it when they are free.
-    await onWorker(policyKey(hash), policy, (slot) => give(slot, policy));
-    if (isClosed) throw unavailable('the policy engine is closed');
-    for (const old of cache.add(policy)) forget(old.hash);
-    await Promise.all(
-      slots
-        .filter((slot) => slot.worker !== undefined && !slot.isBusy && !slot.loaded.has(hash))
-        .map((slot) => preload(slot, policy)),
-    );
+    await enqueue(policyKey(hash), { policy, signal: undefined });
+    if (isClosed) throw closed();
+    for (const old of cache.add(policy)) slots.forget(old.hash);
+    await slots.spread(policy);
   }
 
   async function evaluate(
@@ -87,185 +78,123 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     if (entrypoint === undefined) return undefined;
     const key = workspaceId === undefined ? policyKey(hash) : `workspace ${workspaceId}`;
     if (queue.isRefused(key, performance.now())) throw unavailable('evaluations ran too long again and again');
-    const text = inputText(input);
-    return onWorker(
-      key,
-      policy,
-      async (slot, worker) => {
-        await giveAgain(slot, policy);
-        evaluations += 1;
-        const reply = await worker.request({ type: 'evaluate', hash, entrypoint, input: text }, limitMs);
-        if (reply.type === 'unready') throw unavailable(reply.message);
-        queue.answered(key);
-        if (reply.type === 'failed' || reply.outcome === undefined) {
-          throw failed(reply.type === 'failed' ? reply.message : 'the worker gave no outcome');
-        }
-        const outcome: PolicyOutcome = JSON.parse(reply.outcome);
-        return outcome;
-      },
-      signal,
-    );
+    return enqueue(key, { policy, question: { entrypoint, input: inputText(input) }, signal });
   }
 
-  /** Runs `work` with a worker to itself as soon as one is free. */
-  function onWorker<T>(
-    key: string,
-    policy: LoadedPolicy,
-    work: (slot: Slot, worker: PoolWorker) => Promise<T>,
-    signal?: AbortSignal,
-  ): Promise<T> {
-    if (isClosed) return Promise.reject(unavailable('the policy engine is closed'));
+  function enqueue(key: string, job: Omit<Job, 'resolve' | 'reject'>): Promise<PolicyOutcome | undefined> {
+    if (isClosed) return Promise.reject(closed());
     return new Promise((resolve, reject) => {
-      const run = async (slot: Slot): Promise<void> => {
-        try {
-          if (slot.worker === undefined) throw unavailable('the worker is gone');
-          resolve(await work(slot, slot.worker));
-        } catch (error) {
-          reject(error instanceof PolicyEvaluationError ? error : endWorker(slot, policy, error, key));
-        }
-      };
-      const full = queue.push(key, { run, fail: reject, signal });
-      if (full === undefined) dispatch();
-      else
-        reject(
-          unavailable(
-            full === 'key' ? 'too many of these evaluations are waiting' : 'too many evaluations are waiting',
-          ),
-        );
+      const full = queue.push(key, { ...job, resolve, reject });
+      if (full === undefined) dispatchSoon();
+      else reject(unavailable(`too many ${full === 'key' ? 'of these ' : ''}evaluations are waiting`));
     });
   }
 
-  function dispatch(): void {
-    for (const slot of slots) {
-      while (!slot.isBusy && slot.worker !== undefined) {
-        const next = queue.next();
-        if (next === undefined) return;
-        if (next.job.signal?.aborted === true) {
-          queue.ended(next.key);
-          next.job.fail(unavailable('nobody waits for the answer any more'));
-          continue;
-        }
-        occupy(slot, next.key, next.job);
-      }
-    }
-  }
-
-  function occupy(slot: Slot, key: string, job: Job): void {
-    slot.isBusy = true;
-    void job.run(slot).then(() => {
-      queue.ended(key);
-      if (slot.worker !== undefined) slot.isBusy = false;
+  /** After everything that is under way: what is asked together goes together. */
+  function dispatchSoon(): void {
+    if (isDispatchDue || isClosed) return;
+    isDispatchDue = true;
+    setImmediate(() => {
+      isDispatchDue = false;
       dispatch();
     });
   }
 
-  /** Gives the worker of an occupied slot a policy it does not have, and takes from it those pushed out. */
-  async function give(slot: Slot, policy: LoadedPolicy): Promise<void> {
-    const { worker } = slot;
-    if (worker === undefined) throw unavailable('the worker is gone');
-    for (const hash of slot.unloads.splice(0)) {
-      if (cache.has(hash) || !slot.loaded.delete(hash)) continue;
-      await worker.request({ type: 'unload', hash });
+  function dispatch(): void {
+    for (let free = slots.free(); free.length > 0; free = slots.free()) {
+      const next = queue.next();
+      const slot = free[0];
+      if (next === undefined || slot === undefined) return;
+      const { key, job } = next;
+      const wanted = Math.ceil((queue.waiting(key) + 1) / free.length);
+      const jobs = takeBatch(key, job, Math.min(wanted, MAX_BATCH));
+      void slots.occupy(slot, async () => {
+        await (job.question === undefined ? tryPolicy(slot, key, job) : evaluateBatch(slot, key, jobs));
+        queue.ended(key);
+      });
     }
-    if (slot.loaded.has(policy.hash)) return;
-    const reply = await worker.request({ type: 'load', hash: policy.hash, module: policy.module });
-    if (reply.type !== 'done') throw failed(reply.message);
-    slot.loaded.add(policy.hash);
-    // Removed meanwhile: the next request takes it out again.
-    if (!cache.has(policy.hash)) slot.unloads.push(policy.hash);
   }
 
-  /** The same with a policy that ran before: that it cannot now is no answer to anybody's input. */
-  async function giveAgain(slot: Slot, policy: LoadedPolicy): Promise<void> {
+  /** `first` and those behind it that the same message can ask: of one key, so nobody pays for another's neighbour. */
+  function takeBatch(key: string, first: Job, size: number): Job[] {
+    const jobs = [first];
+    const fits = ({ policy, question }: Job) => policy === first.policy && question !== undefined;
+    while (first.question !== undefined && jobs.length < size) {
+      const job = queue.alongside(key, fits);
+      if (job === undefined) break;
+      jobs.push(job);
+    }
+    return jobs;
+  }
+
+  async function tryPolicy(slot: Slot, key: string, job: Job): Promise<void> {
     try {
-      await give(slot, policy);
+      await slots.give(slot, job.policy);
+      job.resolve(undefined);
     } catch (error) {
-      throw error instanceof PolicyEvaluationError ? unavailable(error.message, error) : error;
+      if (!(error instanceof PolicyEvaluationError)) slots.replace(slot, job.policy, error);
+      job.reject(error instanceof PolicyEvaluationError ? error : lost(key, error));
     }
   }
 
-  async function preload(slot: Slot, policy: LoadedPolicy): Promise<void> {
-    slot.isBusy = true;
+  async function evaluateBatch(slot: Slot, key: string, batch: readonly Job[]): Promise<void> {
+    const jobs = batch.filter(isAwaited);
+    const [first] = jobs;
+    if (first === undefined) return;
+    const questions = jobs.flatMap(({ policy, question }) =>
+      question === undefined ? [] : [{ hash: policy.hash, ...question }],
+    );
     try {
-      await give(slot, policy);
+      const worker = await slots.give(slot, first.policy);
+      const answers = await worker.evaluate(questions, limitMs);
+      for (const [i, answer] of answers.entries()) settle(key, jobs[i], answer);
+      takeAgain(key, jobs.slice(answers.length));
     } catch (error) {
-      if (!(error instanceof PolicyEvaluationError)) endWorker(slot, policy, error);
+      if (error instanceof PolicyEvaluationError) {
+        // It ran before: that it cannot now is no answer to anybody's input.
+        for (const job of jobs) job.reject(unavailable(error.message, error));
+        return;
+      }
+      slots.replace(slot, first.policy, error);
+      const reason = lost(key, error);
+      const at = error instanceof WorkerEnded ? error.at : undefined;
+      for (const job of at === undefined ? jobs : jobs.slice(at, at + 1)) job.reject(reason);
+      // What was asked with the one it ended at is not to blame, and asked again.
+      if (at !== undefined) takeAgain(key, jobs.toSpliced(at, 1));
     }
-    if (slot.worker !== undefined) slot.isBusy = false;
-    dispatch();
   }
 
-  /** What a failed thread means for the caller, whose key it counts against; the slot gets another one. */
-  function endWorker(slot: Slot, policy: LoadedPolicy, cause: unknown, key?: string): PolicyEvaluationError {
-    const { worker } = slot;
-    slot.worker = undefined;
-    slot.isBusy = true;
-    slot.loaded.clear();
-    slot.unloads.length = 0;
-    if (!(cause instanceof HardStop)) policy.isSuspect = true;
-    const isOwnDoing = cause instanceof HardStop || (cause instanceof WorkerEnded && cause.duringEvaluation);
-    if (cause instanceof HardStop) stopped += 1;
-    if (key !== undefined && isOwnDoing) queue.strike(key, performance.now());
-    if (worker !== undefined) track(worker.end());
-    fill(slot);
-    if (isClosed) return unavailable('the policy engine is closed');
+  function settle(key: string, job: Job | undefined, answer: Answer): void {
+    evaluations += 1;
+    if (answer.type === 'unready') {
+      job?.reject(unavailable(answer.message));
+      return;
+    }
+    queue.answered(key);
+    if (answer.type === 'outcome') job?.resolve(JSON.parse(answer.outcome));
+    else job?.reject(failed(answer.message));
+  }
+
+  function takeAgain(key: string, jobs: readonly Job[]): void {
+    if (isClosed) for (const job of jobs) job.reject(closed());
+    else queue.putBack(key, jobs);
+  }
+
+  /** What the end of a worker means for the one it ended at; it counts against the key when that was its doing. */
+  function lost(key: string, cause: unknown): PolicyEvaluationError {
+    const ended = cause instanceof WorkerEnded ? cause : undefined;
+    const isOwnDoing = ended?.at !== undefined;
+    if (ended?.tookTooLong === true) stopped += 1;
+    if (isOwnDoing) queue.strike(key, performance.now());
+    if (isClosed) return closed();
     const message = cause instanceof Error ? cause.message : 'the worker failed';
     return isOwnDoing ? failed(message, cause) : unavailable(message, cause);
   }
 
-  function fill(slot: Slot): void {
-    if (!isClosed) track(startSlot(slot));
-  }
-
-  async function startSlot(slot: Slot): Promise<void> {
-    let worker: PoolWorker;
-    try {
-      worker = await startPoolWorker();
-    } catch (cause) {
-      // No thread to be had: whoever waits is told, and the next try comes soon.
-      for (const job of queue.drain()) job.fail(unavailable('no worker thread can be started', cause));
-      await new Promise((resolve) => setTimeout(resolve, RESTART_DELAY_MS));
-      fill(slot);
-      return;
-    }
-    if (isClosed) {
-      await worker.end();
-      return;
-    }
-    slot.worker = worker;
-    for (const policy of cache.newest(PRELOADED)) {
-      if (slot.worker === worker && !policy.isSuspect) await preloadQuietly(slot, policy);
-    }
-    if (slot.worker !== worker) return;
-    slot.isBusy = false;
-    dispatch();
-  }
-
-  async function preloadQuietly(slot: Slot, policy: LoadedPolicy): Promise<void> {
-    try {
-      await give(slot, policy);
-    } catch (error) {
-      // It ran before and does not now: the evaluation that needs it will say so.
-      if (!(error instanceof PolicyEvaluationError)) endWorker(slot, policy, error);
-    }
-  }
-
-  function track(work: Promise<void>): void {
-    const done = () => starting.delete(work);
-    starting.add(work);
-    void work.then(done, done);
-  }
-
-  function forget(hash: string): void {
-    for (const slot of slots) slot.unloads.push(hash);
-  }
-
   async function close(): Promise<void> {
     isClosed = true;
-    for (const job of queue.drain()) job.fail(unavailable('the policy engine is closed'));
-    await Promise.all(slots.map((slot) => slot.worker?.end()));
-    while (starting.size > 0) await Promise.allSettled(starting);
-    await Promise.all(slots.map((slot) => slot.worker?.end()));
+    for (const job of queue.drain()) job.reject(closed());
+    await slots.close();
   }
 
   return {
@@ -274,10 +203,10 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     load,
     evaluate,
     unload: (hash) => {
-      if (cache.remove(hash) !== undefined) forget(hash);
+      if (cache.remove(hash) !== undefined) slots.forget(hash);
     },
     stats: () => ({
-      workers: slots.filter(({ worker }) => worker !== undefined).length,
+      workers: slots.running,
       loaded: cache.size,
       bytes: cache.bytes,
       queued: queue.length,
@@ -286,6 +215,16 @@ export function createWasmEngine(options: WasmEngineOptions = {}): PolicyEngine 
     }),
     close,
   };
+}
+
+function isAwaited({ signal, reject }: Job): boolean {
+  if (signal?.aborted !== true) return true;
+  reject(unavailable('nobody waits for the answer any more'));
+  return false;
+}
+
+function closed(): PolicyEvaluationError {
+  return unavailable('the policy engine is closed');
 }
 
 function policyKey(hash: string): string {
