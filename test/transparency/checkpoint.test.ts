@@ -140,6 +140,24 @@ t.test('the time of a cosignature is signed', async (t) => {
     const note = formatNote({ text, signatures: [own, { ...seen, signature }] });
     t.throws(() => openCheckpoint(note, ORIGIN, keys), { code: 'NOTE_SIGNATURE_WRONG' }, `${time}`);
   }
+  for (const time of [0n, 2n ** 53n]) {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64BE(time);
+    const signature = Buffer.concat([bytes, await witness.sign(Buffer.from(`cosignature/v1\ntime ${time}\n${text}`))]);
+    const note = formatNote({ text, signatures: [own, { ...seen, signature }] });
+    t.throws(
+      () => openCheckpoint(note, ORIGIN, keys),
+      { code: 'NOTE_SIGNATURE_WRONG' },
+      `${time}, signed by the witness`,
+    );
+  }
+  const later = await cosignNote(text, witness, 1_795_000_060);
+  const twice = openCheckpoint(formatNote({ text, signatures: [own, seen, later] }), ORIGIN, keys);
+  t.same(
+    twice.verified.map(({ timestamp }) => timestamp),
+    [undefined, 1_795_000_000],
+    'one for each key, its first',
+  );
   const short = { ...seen, signature: seen.signature.subarray(0, 8) };
   const note = formatNote({ text, signatures: [own, short] });
   t.throws(() => openCheckpoint(note, ORIGIN, keys), { code: 'NOTE_SIGNATURE_WRONG' }, 'a time and no signature');

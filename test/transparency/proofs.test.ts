@@ -100,6 +100,26 @@ t.test('every single bit of a proof counts', async (t) => {
   t.equal(holds.length + holdsToo.length, 0);
 });
 
+t.test('a path of another length is not taken for one of this tree', async (t) => {
+  const tree = memoryTree(LEAVES.slice(0, 8));
+  const [leaf = tree.root] = LEAVES.slice(7);
+  const proof = tree.inclusionProof(7);
+  const claim = { index: 7, size: 8, leafHash: leaf, proof, root: tree.root };
+  t.ok(verifyInclusion(claim));
+  t.notOk(verifyInclusion({ ...claim, index: 3, size: 4 }), 'the last leaf of a smaller tree');
+  const inner = memoryTree(LEAVES.slice(6, 8)).root;
+  t.notOk(verifyInclusion({ ...claim, leafHash: inner, proof: proof.slice(1) }), 'a node that poses as a leaf');
+  t.ok(
+    verifyInclusion({ ...claim, index: 3, size: 4, leafHash: inner, proof: proof.slice(1) }),
+    'whose hash it is, no path can say',
+  );
+  const grown = { oldSize: 4, size: 8, oldRoot: memoryTree(LEAVES.slice(0, 4)).root, root: tree.root };
+  const proven = tree.consistencyProof(4);
+  t.ok(verifyConsistency({ ...grown, proof: proven }));
+  t.notOk(verifyConsistency({ ...grown, size: 16, proof: proven }), 'a path that ends before the top');
+  t.notOk(verifyConsistency({ ...grown, oldSize: 8, oldRoot: tree.root, proof: proven }), 'equal sizes need none');
+});
+
 t.test('the tree before the first leaf', async (t) => {
   const root = await rootAt(7, WHOLE.read);
   const claim = { oldSize: 0, size: 7, oldRoot: emptyRoot(), root, proof: [] };
