@@ -4,6 +4,8 @@ import { SignerError } from '../../crypto/signer.ts';
 const PER_SECOND = 1000;
 /** Of the quota we use, so that our own clock and the tools of an operator do not run into it. */
 const USED_SHARE = 0.8;
+/** Of the quota that a bucket saves up: the rest of it, so that no second ever sees more than the whole. */
+const SAVED_SHARE = 0.2;
 /** ms; as long as a signature may take. Who would wait longer is refused at once. */
 const MAX_WAIT_MS = 2000;
 
@@ -19,7 +21,7 @@ export interface SigningQuota {
 /** Monotonic ms and a timer; passed in so that tests can move time. */
 export interface QuotaTime {
   now(): number;
-  /** Calls `work` after `ms`; a later call replaces it. */
+  /** Calls `work` after `ms`, a whole number from 1; a later call replaces it. */
   wake(ms: number, work: () => void): void;
 }
 
@@ -29,8 +31,7 @@ interface Waiter {
 }
 
 /**
- * A token bucket over the quota of one account and region: signers that share the quota must share this. A bucket saves
- * up only the unused share, so that no second ever sees more than `perSecond` requests.
+ * A token bucket over the quota of one account and region: signers that share the quota must share this.
  */
 export function createSigningQuota(options: { perSecond?: number; time?: QuotaTime } = {}): SigningQuota {
   const { perSecond = PER_SECOND, time = systemTime() } = options;
@@ -76,7 +77,7 @@ export function createSigningQuota(options: { perSecond?: number; time?: QuotaTi
     for (let waiter = next(); waiter !== undefined; waiter = next()) waiter.go();
     if (waiting.foreground.size + waiting.background.size === 0) return;
     // Either no request may be made, or only background waits, and its half is used up.
-    time.wake(whole.tokens < 1 ? whole.untilNext() : half.untilNext(), serve);
+    time.wake(Math.max(1, Math.ceil(whole.tokens < 1 ? whole.untilNext() : half.untilNext())), serve);
   }
 
   /** Whoever came first of those that may go, its tokens taken. */
@@ -97,7 +98,7 @@ export function createSigningQuota(options: { perSecond?: number; time?: QuotaTi
 function createBucket(perSecond: number, start: number) {
   /** Tokens a ms. */
   const rate = (perSecond * USED_SHARE) / 1000;
-  const burst = Math.max(1, perSecond * (1 - USED_SHARE));
+  const burst = Math.max(1, perSecond * SAVED_SHARE);
   let at = start;
   const bucket = {
     rate,
@@ -121,7 +122,7 @@ function systemTime(): QuotaTime {
     now: () => performance.now(),
     wake(ms, work) {
       clearTimeout(timer);
-      timer = setTimeout(work, Math.ceil(ms));
+      timer = setTimeout(work, ms);
     },
   };
 }
