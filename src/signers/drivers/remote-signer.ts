@@ -1,4 +1,3 @@
-import { SignerError } from '../../crypto/signer.ts';
 import type { VerificationKey } from '../../crypto/verify.ts';
 import type { KeyedSigner } from '../verified-signer.ts';
 import { withAttempts } from './attempts.ts';
@@ -63,10 +62,4 @@ export function remoteSigner(remote: RemoteKey, limits: RemoteLimits): RemoteSig
     probe: (signal) => attempts((attempt) => remote.probeOnce(attempt), 'foreground', signal),
     close: () => remote.close(),
   };
-}
-
-/** For data that the key's owner would refuse for its length. */
-export function requireLength(data: Uint8Array, maxBytes: number): void {
-  if (data.length > maxBytes)
-    throw new SignerError(`${data.length} bytes cannot be signed as they are, at most ${maxBytes}`);
 }

@@ -1,12 +1,12 @@
 import type { Tap } from '../postgres.ts';
 import type { Credentials } from './sig-v4.ts';
 
-/** Puts the credentials where the SDK's default chain looks first, and takes away what a developer's machine has there. */
-export function useCredentials(t: Tap, credentials: Credentials): void {
+/** Puts the credentials where the SDK's default chain looks first, and takes away what a developer's machine has there; undefined: none. */
+export function useCredentials(t: Tap, credentials: Credentials | undefined): void {
   const wanted: Record<string, string | undefined> = {
-    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    AWS_SESSION_TOKEN: credentials.sessionToken,
+    AWS_ACCESS_KEY_ID: credentials?.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials?.secretAccessKey,
+    AWS_SESSION_TOKEN: credentials?.sessionToken,
     AWS_CONFIG_FILE: '/dev/null',
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
     AWS_PROFILE: undefined,

@@ -49,6 +49,8 @@ export interface KmsEndpoint {
   perSecond: number;
   /** Requests with a good signature so far, by operation; `throttled` counts apart. */
   readonly counts: Record<Operation | 'throttled', number>;
+  /** Made so far; a dry run makes none. */
+  signatures: number;
   close(): Promise<void>;
 }
 
@@ -93,6 +95,7 @@ export async function kmsEndpoint(t: Tap, tls?: { readonly key: string; readonly
     latencyMs: 0,
     perSecond: Number.POSITIVE_INFINITY,
     counts: { DescribeKey: 0, GetPublicKey: 0, Sign: 0, Verify: 0, GenerateMac: 0, VerifyMac: 0, throttled: 0 },
+    signatures: 0,
     async close() {
       if (!server.listening) return;
       server.closeAllConnections();
@@ -115,7 +118,9 @@ export async function kmsEndpoint(t: Tap, tls?: { readonly key: string; readonly
       const { operation, input } = read(request, body);
       refuse(fault, request);
       const key = find(input['KeyId']);
-      send(response, 200, spoilt(fault, operation, OPERATIONS[operation](key, input)), fault);
+      const reply = OPERATIONS[operation](key, input);
+      if (operation === 'Sign') endpoint.signatures += 1;
+      send(response, 200, spoilt(fault, operation, reply), fault);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       send(response, error.status, { __type: error.type, message: error.message });

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { KeySpec, MessageType, SigningAlgorithmSpec } from '@aws-sdk/client-kms';
-import type { SignatureAlgorithm } from '../../../crypto/signer.ts';
-import { requireLength } from '../remote-signer.ts';
+import { type SignatureAlgorithm, SignerError } from '../../../crypto/signer.ts';
 
 /** KMS takes no longer message as it is (Sign, parameter Message). */
 const MAX_RAW_BYTES = 4096;
@@ -30,12 +29,18 @@ export function signingAlgorithm(algorithm: KmsAlgorithm): SigningAlgorithmSpec 
   return NAMES[algorithm].signing;
 }
 
-/** The message of a Sign or Verify request. Ed25519 hashes itself, so KMS needs all of it; SignerError when too long. */
+/** The message of a Sign request. Ed25519 hashes itself, so KMS needs all of it; SignerError when too long. */
 export function messageOf(
   algorithm: KmsAlgorithm,
   data: Uint8Array,
 ): { Message: Uint8Array; MessageType: MessageType } {
   if (algorithm !== 'Ed25519') return { Message: createHash('sha256').update(data).digest(), MessageType: 'DIGEST' };
-  requireLength(data, MAX_RAW_BYTES);
+  requireRaw(data);
   return { Message: data, MessageType: 'RAW' };
+}
+
+/** SignerError for data that KMS would not take as it is. */
+export function requireRaw(data: Uint8Array): void {
+  if (data.length <= MAX_RAW_BYTES) return;
+  throw new SignerError(`KMS takes at most ${MAX_RAW_BYTES} bytes as they are, not ${data.length}`);
 }
