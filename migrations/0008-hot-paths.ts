@@ -3,10 +3,10 @@ import type { Kysely } from 'kysely';
 import { run, secureTable } from './support/secure-table.ts';
 
 /**
- * What every start, stop and status runs through, as functions: few statements, each for many requests at once, planned
- * once per connection. A list names its workspaces row by row; the function enters each before it touches its rows, so
- * that row-level security holds as it does for one. All run as their caller. The planner is told to go by key: plans
- * outlive the moment at which a table was small.
+ * What every start, stop and status runs through, as functions: one statement for many requests of many workspaces,
+ * planned once per connection. Row-level security knows one workspace at a time, so these run as their owner, and it is
+ * theirs to touch only the pairs of workspace and id they are given: each names both in every table it reads or writes. The
+ * planner is told to go by key: plans outlive the moment at which a table was small.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await run(db, READS);
@@ -32,66 +32,61 @@ const FUNCTIONS = [
   'agents_run_states(text[], integer[], uuid[])',
   'audit_open(text[], boolean)',
   'audit_append(text[], bigint[], integer[], bigint[], bytea, integer[], text[], text, timestamptz[])',
-  'change_runs(text[], integer[], uuid[], text[], integer[], integer[], boolean[], text[], timestamptz[])',
-  'record_decisions(text[], integer[], uuid[], uuid[], text[], text[], text[], timestamptz[], bigint[])',
+  'change_runs(text[], uuid[], text[], integer[], integer[], boolean[], text[], timestamptz[])',
+  'record_decisions(text[], uuid[], uuid[], text[], text[], text[], timestamptz[], bigint[])',
 ];
 
 /**
  * One plan for the life of a connection, by key: a plan made anew for each list of ids costs many times its execution, and
  * one that was made while a table was small must not read it from end to end when it is large.
  */
-const PLANNED = `SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
-  SET enable_hashjoin = off SET enable_mergejoin = off`;
+const PLANNED = `SECURITY DEFINER SET search_path = public, pg_temp
+  SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off
+  SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off`;
 
 /**
- * A function over ids, p_counts[i] of workspace i, whose query runs once per workspace with its `ids`, after `first`. It is
- * STABLE, so that everything it reads is as of one moment.
+ * A function over ids, p_counts[i] of workspace i. It is STABLE, so that everything it reads is as of one moment. OFFSET 0,
+ * here and below: without it the planner may turn a look-up by key into a join from the other side.
  */
-function byWorkspace(name: string, columns: string, query: string, variables = '', first = ''): string {
+function overIds(name: string, columns: string, query: string): string {
   return `
   CREATE FUNCTION ${name}(p_workspaces text[], p_counts integer[], p_ids uuid[])
   RETURNS TABLE (workspace text, ${columns}) LANGUAGE plpgsql STABLE ${PLANNED} AS $$
   #variable_conflict use_column
-  DECLARE
-    space text;
-    ids uuid[];
-    start integer := 1;
-    ${variables}
   BEGIN
-    FOR i IN 1 .. cardinality(p_workspaces) LOOP
-      space := p_workspaces[i];
-      ids := p_ids[start : start + p_counts[i] - 1];
-      start := start + p_counts[i];
-      PERFORM set_config('castellan.workspace', space, true);
-      ${first}
-      RETURN QUERY ${query};
-    END LOOP;
+    RETURN QUERY ${query};
   END $$;`;
 }
+
+const WORKSPACES = `(
+          SELECT u.space, u.count, (sum(u.count) OVER (ORDER BY u.n))::integer AS stop
+          FROM unnest(p_workspaces, p_counts) WITH ORDINALITY AS u(space, count, n) OFFSET 0
+        ) w`;
+const IDS = 'CROSS JOIN LATERAL unnest(p_ids[w.stop - w.count + 1 : w.stop]) AS i(id)';
+const AGENTS = `CROSS JOIN LATERAL (
+          SELECT x.xmin, x.ctid, x.* FROM agents x WHERE x.workspace_id = w.space AND x.id = i.id OFFSET 0
+        ) a`;
 
 // What the agents of a workspace have in common, read once for all of them. xmin names the transaction that wrote a row
 // version, ctid its place: together they tell two writes of one transaction apart, and no writer, whatever it changes, can
 // leave both as they were. Of the policy's head only what decides: its revision rises with every agent that is invalidated,
 // and that is no reason to judge the others again.
-const COMMON_VARIABLES = 'common record;';
-const COMMON = `
-      SELECT w.state, h.policy_set, h.version, h.hash, h.activation_seq, h.shadow_hash, concat_ws(' ', w.xmin, w.ctid,
-          h.policy_set, h.version, h.hash, h.activation_seq, coalesce(h.shadow_hash, '-')) AS fingerprint
-        INTO common
-        FROM workspaces w JOIN policy_heads h ON h.workspace_id = w.id WHERE w.id = space;
-      CONTINUE WHEN NOT FOUND;`;
+function common(activation: string): string {
+  return `CROSS JOIN LATERAL (
+          SELECT s.state, h.policy_set, h.version, h.hash, ${activation} AS activation_seq, h.shadow_hash,
+            concat_ws(' ', s.xmin, s.ctid, h.policy_set, h.version, h.hash, h.activation_seq,
+              coalesce(h.shadow_hash, '-')) AS fingerprint
+          FROM (SELECT x.xmin, x.ctid, x.state FROM workspaces x WHERE x.id = w.space OFFSET 0) s,
+            (SELECT * FROM policy_heads x WHERE x.workspace_id = w.space OFFSET 0) h OFFSET 0
+        ) common`;
+}
 
 // A head that was put back to an earlier activation names none: the chain knows of a later one.
-const NEWEST_ACTIVATION = `
-      IF common.activation_seq IS DISTINCT FROM GREATEST(
-        (SELECT max(seq) FROM audit_events WHERE chain = space AND event_type = 'policy.activated'),
-        (SELECT max(seq) FROM audit_events WHERE chain = space AND event_type = 'policy.rolledback')
-      ) THEN
-        common.activation_seq := NULL;
-      END IF;`;
+const NEWEST_ACTIVATION = `CASE WHEN h.activation_seq = GREATEST(
+              (SELECT max(seq) FROM audit_events WHERE chain = w.space AND event_type = 'policy.activated'),
+              (SELECT max(seq) FROM audit_events WHERE chain = w.space AND event_type = 'policy.rolledback')
+            ) THEN h.activation_seq END`;
 
-// OFFSET 0, here and below: without it the planner may read what belongs to the whole workspace once and look the agents up
-// in that, which is cheap only as long as the workspace is small.
 const EVER_PROVED = `(p.id IS NOT NULL OR EXISTS (
           SELECT FROM agent_proofs e WHERE e.workspace_id = a.workspace_id AND e.agent_id = a.id OFFSET 0))`;
 
@@ -100,8 +95,7 @@ const FINGERPRINT = `concat_ws(' ', a.xmin, a.ctid, common.fingerprint,
           coalesce(p.ctid::text, '-'), coalesce(g.xmin::text, '-'), coalesce(g.ctid::text, '-'), ${EVER_PROVED})`;
 
 // The signer is the one the envelope names and the column too: where the two differ there is no signer.
-const AGENT_ROWS = `
-        FROM agents a
+const AGENT_ROWS = `${IDS} ${AGENTS}
         LEFT JOIN LATERAL (
           SELECT x.xmin, x.ctid, x.* FROM agent_specs x
           WHERE x.workspace_id = a.workspace_id AND x.agent_id = a.id AND x.version = a.spec_version OFFSET 0
@@ -110,8 +104,10 @@ const AGENT_ROWS = `
           SELECT x.xmin, x.ctid, x.* FROM agent_proofs x
           WHERE x.workspace_id = a.workspace_id AND x.id = a.proof_id AND x.agent_id = a.id OFFSET 0
         ) p ON true
-        LEFT JOIN signers g ON g.signer_id = p.signer_id AND g.signer_id = p.envelope #>> '{signatures,0,keyid}'
-        WHERE a.workspace_id = space AND a.id = ANY(ids)`;
+        LEFT JOIN LATERAL (
+          SELECT x.xmin, x.ctid, x.* FROM signers x
+          WHERE x.signer_id = p.signer_id AND x.signer_id = p.envelope #>> '{signatures,0,keyid}' OFFSET 0
+        ) g ON true`;
 
 const SUBJECT_COLUMNS = `id uuid, mode text, status text, name text, expires_at timestamptz, desired_replicas integer,
     spec_version integer, spec_hash text, row_version bigint, invalidation jsonb, quarantine jsonb,
@@ -124,38 +120,33 @@ const SUBJECT_COLUMNS = `id uuid, mode text, status text, name text, expires_at 
     workspace_state text, fingerprint text`;
 
 const READS = [
-  byWorkspace(
+  overIds(
     'agents_run_status',
     `id uuid, mode text, status text, managed boolean, desired_replicas integer, ready_replicas integer,
     since timestamptz, last_exit jsonb`,
-    `SELECT space, a.id, a.mode, a.status, a.managed, a.desired_replicas, a.ready_replicas, a.since, a.last_exit
-        FROM agents a WHERE a.workspace_id = space AND a.id = ANY(ids)`,
+    `SELECT w.space, a.id, a.mode, a.status, a.managed, a.desired_replicas, a.ready_replicas, a.since, a.last_exit
+        FROM ${WORKSPACES} ${IDS} ${AGENTS}`,
   ),
-  byWorkspace(
+  overIds(
     'agents_run_states',
     'id uuid, status text, managed boolean, expires_at timestamptz',
-    `SELECT space, a.id, a.status, a.managed, a.expires_at
-        FROM agents a WHERE a.workspace_id = space AND a.id = ANY(ids)`,
+    `SELECT w.space, a.id, a.status, a.managed, a.expires_at FROM ${WORKSPACES} ${IDS} ${AGENTS}`,
   ),
-  byWorkspace(
+  overIds(
     'agents_admission_subjects',
     SUBJECT_COLUMNS,
-    `SELECT space, a.id, a.mode, a.status, a.name, a.expires_at, a.desired_replicas, a.spec_version, a.spec_hash,
+    `SELECT w.space, a.id, a.mode, a.status, a.name, a.expires_at, a.desired_replicas, a.spec_version, a.spec_hash,
           a.version, a.invalidation, a.quarantine, s.spec, s.spec_bytes, s.spec_hash,
           p.id, p.envelope, p.spec_version, p.spec_hash, p.policy_hash, p.promotion_id, p.expires_at, ${EVER_PROVED},
           g.signer_id, g.alg, g.public_key, g.purpose, g.state, g.not_before, g.not_after,
           common.policy_set, common.version, common.hash, common.activation_seq, common.shadow_hash, common.state,
           ${FINGERPRINT}
-        ${AGENT_ROWS} ORDER BY a.id`,
-    COMMON_VARIABLES,
-    COMMON + NEWEST_ACTIVATION,
+        FROM ${WORKSPACES} ${common(NEWEST_ACTIVATION)} ${AGENT_ROWS}`,
   ),
-  byWorkspace(
+  overIds(
     'agents_admission_fingerprints',
     'id uuid, fingerprint text, policy_hash text',
-    `SELECT space, a.id, ${FINGERPRINT}, common.hash ${AGENT_ROWS}`,
-    COMMON_VARIABLES,
-    COMMON,
+    `SELECT w.space, a.id, ${FINGERPRINT}, common.hash FROM ${WORKSPACES} ${common('NULL')} ${AGENT_ROWS}`,
   ),
 ].join('\n');
 
@@ -165,133 +156,117 @@ const APPEND = `
   CREATE FUNCTION audit_open(p_chains text[], p_wait boolean)
     RETURNS TABLE (chain text, seq bigint, hash text, deferred_from bigint, updated_at timestamptz) LANGUAGE plpgsql ${PLANNED} AS $$
   #variable_conflict use_column
-  DECLARE
-    name text;
   BEGIN
-    FOREACH name IN ARRAY p_chains LOOP
-      PERFORM set_config('castellan.workspace', name, true);
-      IF p_wait THEN
-        RETURN QUERY SELECT h.chain, h.seq, h.hash, h.deferred_from, h.updated_at
-          FROM audit_heads h WHERE h.chain = name FOR UPDATE;
-      ELSE
-        RETURN QUERY SELECT h.chain, h.seq, h.hash, h.deferred_from, h.updated_at
-          FROM audit_heads h WHERE h.chain = name FOR UPDATE SKIP LOCKED;
-      END IF;
-    END LOOP;
+    IF p_wait THEN
+      RETURN QUERY SELECT h.* FROM unnest(p_chains) AS u(chain) CROSS JOIN LATERAL (
+        SELECT x.chain, x.seq, x.hash, x.deferred_from, x.updated_at
+        FROM audit_heads x WHERE x.chain = u.chain FOR UPDATE) h;
+    ELSE
+      RETURN QUERY SELECT h.* FROM unnest(p_chains) AS u(chain) CROSS JOIN LATERAL (
+        SELECT x.chain, x.seq, x.hash, x.deferred_from, x.updated_at
+        FROM audit_heads x WHERE x.chain = u.chain FOR UPDATE SKIP LOCKED) h;
+    END IF;
   END $$;
 
   -- Stores events behind the heads of chains and moves the heads over them: p_counts[i] events follow p_after[i] of chain
   -- i. All bodies come one behind the other; what the rows show beside them is read out of them. Fails when the signer
-  -- may not sign at this moment, or when a head is not where the caller saw it.
+  -- may not sign at this moment, when a body is not of these chains, or when a head is not where the caller saw it.
   CREATE FUNCTION audit_append(
     p_chains text[], p_after bigint[], p_counts integer[], p_deferred_from bigint[],
     p_bodies bytea, p_sizes integer[], p_signatures text[], p_signer text, p_at timestamptz[]
   ) RETURNS void LANGUAGE plpgsql ${PLANNED} AS $$
   DECLARE
-    event integer := 0;
-    start integer := 1;
-    stop integer;
-    head_hash text;
+    stored integer;
+    moved integer;
   BEGIN
-    FOR i IN 1 .. cardinality(p_chains) LOOP
-      PERFORM set_config('castellan.workspace', p_chains[i], true);
-      IF p_signer IS NOT NULL AND NOT EXISTS (
-        SELECT FROM signers WHERE signer_id = p_signer AND purpose = 'audit' AND state IN ('active', 'retiring')
-          AND (not_before IS NULL OR not_before <= p_at[i]) AND (not_after IS NULL OR not_after > p_at[i])
-      ) THEN
-        RAISE EXCEPTION 'the audit signer is not active in the registry' USING ERRCODE = 'CA001';
-      END IF;
-      stop := event + p_counts[i];
-      INSERT INTO audit_events (chain, seq, id, event_type, ts, actor_id, actor_kind, payload, body, hash, prev_hash,
-        signature, signer_id, sign_mode)
-      SELECT p_chains[i], p_after[i] + e.n, (e.doc ->> 'id')::uuid, e.doc ->> 'eventType', (e.doc ->> 'ts')::timestamptz,
-        e.doc #>> '{actor,id}', e.doc #>> '{actor,kind}', e.doc -> 'payload', e.octets, encode(sha256(e.octets), 'hex'),
-        e.doc ->> 'prevHash', e.signature, e.doc ->> 'signerId',
-        CASE WHEN e.signature IS NULL THEN 'deferred' ELSE 'event' END
+    IF p_signer IS NOT NULL AND NOT EXISTS (
+      SELECT FROM signers WHERE signer_id = p_signer AND purpose = 'audit' AND state IN ('active', 'retiring')
+        AND (not_before IS NULL OR not_before <= (SELECT min(at) FROM unnest(p_at) AS at))
+        AND (not_after IS NULL OR not_after > (SELECT max(at) FROM unnest(p_at) AS at))
+    ) THEN
+      RAISE EXCEPTION 'the audit signer is not active in the registry' USING ERRCODE = 'CA001';
+    END IF;
+    INSERT INTO audit_events (chain, seq, id, event_type, ts, actor_id, actor_kind, payload, body, hash, prev_hash,
+      signature, signer_id, sign_mode)
+    SELECT e.doc ->> 'chain', (e.doc ->> 'seq')::bigint, (e.doc ->> 'id')::uuid, e.doc ->> 'eventType',
+      (e.doc ->> 'ts')::timestamptz, e.doc #>> '{actor,id}', e.doc #>> '{actor,kind}', e.doc -> 'payload', e.octets,
+      encode(sha256(e.octets), 'hex'), e.doc ->> 'prevHash', e.signature, e.doc ->> 'signerId',
+      CASE WHEN e.signature IS NULL THEN 'deferred' ELSE 'event' END
+    FROM (
+      -- OFFSET 0: each body is read as JSON once, not once for each column.
+      SELECT b.signature, b.octets, convert_from(b.octets, 'UTF8')::jsonb AS doc
       FROM (
-        -- OFFSET 0: each body is read as JSON once, not once for each column.
-        SELECT b.n, b.signature, b.octets, convert_from(b.octets, 'UTF8')::jsonb AS doc
-        FROM (
-          SELECT u.n, u.signature,
-            substring(p_bodies FROM (start + sum(u.size) OVER so_far)::integer - u.size FOR u.size) AS octets
-          FROM unnest(p_sizes[event + 1 : stop], p_signatures[event + 1 : stop]) WITH ORDINALITY AS u(size, signature, n)
-          WINDOW so_far AS (ORDER BY u.n)
-        ) b OFFSET 0
-      ) e;
-      start := start + (SELECT sum(size) FROM unnest(p_sizes[event + 1 : stop]) AS size);
-      event := stop;
-      head_hash := encode(sha256(substring(p_bodies FROM start - p_sizes[event] FOR p_sizes[event])), 'hex');
-      -- The head must be the event it says it is: behind one that was edited there would be a gap, signed by us.
-      UPDATE audit_heads h SET seq = p_after[i] + p_counts[i], hash = head_hash, deferred_from = p_deferred_from[i],
-        updated_at = p_at[i]
-      WHERE h.chain = p_chains[i] AND h.seq = p_after[i] AND (p_after[i] = 0 OR EXISTS (
-        SELECT FROM audit_events e WHERE e.chain = p_chains[i] AND e.seq = p_after[i] AND e.hash = h.hash
-          AND encode(sha256(e.body), 'hex') = h.hash));
-      IF NOT FOUND THEN
-        RAISE EXCEPTION 'the head of a chain has moved' USING ERRCODE = 'CA002';
-      END IF;
-    END LOOP;
+        SELECT u.signature,
+          substring(p_bodies FROM (1 + sum(u.size) OVER (ORDER BY u.n))::integer - u.size FOR u.size) AS octets
+        FROM unnest(p_sizes, p_signatures) WITH ORDINALITY AS u(size, signature, n)
+      ) b OFFSET 0
+    ) e
+    WHERE e.doc ->> 'chain' = ANY(p_chains);
+    GET DIAGNOSTICS stored = ROW_COUNT;
+    -- The head must be the event it says it is: behind one that was edited there would be a gap, signed by us.
+    UPDATE audit_heads h SET
+      seq = h.seq + p_counts[array_position(p_chains, h.chain)],
+      hash = (SELECT e.hash FROM audit_events e
+        WHERE e.chain = h.chain AND e.seq = h.seq + p_counts[array_position(p_chains, h.chain)]),
+      deferred_from = p_deferred_from[array_position(p_chains, h.chain)],
+      updated_at = p_at[array_position(p_chains, h.chain)]
+    WHERE h.chain = ANY(p_chains) AND h.seq = p_after[array_position(p_chains, h.chain)]
+      AND EXISTS (SELECT FROM audit_events e
+        WHERE e.chain = h.chain AND e.seq = h.seq + p_counts[array_position(p_chains, h.chain)] OFFSET 0)
+      AND (h.seq = 0 OR EXISTS (
+        SELECT FROM audit_events e WHERE e.chain = h.chain AND e.seq = h.seq AND e.hash = h.hash
+          AND encode(sha256(e.body), 'hex') = h.hash OFFSET 0));
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF stored <> cardinality(p_sizes) OR moved <> cardinality(p_chains) THEN
+      RAISE EXCEPTION 'the head of a chain has moved' USING ERRCODE = 'CA002';
+    END IF;
   END $$;`;
 
 const WRITES = `
-  -- New run states: p_counts[i] agents of workspace i, one list behind the other. NULL leaves managed and quarantine as they
-  -- are. Fails unless every agent is there. Found by key, and the new values by place: a join would be planned by sizes.
+  -- New run states. NULL leaves managed and quarantine as they are. Fails unless every agent is there. Found by key, and
+  -- the new values by place: a join would be planned by sizes.
   CREATE FUNCTION change_runs(
-    p_workspaces text[], p_counts integer[], p_ids uuid[], p_statuses text[], p_desired integer[], p_ready integer[],
+    p_workspaces text[], p_ids uuid[], p_statuses text[], p_desired integer[], p_ready integer[],
     p_managed boolean[], p_quarantines text[], p_at timestamptz[]
   ) RETURNS void LANGUAGE plpgsql ${PLANNED} AS $$
   DECLARE
-    start integer := 1;
-    ids uuid[];
     changed integer;
   BEGIN
-    FOR i IN 1 .. cardinality(p_workspaces) LOOP
-      PERFORM set_config('castellan.workspace', p_workspaces[i], true);
-      ids := p_ids[start : start + p_counts[i] - 1];
-      UPDATE agents a SET
-        status = p_statuses[start - 1 + array_position(ids, a.id)],
-        desired_replicas = p_desired[start - 1 + array_position(ids, a.id)],
-        ready_replicas = p_ready[start - 1 + array_position(ids, a.id)],
-        managed = coalesce(p_managed[start - 1 + array_position(ids, a.id)], a.managed),
-        quarantine = coalesce(p_quarantines[start - 1 + array_position(ids, a.id)]::jsonb, a.quarantine),
-        since = p_at[start - 1 + array_position(ids, a.id)],
-        updated_at = p_at[start - 1 + array_position(ids, a.id)],
-        version = a.version + 1
-      WHERE a.workspace_id = p_workspaces[i] AND a.id = ANY(ids);
-      GET DIAGNOSTICS changed = ROW_COUNT;
-      IF changed <> p_counts[i] THEN
-        RAISE EXCEPTION 'an agent is gone' USING ERRCODE = 'CA003';
-      END IF;
-      start := start + p_counts[i];
-    END LOOP;
+    UPDATE agents a SET
+      status = p_statuses[array_position(p_ids, a.id)],
+      desired_replicas = p_desired[array_position(p_ids, a.id)],
+      ready_replicas = p_ready[array_position(p_ids, a.id)],
+      managed = coalesce(p_managed[array_position(p_ids, a.id)], a.managed),
+      quarantine = coalesce(p_quarantines[array_position(p_ids, a.id)]::jsonb, a.quarantine),
+      since = p_at[array_position(p_ids, a.id)],
+      updated_at = p_at[array_position(p_ids, a.id)],
+      version = a.version + 1
+    WHERE a.workspace_id = ANY(p_workspaces) AND a.id = ANY(p_ids)
+      AND a.workspace_id = p_workspaces[array_position(p_ids, a.id)];
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    IF changed <> cardinality(p_ids) THEN
+      RAISE EXCEPTION 'an agent is gone' USING ERRCODE = 'CA003';
+    END IF;
   END $$;
 
-  -- Rows of the ledger, p_counts[i] of workspace i. p_facts: what they say of themselves, as one jsonb text each.
+  -- Rows of the ledger. p_facts: what they say of themselves, as one jsonb text each.
   CREATE FUNCTION record_decisions(
-    p_workspaces text[], p_counts integer[], p_ids uuid[], p_agents uuid[], p_kinds text[], p_effects text[],
+    p_workspaces text[], p_ids uuid[], p_agents uuid[], p_kinds text[], p_effects text[],
     p_facts text[], p_at timestamptz[], p_seqs bigint[]
   ) RETURNS void LANGUAGE plpgsql ${PLANNED} AS $$
-  DECLARE
-    start integer := 1;
-    stop integer;
   BEGIN
-    FOR i IN 1 .. cardinality(p_workspaces) LOOP
-      PERFORM set_config('castellan.workspace', p_workspaces[i], true);
-      stop := start + p_counts[i] - 1;
-      INSERT INTO decisions (workspace_id, id, kind, agent_id, action, effect, tier, codes, reasons, actor_id, actor_kind,
-        policy_hash, spec_hash, shadow, trace_id, audit_seq, created_at)
-      SELECT p_workspaces[i], d.id, d.kind, d.agent, 'agent.' || d.kind, d.effect, (d.facts ->> 'tier')::smallint,
-        ARRAY(SELECT jsonb_array_elements_text(d.facts -> 'codes')), d.facts -> 'reasons', d.facts ->> 'actorId',
-        d.facts ->> 'actorKind', d.facts ->> 'policyHash', d.facts ->> 'specHash', d.facts -> 'shadow',
-        d.facts ->> 'traceId', d.seq, d.at
-      FROM (
-        SELECT u.id, u.agent, u.kind, u.effect, u.facts::jsonb AS facts, u.at, u.seq
-        FROM unnest(p_ids[start:stop], p_agents[start:stop], p_kinds[start:stop], p_effects[start:stop],
-          p_facts[start:stop], p_at[start:stop], p_seqs[start:stop]) AS u(id, agent, kind, effect, facts, at, seq)
-        OFFSET 0
-      ) d;
-      start := stop + 1;
-    END LOOP;
+    INSERT INTO decisions (workspace_id, id, kind, agent_id, action, effect, tier, codes, reasons, actor_id, actor_kind,
+      policy_hash, spec_hash, shadow, trace_id, audit_seq, created_at)
+    SELECT d.space, d.id, d.kind, d.agent, 'agent.' || d.kind, d.effect, (d.facts ->> 'tier')::smallint,
+      ARRAY(SELECT jsonb_array_elements_text(d.facts -> 'codes')), d.facts -> 'reasons', d.facts ->> 'actorId',
+      d.facts ->> 'actorKind', d.facts ->> 'policyHash', d.facts ->> 'specHash', d.facts -> 'shadow',
+      d.facts ->> 'traceId', d.seq, d.at
+    FROM (
+      SELECT u.space, u.id, u.agent, u.kind, u.effect, u.facts::jsonb AS facts, u.at, u.seq
+      FROM unnest(p_workspaces, p_ids, p_agents, p_kinds, p_effects, p_facts, p_at, p_seqs)
+        AS u(space, id, agent, kind, effect, facts, at, seq)
+      OFFSET 0
+    ) d;
   END $$;`;
 
 // Once a statement instead of once a row: a batch of starts moves two counts.

@@ -3,7 +3,7 @@ import { type Selectable, sql } from 'kysely';
 import { lookupBy, type Write } from '../audit/append.ts';
 import type { Trx } from '../storage/database.ts';
 import { createKeyedRead, type KeyedRead, type KeyedRow } from '../storage/keyed-read.ts';
-import { byWorkspace, voidRoutine } from '../storage/session.ts';
+import { voidRoutine } from '../storage/session.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { AgentMode, AgentStatus } from './lifecycle.ts';
 import type { StoredSpec } from './spec.ts';
@@ -128,15 +128,13 @@ export interface RunWrite extends RunChange {
   readonly now: Date;
 }
 
-const CHANGE_RUNS = voidRoutine('change_runs', 9);
+const CHANGE_RUNS = voidRoutine('change_runs', 8);
 
 /** The run states of units that share a transaction, in one statement. */
 export const runWrite: Write<RunWrite> = {
-  store: (session, changes) => {
-    const { workspaces, counts, rows } = byWorkspace(changes);
-    return session.call(CHANGE_RUNS, [
-      workspaces,
-      counts,
+  store: (session, rows) =>
+    session.call(CHANGE_RUNS, [
+      rows.map((row) => row.workspaceId),
       rows.map((row) => row.agentId),
       rows.map((row) => row.status),
       rows.map((row) => row.desiredReplicas),
@@ -144,8 +142,7 @@ export const runWrite: Write<RunWrite> = {
       rows.map((row) => row.managed ?? null),
       rows.map((row) => (row.quarantine === undefined ? null : JSON.stringify(row.quarantine))),
       rows.map((row) => row.now),
-    ]);
-  },
+    ]),
 };
 
 /** What ends or forbids running must know of an agent. */

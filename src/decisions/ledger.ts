@@ -1,6 +1,6 @@
 import type { Write } from '../audit/append.ts';
 import type { Trx } from '../storage/database.ts';
-import { byWorkspace, voidRoutine } from '../storage/session.ts';
+import { voidRoutine } from '../storage/session.ts';
 
 /** A reason as the ledger keeps it; the denials of a start or promotion in chain order. */
 export interface DecisionReason {
@@ -55,11 +55,9 @@ export async function recordDecision(trx: Trx, record: DecisionRecord): Promise<
 
 /** The rows of units that share a transaction, in one statement. */
 export const decisionWrite: Write<DecisionRecord> = {
-  store: (session, records) => {
-    const { workspaces, counts, rows } = byWorkspace(records);
-    return session.call(RECORD, [
-      workspaces,
-      counts,
+  store: (session, rows) =>
+    session.call(RECORD, [
+      rows.map((row) => row.workspaceId),
       rows.map((row) => row.id),
       rows.map((row) => row.agentId),
       rows.map((row) => row.kind),
@@ -67,11 +65,10 @@ export const decisionWrite: Write<DecisionRecord> = {
       rows.map((row) => JSON.stringify(factsOf(row))),
       rows.map((row) => row.createdAt),
       rows.map((row) => row.auditSeq),
-    ]);
-  },
+    ]),
 };
 
-const RECORD = voidRoutine('record_decisions', 9);
+const RECORD = voidRoutine('record_decisions', 8);
 
 /** Tier 1: allowed and audited; tier 3: denied (contract §10). */
 function effectOf({ denies }: DecisionRecord) {

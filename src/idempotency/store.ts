@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Write } from '../audit/append.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import type { Trx } from '../storage/database.ts';
-import { byWorkspace, voidRoutine } from '../storage/session.ts';
+import { voidRoutine } from '../storage/session.ts';
 import type { KeptAnswer } from './answer.ts';
 import type { RequestKey } from './key.ts';
 import type {} from './table.ts';
@@ -60,15 +60,13 @@ export interface AnswerToKeep {
   readonly now: number;
 }
 
-const KEEP = voidRoutine('keep_answers', 10);
+const KEEP = voidRoutine('keep_answers', 9);
 
 /** As insertKept, for units that share a transaction, in one statement: it fails when one of them is kept already. */
 export const answerWrite: Write<AnswerToKeep> = {
-  store: (session, answers) => {
-    const { workspaces, counts, rows } = byWorkspace(answers);
-    return session.call(KEEP, [
-      workspaces,
-      counts,
+  store: (session, rows) =>
+    session.call(KEEP, [
+      rows.map((row) => row.workspaceId),
       rows.map((row) => row.key.scope.toString('hex')),
       rows.map((row) => row.item),
       rows.map((row) => row.key.request.toString('hex')),
@@ -77,8 +75,7 @@ export const answerWrite: Write<AnswerToKeep> = {
       rows.map((row) => row.answer.body),
       rows.map((row) => new Date(row.now + KEPT_MS)),
       new Date(Math.max(...rows.map((row) => row.now))),
-    ]);
-  },
+    ]),
 };
 
 /** Puts the final answer in the place of the one kept with the change. */

@@ -85,7 +85,7 @@ const PROJECTIONS: readonly [set: string, value: unknown][] = [
   ['payload = $3', '{"other":true}'],
   ['payload = payload || $3::jsonb', '{"more":1}'],
   ['prev_hash = $3', 'ab'.repeat(32)],
-  ['signer_id = $3', 'ed2'],
+  ['signer_id = $3', 'nobody'],
   ['sign_mode = $3', 'batch'],
 ];
 
