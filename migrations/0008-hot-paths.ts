@@ -31,7 +31,8 @@ const FUNCTIONS = [
   'agents_admission_fingerprints(text[], integer[], uuid[])',
   'agents_run_states(text[], integer[], uuid[])',
   'audit_open(text[], boolean)',
-  'audit_append(text[], bigint[], integer[], bigint[], bytea, integer[], text[], text, timestamptz[])',
+  'audit_append(text[], bigint[], integer[], bigint[], bytea, integer[], text[], text, timestamptz[], bytea[])',
+  'audit_leaf_hashes(text[], bigint[], bigint[])',
   'change_runs(text[], uuid[], text[], integer[], integer[], boolean[], text[], timestamptz[])',
   'record_decisions(text[], uuid[], uuid[], text[], text[], text[], timestamptz[], bigint[])',
 ];
@@ -151,19 +152,23 @@ const READS = [
 ].join('\n');
 
 const APPEND = `
+  -- The compact range of the Merkle tree over the bodies up to seq; NULL: not known, made from the rows by the next append.
+  ALTER TABLE audit_heads ADD COLUMN tree bytea;
+
   -- Takes the locks of chains, in the order given: whoever holds one owns the next position. Without p_wait a chain that
   -- another transaction holds is left out, as one that does not exist is.
   CREATE FUNCTION audit_open(p_chains text[], p_wait boolean)
-    RETURNS TABLE (chain text, seq bigint, hash text, deferred_from bigint, updated_at timestamptz) LANGUAGE plpgsql ${PLANNED} AS $$
+    RETURNS TABLE (chain text, seq bigint, hash text, deferred_from bigint, updated_at timestamptz, tree bytea)
+    LANGUAGE plpgsql ${PLANNED} AS $$
   #variable_conflict use_column
   BEGIN
     IF p_wait THEN
       RETURN QUERY SELECT h.* FROM unnest(p_chains) AS u(chain) CROSS JOIN LATERAL (
-        SELECT x.chain, x.seq, x.hash, x.deferred_from, x.updated_at
+        SELECT x.chain, x.seq, x.hash, x.deferred_from, x.updated_at, x.tree
         FROM audit_heads x WHERE x.chain = u.chain FOR UPDATE) h;
     ELSE
       RETURN QUERY SELECT h.* FROM unnest(p_chains) AS u(chain) CROSS JOIN LATERAL (
-        SELECT x.chain, x.seq, x.hash, x.deferred_from, x.updated_at
+        SELECT x.chain, x.seq, x.hash, x.deferred_from, x.updated_at, x.tree
         FROM audit_heads x WHERE x.chain = u.chain FOR UPDATE SKIP LOCKED) h;
     END IF;
   END $$;
@@ -173,7 +178,8 @@ const APPEND = `
   -- may not sign at this moment, when a body is not of these chains, or when a head is not where the caller saw it.
   CREATE FUNCTION audit_append(
     p_chains text[], p_after bigint[], p_counts integer[], p_deferred_from bigint[],
-    p_bodies bytea, p_sizes integer[], p_signatures text[], p_signer text, p_at timestamptz[]
+    p_bodies bytea, p_sizes integer[], p_signatures text[], p_signer text, p_at timestamptz[],
+    p_trees bytea[]
   ) RETURNS void LANGUAGE plpgsql ${PLANNED} AS $$
   DECLARE
     stored integer;
@@ -209,7 +215,8 @@ const APPEND = `
       hash = (SELECT e.hash FROM audit_events e
         WHERE e.chain = h.chain AND e.seq = h.seq + p_counts[array_position(p_chains, h.chain)]),
       deferred_from = p_deferred_from[array_position(p_chains, h.chain)],
-      updated_at = p_at[array_position(p_chains, h.chain)]
+      updated_at = p_at[array_position(p_chains, h.chain)],
+      tree = p_trees[array_position(p_chains, h.chain)]
     WHERE h.chain = ANY(p_chains) AND h.seq = p_after[array_position(p_chains, h.chain)]
       AND EXISTS (SELECT FROM audit_events e
         WHERE e.chain = h.chain AND e.seq = h.seq + p_counts[array_position(p_chains, h.chain)] OFFSET 0)
@@ -220,6 +227,18 @@ const APPEND = `
     IF stored <> cardinality(p_sizes) OR moved <> cardinality(p_chains) THEN
       RAISE EXCEPTION 'the head of a chain has moved' USING ERRCODE = 'CA002';
     END IF;
+  END $$;
+
+  -- RFC 6962 leaf hashes of the events p_from[i] to p_to[i] of chain i, one behind the other, and how many there are.
+  CREATE FUNCTION audit_leaf_hashes(p_chains text[], p_from bigint[], p_to bigint[])
+    RETURNS TABLE (chain text, events integer, hashes bytea) LANGUAGE plpgsql STABLE ${PLANNED} AS $$
+  #variable_conflict use_column
+  BEGIN
+    RETURN QUERY SELECT u.chain, h.events, h.hashes FROM unnest(p_chains, p_from, p_to) AS u(chain, first, last)
+      CROSS JOIN LATERAL (
+        SELECT count(*)::integer AS events,
+          coalesce(string_agg(sha256('\\x00'::bytea || x.body), ''::bytea ORDER BY x.seq), ''::bytea) AS hashes
+        FROM audit_events x WHERE x.chain = u.chain AND x.seq BETWEEN u.first AND u.last OFFSET 0) h;
   END $$;`;
 
 const WRITES = `

@@ -18,6 +18,7 @@ import {
 } from './run-units.ts';
 import { signaturesOf } from './sign-batch.ts';
 import { appendEvents, createHead, openHeads } from './store.ts';
+import { treeOf } from './tree.ts';
 import { isCreating } from './unit.ts';
 
 /** One outcome per entry; or the chain's lock was not to be had, and nothing was done. */
@@ -97,6 +98,7 @@ async function store(
   const pass = async (name: Failpoint) => {
     if (failpoints !== undefined) for (const { head } of drafts) await failpoints(name, head.chain);
   };
+  const grown = await Promise.all(drafts.map(async (draft) => ({ draft, tree: await treeOf(session, draft) })));
   await pass('audit.hashed');
   const signatures = await signaturesOf(by, drafts, observe.signed);
   await pass('audit.signed');
@@ -104,9 +106,9 @@ async function store(
   if (drafts.length === 0) return;
   const appended = appendEvents(
     session,
-    drafts.map(({ head, events, tail }, index) => {
+    grown.map(({ draft: { head, events, tail }, tree }, index) => {
       const deferredFrom = by === undefined ? (head.deferredFrom ?? events[0]?.seq ?? null) : null;
-      return { head, events, signatures: signatures[index] ?? [], deferredFrom, lastMs: tail.lastMs };
+      return { head, events, signatures: signatures[index] ?? [], deferredFrom, lastMs: tail.lastMs, tree };
     }),
   );
   // Only a failpoint needs to know that it is stored and not committed; else COMMIT follows at once.

@@ -1,4 +1,5 @@
 import { newId } from '../ids.ts';
+import type { CompactRange } from '../transparency/compact-range.ts';
 import type { EventInput, EventReceipt, SealedEvent } from './event.ts';
 import { sealEvent } from './event.ts';
 
@@ -9,6 +10,8 @@ export interface ChainHead {
   readonly hash: string;
   readonly deferredFrom: number | null;
   readonly lastMs: number;
+  /** Over the bodies up to seq; undefined when the row has none that fits. */
+  readonly tree: CompactRange | undefined;
 }
 
 /** A mark to return to when the unit that appended after it fails. */

@@ -4,12 +4,16 @@ import { SignerError } from '../crypto/signer.ts';
 import { IdempotencyConflict } from '../idempotency/errors.ts';
 import { isUniqueViolation, StorageError } from '../storage/pg-errors.ts';
 import { type Session, tableRoutine, voidRoutine } from '../storage/session.ts';
+import { type CompactRange, decodeRange, emptyRange, encodeRange } from '../transparency/compact-range.ts';
+import { TransparencyError } from '../transparency/errors.ts';
+import { splitHashes } from '../transparency/hash-list.ts';
 import type { ChainHead } from './chain.ts';
 import { AuditError, StaleRead } from './errors.ts';
 import { GENESIS_HASH, type SealedEvent } from './event.ts';
 
 const OPEN = tableRoutine('audit_open', 2);
-const APPEND = voidRoutine('audit_append', 9);
+const APPEND = voidRoutine('audit_append', 10);
+const LEAF_HASHES = tableRoutine('audit_leaf_hashes', 3);
 
 /** SQLSTATEs of migrations/0008-hot-paths.ts. */
 const SIGNER_NOT_ACTIVE = 'CA001';
@@ -33,10 +37,34 @@ export async function openHeads(
   return new Map(rows.map((row) => [row.chain, headOf(row)]));
 }
 
-type HeadRow = { chain: string; seq: number; hash: string; deferred_from: number | null; updated_at: Date };
+type HeadRow = {
+  chain: string;
+  seq: number;
+  hash: string;
+  deferred_from: number | null;
+  updated_at: Date;
+  tree: Buffer | null;
+};
 
-function headOf({ chain, seq, hash, deferred_from: deferredFrom, updated_at: updatedAt }: HeadRow): ChainHead {
-  return { chain, seq, hash, deferredFrom, lastMs: updatedAt.getTime() };
+function headOf({ chain, seq, hash, deferred_from: deferredFrom, updated_at: updatedAt, tree }: HeadRow): ChainHead {
+  return { chain, seq, hash, deferredFrom, lastMs: updatedAt.getTime(), tree: fittingRange(tree, seq) };
+}
+
+function fittingRange(bytes: Buffer | null, seq: number): CompactRange | undefined {
+  if (bytes === null) return seq === 0 ? emptyRange() : undefined;
+  try {
+    const range = decodeRange(bytes);
+    return range.end === seq ? range : undefined;
+  } catch (error) {
+    if (error instanceof TransparencyError) return undefined;
+    throw error;
+  }
+}
+
+/** RFC 6962 leaf hashes of the events `from` to `to`, fewer where rows are missing. */
+export async function readLeafHashes(session: Session, chain: string, from: number, to: number): Promise<Buffer[]> {
+  const [row] = await session.call<{ events: number; hashes: Buffer }>(LEAF_HASHES, [[chain], [from], [to]]);
+  return row === undefined ? [] : splitHashes(row.hashes);
 }
 
 /** What of an event its place in the chain rests on. */
@@ -73,7 +101,7 @@ export async function createHead(client: PoolClient, chain: string): Promise<Cha
     values: [chain, GENESIS_HASH, epoch],
   });
   if (rowCount !== 1) return undefined;
-  return { chain, seq: 0, hash: GENESIS_HASH, deferredFrom: null, lastMs: epoch.getTime() };
+  return { chain, seq: 0, hash: GENESIS_HASH, deferredFrom: null, lastMs: epoch.getTime(), tree: emptyRange() };
 }
 
 /** Events of one chain, signed or (null) deferred, and what the head says behind them. */
@@ -83,6 +111,8 @@ export interface Appended {
   readonly signatures: readonly (string | null)[];
   readonly deferredFrom: number | null;
   readonly lastMs: number;
+  /** Over all bodies of the chain, these among them. */
+  readonly tree: CompactRange;
 }
 
 /**
@@ -101,6 +131,7 @@ export function appendEvents(session: Session, chains: readonly Appended[]): Pro
     chains.flatMap((chain) => chain.signatures),
     events[0]?.signerId ?? null,
     chains.map((chain) => new Date(chain.lastMs)),
+    chains.map((chain) => encodeRange(chain.tree)),
   ]);
 }
 

@@ -140,6 +140,7 @@ t.test('audit_append stores nothing for a chain that the call does not name', as
       bodies.map(() => null),
       null,
       chains.map(() => NOW),
+      chains.map(() => Buffer.alloc(8)),
     );
   const stored = async () => (await database.query('SELECT chain, seq::int FROM audit_events ORDER BY 1')).rows;
 
