@@ -6,6 +6,8 @@ export interface AuditHeadsTable {
   hash: string;
   deferred_from: number | null;
   updated_at: Date;
+  /** The compact range over the bodies up to seq. */
+  tree: Buffer | null;
 }
 
 export interface AuditEventsTable {
