@@ -38,7 +38,10 @@ t.test('the output for people and for machines', async (t) => {
   await insertChain(client, rows);
   const people = await runVerify([], { DATABASE_URL: url });
   t.equal(people.code, 0);
-  t.match(people.out, /^ok: strength internal, 3 events, 3 signatures, 0 findings, \d+ events\/s\n$/);
+  t.match(
+    people.out,
+    /^ok: strength internal, 3 events, 3 signatures, 0 findings, \d+ events\/s\nstrength internal: nothing outside .*\n$/,
+  );
   t.equal(people.err, '');
   const file = join(t.testdir(), 'url');
   writeFileSync(file, `${url}\n`);

@@ -1,6 +1,8 @@
+import { type ChainStart, checkStart } from './chain-start.ts';
+import { BODIES_DIFFER, ChainTree } from './chain-tree.ts';
 import { DeferredRun } from './deferred-run.ts';
-import type { EventClaims, EventFacts } from './event-check.ts';
-import type { Findings } from './finding.ts';
+import { type EventClaims, type EventFacts, TILE_HASH } from './event-check.ts';
+import type { FindingClass, Findings } from './finding.ts';
 import { Positions } from './positions.ts';
 import type { Registry } from './registry.ts';
 import type { Head } from './row.ts';
@@ -11,11 +13,20 @@ const GENESIS_HASH = '0'.repeat(64);
 /** Rows at one seq whose hashes the next event may follow. */
 const MAX_BRANCHES = 16;
 
+/** How far a chain was found good. */
+export interface ResumePoint {
+  readonly seq: number;
+  readonly hash: string;
+  readonly tree: Buffer;
+}
+
 /** What counts towards the verdict of the whole log. */
 export interface Tally {
   events: number;
   /** Valid signatures of the signer that the event names. */
   signatures: number;
+  /** Events under a checkpoint from outside that fits. */
+  anchored: number;
   /** Reason → events that nothing here can verify. */
   readonly unverifiable: Map<string, number>;
 }
@@ -47,12 +58,19 @@ export class ChainCheck {
   readonly #tally: Tally;
   readonly #positions = new Positions();
   readonly #deferred: DeferredRun;
+  /** The hash of the first event, from an earlier verification. */
+  readonly #trusted: string | undefined;
   readonly #first: number;
+  readonly #tree: ChainTree | undefined;
   #last: number;
   #before: Predecessor;
 
-  constructor(chain: string, from: number, context: { registry: Registry; findings: Findings; tally: Tally }) {
+  constructor(chain: string, start: ChainStart, context: { registry: Registry; findings: Findings; tally: Tally }) {
+    const { from, trusted, claims } = start;
     this.#chain = chain;
+    this.#trusted = trusted?.hash;
+    // From a later seq on there is no tree without the one of an earlier verification.
+    this.#tree = from === 1 || trusted !== undefined ? new ChainTree(claims, trusted?.tree) : undefined;
     this.#registry = context.registry;
     this.#findings = context.findings;
     this.#tally = context.tally;
@@ -83,7 +101,10 @@ export class ChainCheck {
   finish(head: Head | undefined | null): void {
     const atHead = head?.seq === this.#before.seq;
     this.#decide(atHead && head !== undefined && head !== null ? [head.hash] : []);
-    for (const { seq, class: name, detail } of this.#positions.finish()) this.#report(seq, name, detail);
+    for (const { seq, class: name, detail } of this.#positions.finish()) {
+      this.#report(seq, name, detail);
+      this.#tree?.differs(seq);
+    }
     for (const [from, to] of this.#deferred.uncovered) {
       this.#report(
         from,
@@ -94,12 +115,27 @@ export class ChainCheck {
     if (this.#deferred.dropped) this.#report(this.#last, 'deferred-uncovered', 'too many unsigned events to follow');
     if (head === undefined) this.#report(this.#last, 'chain-missing', 'the chain has events but no head row');
     else if (head !== null) this.#checkTail(head);
+    if (this.#tree === undefined) return;
+    for (const { seq, class: name, detail } of this.#tree.finish(head?.tree ?? undefined))
+      this.#report(seq, name, detail);
+    this.#tally.anchored += Math.max(this.#tree.anchored - this.#first + 1, 0);
+  }
+
+  /** How far the chain is good and settled, given that nothing was found so far; undefined where it is not. */
+  get resumePoint(): ResumePoint | undefined {
+    const { seq, hashes, links, weak, undecided } = this.#before;
+    const [hash] = hashes;
+    const settled = links !== undefined && !weak && undecided === undefined && this.#deferred.uncovered.length === 0;
+    const tree = settled ? this.#tree?.bytesAt(seq) : undefined;
+    return tree === undefined || hash === undefined || !this.#positions.inOrder ? undefined : { seq, hash, tree };
   }
 
   #advance(facts: EventFacts, verdict: SignatureVerdict | undefined): void {
     const { seq } = facts;
+    if (this.#last < this.#first) checkStart(this.#chain, this.#first, this.#trusted, facts);
     if (seq > this.#last + 1) this.#positions.hole(this.#last + 1, seq - 1);
     this.#last = seq;
+    this.#tree?.add(seq, facts.leaf);
     const follows = this.#before.seq === seq - 1;
     const prevHashes = typeof facts.body === 'string' ? [facts.prevHash] : [facts.body.prevHash, facts.prevHash];
     this.#decide(follows ? prevHashes : []);
@@ -146,7 +182,9 @@ export class ChainCheck {
       if (!problem) this.#report(seq, 'spliced', `an event of chain ${body.chain}, seq ${body.seq}`);
       return { body, foreign: !problem, broken: problem, weak, undecided };
     }
-    const edited = facts.edited.filter((name) => !(name === 'prevHash' && body.seq !== seq));
+    const edited = facts.edited.filter(
+      (name) => !(name === 'prevHash' && body.seq !== seq) && !(name === TILE_HASH && problem),
+    );
     if (signed && facts.signMode === 'batch') edited.push('signMode');
     if (edited.length > 0) {
       this.#report(seq, 'projection-edited', `${edited.join(', ')}: not what the body says`);
@@ -251,7 +289,8 @@ export class ChainCheck {
     }
   }
 
-  #report(seq: number, name: Parameters<Findings['add']>[2], detail: string): void {
+  #report(seq: number, name: FindingClass, detail: string): void {
+    if (BODIES_DIFFER.has(name)) this.#tree?.differs(seq);
     this.#findings.add(this.#chain, seq, name, detail);
   }
 }

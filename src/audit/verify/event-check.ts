@@ -1,10 +1,14 @@
 import { hash } from 'node:crypto';
 
+import { leafHash } from '../../transparency/merkle.ts';
 import { type EventBody, parseBody } from './body.ts';
 import { editedProjections } from './projections.ts';
 import type { AuditRow } from './row.ts';
 import type { SignatureTask } from './signature.ts';
 import { UNSIGNED_TYPES } from './unsigned-types.ts';
+
+/** Named as an edited column: in a directory of tiles the leaf hash of the body stands there once more. */
+export const TILE_HASH = 'its hash in the tile';
 
 /** What an event says of itself, as far as its neighbours and its signer are concerned. */
 export interface EventClaims {
@@ -23,6 +27,8 @@ export interface EventFacts {
   readonly seq: number;
   readonly hash: string;
   readonly bodyHash: string;
+  /** The body as a leaf of its chain's tree. */
+  readonly leaf: Buffer;
   readonly prevHash: string;
   /** The parsed body, or why it is no canonical event. */
   readonly body: EventClaims | string;
@@ -51,6 +57,7 @@ export function checkEvent(row: AuditRow): EventFacts {
     seq: row.seq,
     hash: row.hash,
     bodyHash,
+    leaf: leafHash(row.body),
     prevHash: row.prevHash,
     body: typeof body === 'string' ? body : claimsOf(body),
     edited: parsed === undefined ? [] : editedColumns(row, parsed),
@@ -77,6 +84,7 @@ function position(value: unknown): number {
 /** Besides the projections: an event that says it is unsigned has no signature, and the reverse. */
 function editedColumns(row: AuditRow, body: EventBody): string[] {
   const edited = editedProjections(row, body);
+  if (row.otherwise !== undefined) edited.push(row.otherwise);
   const modes = body.signerId === null ? ['deferred'] : ['event', 'batch'];
   if (!modes.includes(row.signMode)) edited.push('signMode');
   if (body.signerId === null && row.signature !== null) edited.push('signature');

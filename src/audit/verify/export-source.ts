@@ -1,14 +1,11 @@
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 
 import { VerifyError } from './errors.ts';
 import { fromExportLine } from './export-line.ts';
-import type { AuditRow, EventSource, SourcePage } from './row.ts';
+import { linesOf } from './lines.ts';
+import type { AuditRow, Begin, EventSource, SourcePage } from './row.ts';
 
 const PAGE_ROWS = 250;
-/** Bytes; body, payload and base64 of the largest event stay well below. */
-const MAX_LINE = 4_194_304;
-const LINE_FEED = 0x0a;
 
 /** The events of a JSONL export. It carries no heads, so that a cut tail cannot be seen in it. */
 export async function openExportSource(options: {
@@ -24,7 +21,7 @@ export async function openExportSource(options: {
     },
   );
 
-  async function* pages(): AsyncGenerator<SourcePage> {
+  async function* pages(begin: Begin = new Map()): AsyncGenerator<SourcePage> {
     let rows: AuditRow[] = [];
     let read = 0;
     let number = 0;
@@ -33,7 +30,7 @@ export async function openExportSource(options: {
       read += line.length + 1;
       if (line.length === 0) continue;
       const row = fromExportLine(line.toString('utf8'), number);
-      if ((chain !== undefined && row.chain !== chain) || row.seq < from) continue;
+      if ((chain !== undefined && row.chain !== chain) || row.seq < (begin.get(row.chain)?.seq ?? from)) continue;
       rows.push(row);
       if (rows.length < PAGE_ROWS) continue;
       yield { rows, fraction: Math.min(read / size, 1) };
@@ -47,6 +44,7 @@ export async function openExportSource(options: {
     pages,
     head: () => Promise.resolve(null),
     missingChains: none,
+    log: undefined,
     close: () => Promise.resolve(),
   };
 }
@@ -54,25 +52,4 @@ export async function openExportSource(options: {
 /** An export cannot know of chains that it does not hold. */
 async function* none(): AsyncGenerator<never> {
   yield* [];
-}
-
-/** Lines without their break, in bounded memory: node:readline would buffer a line of any length. */
-async function* linesOf(path: string): AsyncGenerator<Buffer> {
-  let rest = Buffer.alloc(0);
-  try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1_048_576 })) {
-      let bytes: Buffer = Buffer.concat([rest, chunk]);
-      for (let end = bytes.indexOf(LINE_FEED); end !== -1; end = bytes.indexOf(LINE_FEED)) {
-        yield bytes.subarray(0, end);
-        bytes = bytes.subarray(end + 1);
-      }
-      if (bytes.length > MAX_LINE)
-        throw new VerifyError('UNREADABLE', `${path} has a line of more than ${MAX_LINE} bytes`);
-      rest = Buffer.from(bytes);
-    }
-  } catch (cause) {
-    if (cause instanceof VerifyError) throw cause;
-    throw new VerifyError('UNREADABLE', `cannot read the export ${path}`, cause);
-  }
-  if (rest.length > 0) yield rest;
 }

@@ -16,6 +16,8 @@ export type FindingClass =
   | 'signer-compromised'
   | 'tail-truncated' // the head row and the last event disagree
   | 'chain-missing'
+  | 'backup-restored' // a checkpoint knows of more than there is; seq is the first missing one
+  | 'history-rewritten' // a checkpoint knows of another history; seq is the first that may differ
   | 'clock-regression'
   | 'non-canonical' // the signed bytes are not the RFC 8785 form of a version 1 event
   | 'deferred-uncovered'; // unsigned so far: incomplete, not tampered
@@ -49,6 +51,10 @@ export class Findings {
 
   get counts(): ReadonlyMap<FindingClass, number> {
     return this.#counts;
+  }
+
+  get total(): number {
+    return this.#counts.values().reduce((sum, count) => sum + count, 0);
   }
 
   get tampered(): boolean {

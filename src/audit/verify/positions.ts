@@ -26,6 +26,12 @@ export class Positions {
   readonly #overflow: number[] = [];
   #last = 0;
 
+  /** Every event so far stands at its own place. */
+  get inOrder(): boolean {
+    const apart = this.#displaced.size + this.#surplus.length + this.#foreign.size;
+    return apart === 0 && this.#holes.ranges.length === 0 && !this.#holes.dropped;
+  }
+
   hole(from: number, to: number): void {
     this.#holes.add(from, to);
   }

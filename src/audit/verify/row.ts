@@ -1,3 +1,5 @@
+import type { LogSource } from './log-source.ts';
+
 /** The largest body an event may have, in bytes. A source hands on one byte more, so that a longer one is seen. */
 export const MAX_BODY_BYTES = 65_535;
 
@@ -18,11 +20,15 @@ export interface AuditRow {
   readonly signature: string | null;
   readonly signerId: string | null;
   readonly signMode: string;
+  /** Something beside the row that says something else than its body. */
+  readonly otherwise?: string;
 }
 
 export interface Head {
   readonly seq: number;
   readonly hash: string;
+  /** The tree over the chain's bodies as GrowingTree gives its bytes; null: not known yet. */
+  readonly tree: Buffer | null;
 }
 
 /** A chain that ought to have events and has none, and what says so. */
@@ -37,13 +43,18 @@ export interface SourcePage {
   readonly fraction: number;
 }
 
+/** Chains of which only what comes from a seq on is to be read; of all others, from the first seq that the source was opened for. */
+export type Begin = ReadonlyMap<string, { readonly seq: number }>;
+
 /** Where events come from. One consistent view of the log for as long as it is open. */
 export interface EventSource {
   /** Rows of one chain stand together, in the order of seq; duplicates included. */
   readonly ordered: boolean;
-  pages(): AsyncIterable<SourcePage>;
+  pages(begin?: Begin): AsyncIterable<SourcePage>;
   /** undefined: no head row; null: this source carries no heads at all. */
   head(chain: string): Promise<Head | undefined | null>;
   missingChains(): AsyncIterable<MissingChain>;
+  /** undefined: this source has none, or hides it (then it says so in a sentence). */
+  readonly log: LogSource | string | undefined;
   close(): Promise<void>;
 }

@@ -1,0 +1,164 @@
+import { openCheckpoint, parseCheckpoint } from '../../transparency/checkpoint.ts';
+import { TransparencyError } from '../../transparency/errors.ts';
+import { leafHash } from '../../transparency/merkle.ts';
+import { parseNote } from '../../transparency/note.ts';
+import type { NoteKey } from '../../transparency/note-key.ts';
+import type { Anchor } from './anchors.ts';
+import { Claims } from './claims.ts';
+import type { Findings } from './finding.ts';
+import { GrowingTree } from './growing-tree.ts';
+import { parseLogEntry } from './log-entry.ts';
+import type { StoredEntry, StoredNote } from './log-source.ts';
+import { registeredNoteKeys } from './note-keys.ts';
+import type { Registry } from './registry.ts';
+
+/** The log of checkpoints in findings; no chain can have this name. Its seq is the entry's index + 1. */
+export const LOG = '*';
+/** Chains named in the detail of a finding. */
+const NAMED = 5;
+
+export interface LogContext {
+  readonly registry: Registry;
+  readonly findings: Findings;
+  /** Only what is said of this chain is kept. */
+  readonly chain: string | undefined;
+}
+
+/** The log of checkpoints, entry by entry and note by note in the order of their sizes. */
+export class LogCheck {
+  readonly claims = new Claims();
+  readonly #context: LogContext;
+  readonly #tree = new GrowingTree();
+  readonly #keys = new Map<string, readonly NoteKey[]>();
+  /** Of every chain, the size in its newest entry. */
+  readonly #sizes = new Map<string, number>();
+  /** Chains with entries after the newest note that fits, and their size in it. */
+  readonly #since = new Map<string, number>();
+  #agreed = 0;
+  /** The log is known not to be the one that was signed: what follows from that is not told again. */
+  #broken = false;
+  readonly #fitting: Anchor[] = [];
+  readonly #named = new Set<string>();
+  #origin: string | undefined;
+
+  constructor(context: LogContext) {
+    this.#context = context;
+  }
+
+  get size(): number {
+    return this.#tree.size;
+  }
+
+  /** Checkpoints from outside that the log fits. */
+  get fitting(): readonly Anchor[] {
+    return this.#fitting;
+  }
+
+  /** Chains whose entries were found to be others than those signed; what their events show is the same damage. */
+  get named(): ReadonlySet<string> {
+    return this.#named;
+  }
+
+  /** Under which the log's newest own note was signed. */
+  get origin(): string | undefined {
+    return this.#origin;
+  }
+
+  entry({ index, entry, columns }: StoredEntry): void {
+    const missing = this.#tree.size;
+    if (index !== missing && !this.#broken) {
+      this.#report(missing + 1, 'gap', `entry ${missing} of the log of checkpoints is missing`);
+      this.#broken = true;
+    }
+    this.#tree.add(leafHash(entry));
+    const parsed = parseLogEntry(entry);
+    if (typeof parsed === 'string') {
+      this.#report(index + 1, 'non-canonical', parsed);
+      return;
+    }
+    const { chain, size, root } = parsed;
+    if (columns !== undefined && !(columns.chain === chain && columns.size === size && columns.root.equals(root))) {
+      this.#report(index + 1, 'projection-edited', 'the columns of the entry are not what the entry says');
+    }
+    const before = this.#sizes.get(chain) ?? 0;
+    if (size <= before) {
+      const detail = `the entry has chain ${chain} at ${size}, and one before it at ${before}`;
+      this.#report(index + 1, 'history-rewritten', detail);
+      return;
+    }
+    if (!this.#since.has(chain)) this.#since.set(chain, before);
+    this.#sizes.set(chain, size);
+    if (this.#context.chain === undefined || this.#context.chain === chain) this.claims.add(chain, size, root);
+  }
+
+  /** A note of the log's own. Those past its end come after its last entry. */
+  stored({ size, note }: StoredNote): void {
+    const root = this.#storedRoot(size, note);
+    if (root !== undefined) this.#compare(size, root, `the log's own checkpoint over ${size} entries`);
+  }
+
+  anchor(anchor: Anchor): void {
+    if (!this.#compare(anchor.size, anchor.root, `the checkpoint ${anchor.path}`)) return;
+    this.#fitting.push(anchor);
+    this.claims.anchor();
+  }
+
+  #storedRoot(size: number, note: string): Buffer | undefined {
+    try {
+      const { origin } = parseCheckpoint(parseNote(note).text);
+      this.#origin = origin;
+      const { checkpoint } = openCheckpoint(note, origin, { log: this.#keysOf(origin) });
+      if (checkpoint.size === size) return Buffer.from(checkpoint.rootHash);
+      this.#report(size, 'projection-edited', `the size beside the checkpoint is not its own, ${checkpoint.size}`);
+    } catch (error) {
+      if (!(error instanceof TransparencyError)) throw error;
+      const unsigned = error.code === 'NOTE_UNSIGNED';
+      const detail = unsigned ? 'no registered signer of checkpoints has signed it' : error.message;
+      this.#report(size, unsigned ? 'signer-out-of-range' : 'signature-wrong', `a checkpoint of the log: ${detail}`);
+    }
+    return undefined;
+  }
+
+  #keysOf(origin: string): readonly NoteKey[] {
+    const known = this.#keys.get(origin) ?? registeredNoteKeys(this.#context.registry, origin, 'stored');
+    this.#keys.set(origin, known);
+    return known;
+  }
+
+  /** True if the log has that root at that size. */
+  #compare(size: number, root: Buffer, what: string): boolean {
+    if (this.#broken) return false;
+    if (size > this.#tree.size) {
+      const detail = `${what} is over ${size} entries; the log of checkpoints has ${this.#tree.size}`;
+      this.#report(this.#tree.size + 1, 'backup-restored', detail);
+    } else if (!this.#tree.root().equals(root)) {
+      this.#rewritten(what);
+    } else {
+      this.#agreed = size;
+      this.#since.clear();
+      return true;
+    }
+    this.#broken = true;
+    return false;
+  }
+
+  /** Who rewrote a chain had to rewrite its entries: if only one chain has any since the last fitting note, it is that one. */
+  #rewritten(what: string): void {
+    const [first, ...others] = this.#since;
+    if (first !== undefined && others.length === 0) {
+      const [chain, size] = first;
+      const detail = `the entries of this chain are others than those under ${what}`;
+      this.#named.add(chain);
+      this.#context.findings.add(chain, size + 1, 'history-rewritten', detail);
+      return;
+    }
+    const names = Array.from(this.#since.keys()).slice(0, NAMED).join(', ');
+    const more = this.#since.size > NAMED ? ` and ${this.#since.size - NAMED} more` : '';
+    const detail = `entries are others than those under ${what}; since then: ${names}${more}`;
+    this.#report(this.#agreed + 1, 'history-rewritten', detail);
+  }
+
+  #report(seq: number, name: Parameters<Findings['add']>[2], detail: string): void {
+    this.#context.findings.add(LOG, seq, name, detail);
+  }
+}
