@@ -167,10 +167,13 @@ const FUNCTIONS = `
     RETURN QUERY SELECT true;
   END $$;
 
-  -- Adds the lines of witnesses to a note.
-  CREATE FUNCTION checkpoint_cosign(p_size bigint, p_at timestamptz, p_lines text) RETURNS void ${DEFINER} AS $$
+  -- Adds the lines of a witness to a note, and returns it.
+  CREATE FUNCTION checkpoint_cosign(p_size bigint, p_at timestamptz, p_lines text)
+    RETURNS TABLE (note text) ${DEFINER} AS $$
+  #variable_conflict use_column
   BEGIN
     ${LOCK}
     UPDATE audit_checkpoints SET note = note || p_lines
     WHERE size = p_size AND created_at = p_at AND strpos(note, p_lines) = 0;
+    RETURN QUERY SELECT c.note FROM audit_checkpoints c WHERE c.size = p_size AND c.created_at = p_at;
   END $$;`;

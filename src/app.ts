@@ -6,7 +6,9 @@ import { accessAuditPlugin, auditRefusal } from './audit/access-plugin.ts';
 import { auditPlugin } from './audit/plugin.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { createVerifyChain } from './audit/verify-chain.ts';
+import { checkpointsPlugin } from './checkpoints/plugin.ts';
 import type { Clock } from './clock.ts';
+import type { CheckpointSettings } from './config/checkpoints.ts';
 import type { LimitsConfig } from './config.ts';
 import { decisionRoutes } from './decisions/routes.ts';
 import type { Failpoints } from './failpoints.ts';
@@ -54,6 +56,8 @@ export interface AppParts {
   readonly limits: LimitsConfig;
   readonly auditSigner: KeyedSigner;
   readonly proofSigner: KeyedSigner;
+  /** Absent: this process makes no checkpoints. */
+  readonly checkpoints?: (Pick<CheckpointSettings, 'origin' | 'sinks'> & { readonly signer: KeyedSigner }) | undefined;
   readonly proofTtlMs: number;
   readonly policy: Pick<PolicyPluginOptions, 'engine' | 'parse' | 'compile' | 'shipped'>;
   /** For tests of faults only: no setting leads here. */
@@ -90,7 +94,12 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(openApiPlugin, { version: parts.version });
   await app.register(idempotencyPlugin, { clock, random });
 
-  await app.register(signersPlugin, { clock, auditDriver: parts.auditSigner, proofDriver: parts.proofSigner });
+  await app.register(signersPlugin, {
+    clock,
+    auditDriver: parts.auditSigner,
+    proofDriver: parts.proofSigner,
+    checkpointDriver: parts.checkpoints?.signer,
+  });
   await app.register(auditPlugin, { clock, transactions: parts.auditTransactions, failpoints: parts.failpoints });
   await app.register(accessAuditPlugin, { clock });
   await app.register(policyPlugin, {
@@ -134,6 +143,12 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
       await storage.ping();
       return verifyChain(chain, signal);
     },
+  });
+  await app.register(checkpointsPlugin, {
+    clock,
+    random,
+    settings: parts.checkpoints,
+    failpoints: parts.failpoints,
   });
   await app.register(signerRoutes);
   await app.register(decisionRoutes);

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 
+import { type CheckpointSettings, readCheckpoints, signsCheckpoints } from './config/checkpoints.ts';
 import { type Environment, SettingsReader } from './config/read.ts';
 import type { SettingName } from './config/settings.ts';
 import { CodedError } from './errors.ts';
@@ -54,6 +55,8 @@ export interface ServiceConfig {
     readonly skipMtls: boolean;
   };
   readonly signers: { readonly audit: LocalSignerConfig; readonly proof: LocalSignerConfig };
+  /** Absent: no checkpoints are made here. */
+  readonly checkpoints?: (CheckpointSettings & { readonly signer: LocalSignerConfig }) | undefined;
   readonly limits: LimitsConfig;
   readonly proofTtlDays: number;
   readonly opaBin: string | undefined;
@@ -63,12 +66,14 @@ export interface ServiceConfig {
 
 /** What `castellan dev` was told; it makes the rest of a ServiceConfig itself. */
 export interface DevConfig {
-  readonly service: Omit<ServiceConfig, 'database' | 'identity' | 'signers' | 'api'> & {
+  readonly service: Omit<ServiceConfig, 'database' | 'identity' | 'signers' | 'checkpoints' | 'api'> & {
     readonly api: ListenerConfig & { readonly minVersion: 'TLSv1.3' | 'TLSv1.2' };
     readonly identity: Omit<ServiceConfig['identity'], 'mapFile'>;
     readonly proofAlgorithm: 'Ed25519' | 'HMAC-SHA256';
     readonly auditSignerId: string;
     readonly proofSignerId: string;
+    readonly checkpointSignerId: string;
+    readonly checkpoints: CheckpointSettings;
     readonly poolSize: number;
   };
   /** Unset: an embedded PostgreSQL. */
@@ -120,6 +125,7 @@ export function loadServiceConfig(env: Environment, execArgv: readonly string[])
     },
     identity: { ...shared.identity, mapFile: path(read.required('CASTELLAN_IDENTITY_MAP_FILE')) },
     signers: { audit: auditSigner(read), proof: proofSigner(read) },
+    checkpoints: checkpoints(read, shared.checkpoints),
   };
   return finish(read, config);
 }
@@ -146,6 +152,8 @@ export function loadDevConfig(env: Environment): DevConfig {
       proofAlgorithm: proofAlgorithm(read),
       auditSignerId: read.required('AUDIT_SIGNER_KID'),
       proofSignerId: read.required('CASTELLAN_PROOF_SIGNER_KID'),
+      checkpointSignerId: read.required('CASTELLAN_CHECKPOINT_SIGNER_KID'),
+      checkpoints: shared.checkpoints,
       poolSize: shared.poolSize,
     },
     databaseUrl: read.text('DATABASE_URL'),
@@ -188,6 +196,7 @@ function readShared(read: SettingsReader, env: Environment) {
       skipMtls: skipMtls(read),
     },
     poolSize: read.integer('CASTELLAN_DATABASE_POOL_SIZE'),
+    checkpoints: readCheckpoints(read),
   };
 }
 
@@ -310,6 +319,14 @@ function proofSigner(read: SettingsReader): LocalSignerConfig {
         keyFile: path(read.required('CASTELLAN_PROOF_SIGNING_KEY_FILE')),
         hmacSecret: undefined,
       };
+}
+
+/** Without a key no checkpoints are made. */
+function checkpoints(read: SettingsReader, settings: CheckpointSettings): ServiceConfig['checkpoints'] {
+  if (!signsCheckpoints(read, settings)) return undefined;
+  const keyFile = path(read.required('CASTELLAN_CHECKPOINT_SIGNING_KEY_FILE'));
+  const signerId = read.required('CASTELLAN_CHECKPOINT_SIGNER_KID');
+  return { ...settings, signer: { signerId, algorithm: 'Ed25519', keyFile, hmacSecret: undefined } };
 }
 
 function proofAlgorithm(read: SettingsReader): 'Ed25519' | 'HMAC-SHA256' {

@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 
 import packageJson from '../package.json' with { type: 'json' };
-import { buildApp } from './app.ts';
+import { type AppParts, buildApp } from './app.ts';
 import { AuditError } from './audit/errors.ts';
 import { coverDeferredEvents, uncoveredChains } from './audit/plugin.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -21,8 +21,10 @@ import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
 import { openSigners } from './signers/open.ts';
+import type { KeyedSigner } from './signers/verified-signer.ts';
 import { checkLogin } from './storage/login-check.ts';
 import { createStorage, databaseTime, type Storage } from './storage/storage.ts';
+import { parseVerifierKey } from './transparency/note-key.ts';
 import { WorkspaceExists } from './workspaces/errors.ts';
 
 const DAY_MS = 86_400_000;
@@ -87,12 +89,14 @@ export async function startService(
       limits: config.limits,
       auditSigner: signers.audit,
       proofSigner: signers.proof,
+      checkpoints: checkpointParts(config, signers.checkpoint),
       proofTtlMs: config.proofTtlDays * DAY_MS,
       policy,
       failpoints: options.failpoints,
     }),
   );
-  const jobs = startableJobs(app, clock, metrics, logger);
+  if (config.checkpoints === undefined) logger.warn({}, 'no checkpoint key: no checkpoints are made here');
+  const jobs = startableJobs(app, config, clock, metrics, logger);
   const ops = createOpsServer({
     checks: readinessChecks(app, clock),
     readMetrics: metrics.read,
@@ -113,6 +117,12 @@ export async function startService(
     await app.close();
     throw error;
   }
+}
+
+function checkpointParts({ checkpoints }: ServiceConfig, signer: KeyedSigner | undefined): AppParts['checkpoints'] {
+  if (checkpoints === undefined || signer === undefined) return undefined;
+  const { origin, sinks } = checkpoints;
+  return { origin, sinks, signer };
 }
 
 /** What cannot be built gives back what it was to own. */
@@ -160,9 +170,12 @@ async function readFiles(config: ServiceConfig) {
   const [identityMap, tls, signers] = await Promise.all([
     collect(problems, async () => loadIdentityMap(config.identity.mapFile, config.identity.trustDomain)),
     collect(problems, () => readTls(config)),
-    collect(problems, () => openSigners(config.signers)),
+    collect(problems, () => openSigners({ ...config.signers, checkpoint: config.checkpoints?.signer })),
   ]);
-  if (identityMap === undefined || tls === undefined || signers === undefined) throw new ConfigError(problems);
+  for (const { verifierKey } of config.checkpoints?.sinks.witnesses ?? []) {
+    await collect(problems, async () => parseVerifierKey(verifierKey));
+  }
+  if (problems.length > 0 || identityMap === undefined || tls === undefined || signers === undefined) throw new ConfigError(problems);
   return { identityMap, tls, signers };
 }
 
@@ -240,6 +253,7 @@ function readinessChecks(app: FastifyInstance, clock: Clock) {
     policy: () => app.policy.ready(),
     signers: () => app.signers.trial(),
     clock: () => requireAgreedTime(app, clock),
+    checkpoints: async () => app.checkpoints?.ready(),
     audit: async () => {
       const uncovered = await uncoveredChains(app.storage);
       if (uncovered.length > 0) throw new AuditError('CHAIN_UNCOVERED', 'events wait to be signed over');
@@ -253,7 +267,14 @@ async function requireAgreedTime(app: FastifyInstance, clock: Clock): Promise<vo
     throw new AuditError('CLOCK_SKEW', "the clock differs from the database's");
 }
 
-function startableJobs(app: FastifyInstance, clock: Clock, metrics: Metrics, logger: Logger): PeriodicRunner {
+function startableJobs(
+  app: FastifyInstance,
+  config: ServiceConfig,
+  clock: Clock,
+  metrics: Metrics,
+  logger: Logger,
+): PeriodicRunner {
+  const { checkpoints } = app;
   return createPeriodicRunner({
     random: Math.random,
     tasks: [
@@ -267,6 +288,9 @@ function startableJobs(app: FastifyInstance, clock: Clock, metrics: Metrics, log
         run: (signal) => expireKeys({ storage: app.storage, audit: app.audit, clock }, signal),
       },
       { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
+      ...(checkpoints === undefined || config.checkpoints === undefined
+        ? []
+        : [{ name: 'checkpoints', everyMs: config.checkpoints.intervalMs, run: checkpoints.round }]),
     ],
     observe: {
       finished: metrics.jobs.finished,

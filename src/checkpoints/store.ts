@@ -15,7 +15,7 @@ import { GLOBAL_TREE, type Tile } from './tiles.ts';
 const ENTER = voidRoutine('checkpoint_enter', 7);
 const TILES = voidRoutine('checkpoint_tiles', 5);
 const PUBLISH = tableRoutine('checkpoint_publish', 5);
-const COSIGN = voidRoutine('checkpoint_cosign', 3);
+const COSIGN = tableRoutine('checkpoint_cosign', 3);
 
 /** SQLSTATEs of migrations/0010-checkpoints.ts. */
 const SIGNER_NOT_ACTIVE = 'CA001';
@@ -181,9 +181,10 @@ export async function publish(session: Session, note: StoredNote, olderThan: num
   return rows[0]?.stored === true;
 }
 
-/** Adds the signature lines of witnesses to a stored note. */
-export async function cosign(session: Session, { size, createdAt }: StoredNote, lines: string): Promise<void> {
-  await session.call(COSIGN, [size, createdAt, lines]);
+/** The stored note with the signature lines of a witness behind it. */
+export async function cosign(session: Session, stored: StoredNote, lines: string): Promise<StoredNote> {
+  const rows = await session.call<{ note: string }>(COSIGN, [stored.size, stored.createdAt, lines]);
+  return { ...stored, note: rows[0]?.note ?? stored.note };
 }
 
 /** Whether a write failed only because another replica was faster. */

@@ -134,7 +134,8 @@ function withLogin(url: string, login: { user: string; password: string }): stri
 async function serviceConfig(config: DevConfig, keys: string, database: DevDatabase): Promise<ServiceConfig> {
   await makeDevelopmentCertificates(config.certsDir, { trustDomain: config.service.identity.trustDomain });
   await mkdir(keys, { recursive: true, mode: 0o700 });
-  const { auditSignerId, proofSignerId, proofAlgorithm, poolSize, ...common } = config.service;
+  const { auditSignerId, proofSignerId, checkpointSignerId, checkpoints, proofAlgorithm, poolSize, ...common } =
+    config.service;
   return {
     ...common,
     api: {
@@ -144,6 +145,15 @@ async function serviceConfig(config: DevConfig, keys: string, database: DevDatab
       clientCaFile: join(config.certsDir, 'ca.crt'),
     },
     database: { appUrl: database.appUrl, systemUrl: database.systemUrl, poolSize },
+    checkpoints: {
+      ...checkpoints,
+      signer: {
+        signerId: checkpointSignerId,
+        algorithm: 'Ed25519',
+        keyFile: await keyFile(join(keys, 'checkpoint.pem'), newEd25519),
+        hmacSecret: undefined,
+      },
+    },
     identity: { ...config.service.identity, mapFile: join(config.certsDir, 'identity-map.json') },
     signers: {
       audit: {

@@ -100,7 +100,69 @@ export const SETTINGS = {
     kind: 'text',
     default: 'local',
     oneOf: KEY_SOURCES,
-    doc: 'Where the checkpoint key will be kept; held to the same rule in production.',
+    doc: 'Where the checkpoint key is kept.',
+  },
+  CASTELLAN_CHECKPOINT_SIGNING_KEY_FILE: {
+    kind: 'path',
+    doc: 'Ed25519 private key (PKCS#8 PEM) of a local checkpoint signer. `serve`: without it no checkpoints are made.',
+  },
+  CASTELLAN_CHECKPOINT_SIGNER_KID: {
+    kind: 'text',
+    default: 'castellan-checkpoint-1',
+    doc: 'signerId of the checkpoint signer.',
+  },
+  CASTELLAN_CHECKPOINT_ORIGIN: {
+    kind: 'text',
+    default: 'castellan',
+    doc: 'Name of the log in its notes, without a schema, such as log.example.org/castellan. Never change it.',
+  },
+  CASTELLAN_CHECKPOINT_INTERVAL_SECONDS: {
+    kind: 'integer',
+    default: '10',
+    min: 1,
+    max: 3600,
+    doc: 'Seconds between checkpoints while there are events; without any there is one an hour.',
+  },
+  CASTELLAN_CHECKPOINT_SINK_DIR: {
+    kind: 'path',
+    doc: 'Directory that gets each note, best one that the operator of the database cannot write to.',
+  },
+  CASTELLAN_CHECKPOINT_S3_URL: {
+    kind: 'url',
+    doc: 'Endpoint, bucket and prefix of a bucket with object lock, such as https://s3.eu-central-1.amazonaws.com/bucket/prefix.',
+  },
+  CASTELLAN_CHECKPOINT_S3_REGION: { kind: 'text', default: 'us-east-1', doc: 'Region of the bucket.' },
+  CASTELLAN_CHECKPOINT_S3_ACCESS_KEY_ID: {
+    kind: 'text',
+    doc: "Unset, as the secret: the AWS SDK's default chain finds the credentials.",
+  },
+  CASTELLAN_CHECKPOINT_S3_SECRET_ACCESS_KEY: { kind: 'text', secret: true, doc: 'Secret of that access key.' },
+  CASTELLAN_CHECKPOINT_S3_LOCK_MODE: {
+    kind: 'text',
+    default: 'COMPLIANCE',
+    oneOf: ['COMPLIANCE', 'GOVERNANCE'],
+    doc: 'Object lock of each note; COMPLIANCE: nobody can take it back.',
+  },
+  CASTELLAN_CHECKPOINT_S3_RETENTION_DAYS: {
+    kind: 'integer',
+    default: '365',
+    min: 1,
+    max: 36_500,
+    doc: 'Days that each note is locked.',
+  },
+  CASTELLAN_CHECKPOINT_WEBHOOK_URL: {
+    kind: 'url',
+    doc: 'Address that each note is POSTed to, signed (Standard Webhooks).',
+  },
+  CASTELLAN_CHECKPOINT_WEBHOOK_SECRET: {
+    kind: 'text',
+    secret: true,
+    doc: 'Base64 of at least 32 bytes: the key of the HMAC-SHA256 in webhook-signature.',
+  },
+  CASTELLAN_CHECKPOINT_WITNESSES: {
+    kind: 'text',
+    default: '',
+    doc: 'C2SP witnesses, comma separated, each its verifier key (name+hash+key), a space and the URL before /add-checkpoint.',
   },
   REQUIRE_KMS: {
     kind: 'boolean',

@@ -50,6 +50,18 @@ export function defineMetrics() {
     auditEventsDropped: counter('audit_events_dropped_total', 'Audit events lost; anything but 0 is an incident'),
     auditQueueDepth: gauge('audit_queue_depth', 'Units of work waiting for their chain'),
     signerErrors: counter('signer_errors_total', 'Failed calls of a signer'),
+    checkpointSize: gauge('checkpoint_size', 'Entries under the newest note that was signed here'),
+    checkpointTime: gauge('checkpoint_timestamp_seconds', 'When the newest note that was signed here was made'),
+    checkpointRefusals: counter(
+      'checkpoint_refusals_total',
+      'Rounds that refused to sign; anything but 0 is an incident',
+    ),
+    checkpointDamaged: gauge(
+      'checkpoint_damaged_chains',
+      'Chains without a new checkpoint, for rows that were changed',
+    ),
+    checkpointDeliveries: counter('checkpoint_deliveries_total', 'Notes handed to a sink', ['sink', 'outcome']),
+    checkpointDelivered: gauge('checkpoint_delivered_size', 'Entries under the newest note that a sink has', ['sink']),
     dbPoolConnections: gauge('db_pool_connections', 'Connections of a database pool', ['pool', 'state']),
     certificateDaysLeft: gauge('certificate_days_left', 'Days until a certificate expires', ['certificate']),
     jobRoundSeconds: histogram('job_round_duration_seconds', 'One round of a periodic job', REQUEST_SECONDS, ['job']),

@@ -63,6 +63,20 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
       queueDepth: (pending: number) => metrics.auditQueueDepth.set(pending),
       dropped: (events: number) => metrics.auditEventsDropped.inc(events),
     },
+    checkpoints: {
+      signed: (size: number, at: number) => {
+        metrics.checkpointSize.set(size);
+        metrics.checkpointTime.set(at / 1000);
+      },
+      refused: () => metrics.checkpointRefusals.inc(),
+      damaged: (chains: number) => metrics.checkpointDamaged.set(chains),
+      /** `sink`: of the settings, never of a request. */
+      delivered: (sink: string, size: number) => {
+        metrics.checkpointDeliveries.inc({ sink, outcome: 'delivered' });
+        metrics.checkpointDelivered.set({ sink }, size);
+      },
+      failed: (sink: string) => metrics.checkpointDeliveries.inc({ sink, outcome: 'failed' }),
+    },
     jobs: {
       finished: (job: string, seconds: number) => metrics.jobRoundSeconds.observe({ job }, seconds),
       failed: (job: string) => metrics.jobFailures.inc({ job }),

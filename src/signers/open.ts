@@ -12,8 +12,18 @@ import type { KeyedSigner } from './verified-signer.ts';
 export async function openSigners(config: {
   readonly audit: LocalSignerConfig;
   readonly proof: LocalSignerConfig;
-}): Promise<{ readonly audit: KeyedSigner; readonly proof: KeyedSigner }> {
-  return { audit: await openSigner(config.audit), proof: await openSigner(config.proof) };
+  readonly checkpoint?: LocalSignerConfig | undefined;
+}): Promise<{
+  readonly audit: KeyedSigner;
+  readonly proof: KeyedSigner;
+  readonly checkpoint: KeyedSigner | undefined;
+}> {
+  const { audit, proof, checkpoint } = config;
+  return {
+    audit: await openSigner(audit),
+    proof: await openSigner(proof),
+    checkpoint: checkpoint && (await openSigner(checkpoint)),
+  };
 }
 
 async function openSigner({ signerId, keyFile, hmacSecret }: LocalSignerConfig): Promise<KeyedSigner> {

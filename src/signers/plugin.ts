@@ -14,12 +14,14 @@ export interface SignersPluginOptions {
   readonly clock: Clock;
   readonly auditDriver: KeyedSigner;
   readonly proofDriver: KeyedSigner;
+  /** Without one no checkpoints are made here. */
+  readonly checkpointDriver?: KeyedSigner | undefined;
 }
 
 /** The keys of this process as `app.signers`. The audit is above this slice, so the routes are a plugin of their own. */
 export const signersPlugin = fastifyPlugin(
-  async (app, { clock, auditDriver, proofDriver }: SignersPluginOptions) => {
-    app.decorate('signers', createSigners({ storage: app.storage, clock, auditDriver, proofDriver }));
+  async (app, options: SignersPluginOptions) => {
+    app.decorate('signers', createSigners({ storage: app.storage, ...options }));
   },
   { name: 'signers', fastify: '5.x', dependencies: ['storage'] },
 );

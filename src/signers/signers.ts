@@ -24,12 +24,16 @@ export interface Signers {
   readonly audit: Signer;
   /** Signs proofs; every signature is verified before it is used. */
   readonly proof: Signer;
+  /** Signs checkpoints, with its key; undefined where none are made. Every signature is verified before it is used. */
+  readonly checkpoint: { readonly signer: Signer; readonly key: VerificationKey } | undefined;
   /** The key of a registry row. */
   readonly keyOf: KeyOf;
   /** The proof signer's registered key. Rejects with SignerError unless the registry has it in force now. */
   proofKey(): Promise<VerificationKey>;
   /** In a unit that stores a proof: SignerError unless the proof signer is still in force. */
   requireProofSigner(trx: Trx, now: number): Promise<void>;
+  /** SignerError unless the checkpoint signer is in force. */
+  requireCheckpointSigner(trx: Trx, now: number): Promise<void>;
   /** What the registry knows of a signer; undefined for one that it does not list, or whose key is not at hand. */
   find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined>;
   /**
@@ -39,7 +43,10 @@ export interface Signers {
   findAuditKey(trx: Trx, signerId: string, at: number): Promise<VerificationKey | undefined>;
   /** Who is no longer trusted; `revision` rises with every change of the registry. */
   findRevocations(trx: Trx): Promise<{ revoked: string[]; revision: number }>;
-  /** Signs and verifies with both, and sees both in force in the registry; else rejects with SignerError. */
+  /**
+   * Signs and verifies with those of audit and proof, and sees both in force in the registry; else rejects with SignerError.
+   * Nothing governed waits for the checkpoint signer.
+   */
   trial(): Promise<void>;
   /** At boot: lists own signers that the registry lacks. SignerMismatch when it has another key under their id. */
   ensureRegistered(audit: AuditAppender): Promise<void>;
@@ -63,11 +70,15 @@ export function createSigners(options: {
   storage: Storage;
   auditDriver: KeyedSigner;
   proofDriver: KeyedSigner;
+  checkpointDriver?: KeyedSigner | undefined;
   clock: Clock;
 }): Signers {
-  const { storage, clock } = options;
-  const own: readonly [Own, Own] = [ownSigner(options.auditDriver, 'audit'), ownSigner(options.proofDriver, 'proof')];
-  const [auditSigner, proofSigner] = own;
+  const { storage, clock, checkpointDriver } = options;
+  const auditSigner = ownSigner(options.auditDriver, 'audit');
+  const proofSigner = ownSigner(options.proofDriver, 'proof');
+  const checkpointSigner = checkpointDriver && ownSigner(checkpointDriver, 'checkpoint');
+  const needed = [auditSigner, proofSigner];
+  const own = checkpointSigner === undefined ? needed : [...needed, checkpointSigner];
   const secrets = new Map(own.filter((one) => one.publicKey === null).map((one) => [one.signer.signerId, one.key]));
   const keyOf = createKeyOf(secrets);
 
@@ -89,6 +100,11 @@ export function createSigners(options: {
 
   async function requireProofSigner(trx: Trx, now: number): Promise<void> {
     await requireInForce(trx, proofSigner, now);
+  }
+
+  async function requireCheckpointSigner(trx: Trx, now: number): Promise<void> {
+    if (checkpointSigner === undefined) throw new SignerError('there is no checkpoint signer');
+    await requireInForce(trx, checkpointSigner, now);
   }
 
   async function find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined> {
@@ -116,9 +132,9 @@ export function createSigners(options: {
   }
 
   async function trial(): Promise<void> {
-    await Promise.all(own.map((one) => one.signer.sign(TRIAL_BYTES)));
+    await Promise.all(needed.map((one) => one.signer.sign(TRIAL_BYTES)));
     await storage.read(SYSTEM_CHAIN, async (trx) => {
-      for (const one of own) await requireInForce(trx, one, clock());
+      for (const one of needed) await requireInForce(trx, one, clock());
     });
   }
 
@@ -153,9 +169,11 @@ export function createSigners(options: {
   return {
     audit: auditSigner.signer,
     proof: proofSigner.signer,
+    checkpoint: checkpointSigner && { signer: checkpointSigner.signer, key: checkpointSigner.key },
     keyOf,
     proofKey,
     requireProofSigner,
+    requireCheckpointSigner,
     find,
     findAuditKey,
     findRevocations,

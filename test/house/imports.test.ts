@@ -16,7 +16,7 @@ const LAYERS = [
   ['idempotency'],
   ['signers'],
   ['audit'],
-  ['proofs', 'policy', 'decisions', 'runtime'],
+  ['checkpoints', 'proofs', 'policy', 'decisions', 'runtime'],
   ['admission'],
   ['agents'],
   ['promotion'],

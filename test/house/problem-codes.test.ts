@@ -10,6 +10,7 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 /** Errors that never reach HTTP: a use case turns each into an answer of its own, or the process ends with it. */
 const INTERNAL = new Set([
   'BAD_CONFIGURATION',
+  'CHECKPOINT_INCONSISTENT',
   'CLOCK_SKEW',
   'KEY_FILE_UNREADABLE',
   'KEY_FILE_UNSAFE',
@@ -22,6 +23,7 @@ const INTERNAL = new Set([
   'NOT_CANONICALIZABLE',
   'OUT_OF_RANGE',
   'SIGNER_MISMATCH',
+  'SINK_FAILED',
   'STALE_READ',
   'TILE_CONFLICT',
 ]);

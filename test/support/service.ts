@@ -39,9 +39,13 @@ export interface TestServiceOptions {
   /** Keys and certificates of another service on the same database: a second replica. */
   readonly replicaOf?: TestService;
   readonly limits?: Partial<ServiceConfig['limits']>;
+  /** Checkpoints, with a key of their own; the rounds are the test's to make unless an interval is given. */
+  readonly checkpoints?: Partial<Omit<NonNullable<ServiceConfig['checkpoints']>, 'signer'>>;
 }
 
-const keysOf = new WeakMap<TestDatabase, ServiceConfig['signers']>();
+type Keys = ServiceConfig['signers'] & { readonly checkpoint: ServiceConfig['signers']['audit'] };
+
+const keysOf = new WeakMap<TestDatabase, Keys>();
 
 /** Certificates are made once per run; making them is the slowest part of a start. */
 export async function testCertificates(t: Tap): Promise<string> {
@@ -60,7 +64,14 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
   const signers = keysOf.get(database) ?? (await newSigners(t));
   keysOf.set(database, signers);
   const config = serviceConfig(database, certsDir, signers);
-  const limited = { ...config, limits: { ...config.limits, ...options.limits } };
+  const checkpoints = options.checkpoints && {
+    origin: 'castellan.test/log',
+    intervalMs: 3_600_000,
+    sinks: { file: undefined, s3: undefined, webhook: undefined, witnesses: [] },
+    ...options.checkpoints,
+    signer: signers.checkpoint,
+  };
+  const limited = { ...config, limits: { ...config.limits, ...options.limits }, checkpoints };
   const service = await startService(limited, {
     logger: pino({ level: 'silent' }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
@@ -101,7 +112,7 @@ function serviceConfig(database: TestDatabase, certsDir: string, signers: Servic
   };
 }
 
-async function newSigners(t: Tap): Promise<ServiceConfig['signers']> {
+async function newSigners(t: Tap): Promise<Keys> {
   const dir = await mkdtemp(join(tmpdir(), 'castellan-test-keys-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
   const signer = async (signerId: string) => {
@@ -109,7 +120,11 @@ async function newSigners(t: Tap): Promise<ServiceConfig['signers']> {
     await writeFile(keyFile, generateEd25519().privateKeyPem, { mode: 0o600 });
     return { signerId, algorithm: 'Ed25519' as const, keyFile, hmacSecret: undefined };
   };
-  return { audit: await signer('audit-1'), proof: await signer('proof-1') };
+  return {
+    audit: await signer('audit-1'),
+    proof: await signer('proof-1'),
+    checkpoint: await signer('checkpoint-1'),
+  };
 }
 
 /** One request per connection over mutual TLS, as one of the identities in `certsDir`. */

@@ -37,6 +37,53 @@ export interface Operations {
     input: {};
     answer: { status: 200; body: { readonly [name: string]: unknown } };
   };
+  /** The newest signed note, and the newest checkpoint of the chain _system that it covers. `GET /v1/audit/checkpoint` */
+  getSystemAuditCheckpoint: {
+    input: {};
+    answer: { status: 200; body: {
+      /** The newest signed note (C2SP tlog-checkpoint) */
+      readonly note: string;
+      readonly origin: string;
+      readonly size: number;
+      /** base64 of 32 bytes */
+      readonly root: string;
+      readonly signerId: string;
+      readonly createdAt: string;
+      readonly entry: {
+        /** Position in the log, from 0 */
+        readonly index: number;
+        readonly chain: string;
+        /** Events of the chain that it covers */
+        readonly size: number;
+        /** base64 of 32 bytes */
+        readonly root: string;
+        /** base64 of the exact bytes that are the leaf of the log */
+        readonly entry: string;
+        readonly createdAt: string;
+        /** Inclusion in the log at the size of the note (RFC 6962 §2.1.1) */
+        readonly proof: readonly string[];
+      };
+    } };
+  };
+  /** That the chain _system of one size begins with that of an earlier one. `GET /v1/audit/consistency` */
+  getSystemAuditConsistency: {
+    input: { query: {
+      /** A number of events of the chain */
+      readonly from: number;
+      /** A later number of events, that a checkpoint covers */
+      readonly to: number;
+    } };
+    answer: { status: 200; body: {
+      readonly chain: string;
+      readonly from: number;
+      readonly to: number;
+      /** base64 of 32 bytes */
+      readonly fromRoot: string;
+      /** base64 of 32 bytes */
+      readonly toRoot: string;
+      readonly proof: readonly string[];
+    } };
+  };
   /** Events that belong to no workspace (chain _system), by seq ascending. `GET /v1/audit/events` */
   listSystemAuditEvents: {
     input: { query?: {
@@ -94,6 +141,44 @@ export interface Operations {
       /** base64 of the exact bytes that hash covers */
       readonly body: string;
     };
+  };
+  /** That an event is in the chain _system that the newest checkpoint covers. `GET /v1/audit/proof` */
+  getSystemAuditProof: {
+    input: { query: {
+      /** Of an event that a checkpoint covers */
+      readonly seq: number;
+    } };
+    answer: { status: 200; body: {
+      readonly seq: number;
+      /** base64 of 32 bytes */
+      readonly leafHash: string;
+      /** Leaf seq - 1 in the chain's tree at the size of the entry */
+      readonly proof: readonly string[];
+      readonly checkpoint: {
+        /** The newest signed note (C2SP tlog-checkpoint) */
+        readonly note: string;
+        readonly origin: string;
+        readonly size: number;
+        /** base64 of 32 bytes */
+        readonly root: string;
+        readonly signerId: string;
+        readonly createdAt: string;
+        readonly entry: {
+          /** Position in the log, from 0 */
+          readonly index: number;
+          readonly chain: string;
+          /** Events of the chain that it covers */
+          readonly size: number;
+          /** base64 of 32 bytes */
+          readonly root: string;
+          /** base64 of the exact bytes that are the leaf of the log */
+          readonly entry: string;
+          readonly createdAt: string;
+          /** Inclusion in the log at the size of the note (RFC 6962 §2.1.1) */
+          readonly proof: readonly string[];
+        };
+      };
+    } };
   };
   /** Verify the chain _system. `POST /v1/audit/verify` */
   verifySystemAudit: {
@@ -921,6 +1006,57 @@ export interface Operations {
       })[];
     } };
   };
+  /** The newest signed note, and the newest checkpoint of the workspace's chain that it covers. `GET /v1/workspaces/{workspaceId}/audit/checkpoint` */
+  getAuditCheckpoint: {
+    input: { params: {
+      readonly workspaceId: string;
+    } };
+    answer: { status: 200; body: {
+      /** The newest signed note (C2SP tlog-checkpoint) */
+      readonly note: string;
+      readonly origin: string;
+      readonly size: number;
+      /** base64 of 32 bytes */
+      readonly root: string;
+      readonly signerId: string;
+      readonly createdAt: string;
+      readonly entry: {
+        /** Position in the log, from 0 */
+        readonly index: number;
+        readonly chain: string;
+        /** Events of the chain that it covers */
+        readonly size: number;
+        /** base64 of 32 bytes */
+        readonly root: string;
+        /** base64 of the exact bytes that are the leaf of the log */
+        readonly entry: string;
+        readonly createdAt: string;
+        /** Inclusion in the log at the size of the note (RFC 6962 §2.1.1) */
+        readonly proof: readonly string[];
+      };
+    } };
+  };
+  /** That the chain of one size begins with the chain of an earlier one. `GET /v1/workspaces/{workspaceId}/audit/consistency` */
+  getAuditConsistency: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query: {
+      /** A number of events of the chain */
+      readonly from: number;
+      /** A later number of events, that a checkpoint covers */
+      readonly to: number;
+    } };
+    answer: { status: 200; body: {
+      readonly chain: string;
+      readonly from: number;
+      readonly to: number;
+      /** base64 of 32 bytes */
+      readonly fromRoot: string;
+      /** base64 of 32 bytes */
+      readonly toRoot: string;
+      readonly proof: readonly string[];
+    } };
+  };
   /** Events of the workspace's chain, by seq ascending. `GET /v1/workspaces/{workspaceId}/audit/events` */
   listAuditEvents: {
     input: { params: {
@@ -980,6 +1116,46 @@ export interface Operations {
       /** base64 of the exact bytes that hash covers */
       readonly body: string;
     };
+  };
+  /** That an event is in the chain that the newest checkpoint covers. `GET /v1/workspaces/{workspaceId}/audit/proof` */
+  getAuditProof: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query: {
+      /** Of an event that a checkpoint covers */
+      readonly seq: number;
+    } };
+    answer: { status: 200; body: {
+      readonly seq: number;
+      /** base64 of 32 bytes */
+      readonly leafHash: string;
+      /** Leaf seq - 1 in the chain's tree at the size of the entry */
+      readonly proof: readonly string[];
+      readonly checkpoint: {
+        /** The newest signed note (C2SP tlog-checkpoint) */
+        readonly note: string;
+        readonly origin: string;
+        readonly size: number;
+        /** base64 of 32 bytes */
+        readonly root: string;
+        readonly signerId: string;
+        readonly createdAt: string;
+        readonly entry: {
+          /** Position in the log, from 0 */
+          readonly index: number;
+          readonly chain: string;
+          /** Events of the chain that it covers */
+          readonly size: number;
+          /** base64 of 32 bytes */
+          readonly root: string;
+          /** base64 of the exact bytes that are the leaf of the log */
+          readonly entry: string;
+          readonly createdAt: string;
+          /** Inclusion in the log at the size of the note (RFC 6962 §2.1.1) */
+          readonly proof: readonly string[];
+        };
+      };
+    } };
   };
   /** Verify the workspace's chain; two at once, one of each chain; for a long chain use the command line. `POST /v1/workspaces/{workspaceId}/audit/verify` */
   verifyAudit: {
@@ -1442,7 +1618,10 @@ export interface Operations {
 
 export const OPERATIONS = {
   getOpenApi: {"method":"GET","path":"/openapi.json","readOnly":true,"answers":{"200":[]}},
+  getSystemAuditCheckpoint: {"method":"GET","path":"/v1/audit/checkpoint","readOnly":true,"answers":{"200":["note","origin","size","root","signerId","createdAt","entry"]}},
+  getSystemAuditConsistency: {"method":"GET","path":"/v1/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
   listSystemAuditEvents: {"method":"GET","path":"/v1/audit/events","readOnly":true,"answers":{"200":["events","nextCursor"]},"list":"events"},
+  getSystemAuditProof: {"method":"GET","path":"/v1/audit/proof","readOnly":true,"answers":{"200":["seq","leafHash","proof","checkpoint"]}},
   verifySystemAudit: {"method":"POST","path":"/v1/audit/verify","readOnly":true,"answers":{"200":["ok","strength","events","signatures","findings"]}},
   listSigners: {"method":"GET","path":"/v1/signers","readOnly":true,"answers":{"200":["signers"]}},
   registerSigner: {"method":"POST","path":"/v1/signers","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","createdAt","updatedAt"]}},
@@ -1466,7 +1645,10 @@ export const OPERATIONS = {
   stopAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/stop","readOnly":false,"answers":{"200":["success","agentId","status","auditEvent"]}},
   listAgentVersions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/versions","readOnly":true,"answers":{"200":["versions","nextCursor"]},"list":"versions"},
   batchAgents: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents:batch","readOnly":false,"answers":{"200":["results"]}},
+  getAuditCheckpoint: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/checkpoint","readOnly":true,"answers":{"200":["note","origin","size","root","signerId","createdAt","entry"]}},
+  getAuditConsistency: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
   listAuditEvents: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/events","readOnly":true,"answers":{"200":["events","nextCursor"]},"list":"events"},
+  getAuditProof: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/proof","readOnly":true,"answers":{"200":["seq","leafHash","proof","checkpoint"]}},
   verifyAudit: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/verify","readOnly":true,"answers":{"200":["ok","strength","events","signatures","findings"]}},
   listDecisions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/decisions","readOnly":true,"answers":{"200":["decisions","nextCursor"]},"list":"decisions"},
   getDecision: {"method":"GET","path":"/v1/workspaces/{workspaceId}/decisions/{decisionId}","readOnly":true,"answers":{"200":["decisionId","kind","agentId","action","effect","decision","tier","reasons","actor","policyHash","specHash","auditSeq","createdAt"]}},
