@@ -8,28 +8,37 @@ import { VerifyError } from '../audit/verify/errors.ts';
 import { toExportLine } from '../audit/verify/export-line.ts';
 import { printable } from '../audit/verify/report.ts';
 import type { EventSource } from '../audit/verify/row.ts';
-import { type Command, type CommandIo, EXIT, guarded, parseOptions } from './command.ts';
+import { StorageError } from '../storage/pg-errors.ts';
+import { TransparencyError } from '../transparency/errors.ts';
+import { exportTiles } from './audit-export-tiles.ts';
+import { type Command, type CommandIo, EXIT, guarded, parseOptions, UsageError } from './command.ts';
 import { databaseUrlOf } from './database-url.ts';
+import { Contradiction } from './tile-export-state.ts';
 
 /** Nothing to export, or rows are hidden from the login: as `audit verify` says it. */
 const INCOMPLETE = 2;
 
-const USAGE = `Usage: castellan audit export [--database-url <url>] [--chain <name>] [--out <file.jsonl>]
+const USAGE = `Usage: castellan audit export [--database-url <url>] [--format jsonl|tiles] [--chain <name>] [--out <path>]
 
-Writes the audit log as JSONL, one event per line in the order of its chain, bodies byte for byte (base64):
+Writes the audit log as evidence (docs/audit-format.md).
+jsonl: one event per line in the order of its chain, bodies byte for byte (base64):
 { id, chain, seq, eventType, payload, actor, prevHash, hash, signature, signerId, ts, body, signMode }
+tiles: a directory of Merkle tree tiles (C2SP tlog-tiles) of each chain and of the log of checkpoints, with the signatures,
+the newest checkpoint and signers.json. Run again it adds what is new; a directory of another history is refused.
 
   --database-url <url>  the database (default: DATABASE_URL or DATABASE_URL_FILE); any login that sees all rows
+  --format <form>       jsonl (the default) or tiles
   --chain <name>        only this workspace's chain (_system for what belongs to none)
-  --out <file>          write here, refusing a file that exists (default: standard output)
+  --out <path>          jsonl: a file that does not exist yet (default: standard output); tiles: the directory
   -h, --help            show this
 
-Exit codes: 0 exported, 2 nothing to export or rows hidden from this login, 3 cannot read or write, 64 usage.
+Exit codes: 0 exported, 1 the directory and the log contradict each other, 2 nothing to export or rows hidden from this
+login, 3 cannot read or write, 64 usage.
 `;
 
 export const auditExportCommand: Command = {
   name: 'audit export',
-  summary: 'write the audit log as JSONL evidence',
+  summary: 'write the audit log as evidence: JSONL, or Merkle tree tiles',
   run: auditExport,
 };
 
@@ -40,14 +49,19 @@ export function auditExport(argv: readonly string[], io: CommandIo): Promise<num
       'database-url': { type: 'string' },
       chain: { type: 'string' },
       out: { type: 'string' },
+      format: { type: 'string', default: 'jsonl' },
     });
     if (values.help === true) {
       io.stdout.write(USAGE);
       return EXIT.ok;
     }
+    const { format, chain, out } = values;
+    if (format !== 'jsonl' && format !== 'tiles') throw new UsageError('--format is jsonl or tiles');
+    if (format === 'tiles' && out === undefined) throw new UsageError('--format tiles needs --out');
     const databaseUrl = databaseUrlOf(values['database-url'], io.env);
     try {
-      const count = await exportLog(databaseUrl, values.chain, values.out, io);
+      if (format === 'tiles' && out !== undefined) return await runTiles(databaseUrl, chain, out, io);
+      const count = await exportLog(databaseUrl, chain, out, io);
       io.stderr.write(`exported ${count} events\n`);
       return count > 0 ? EXIT.ok : INCOMPLETE;
     } catch (error) {
@@ -56,6 +70,22 @@ export function auditExport(argv: readonly string[], io: CommandIo): Promise<num
       return error.code === 'HIDDEN' ? INCOMPLETE : EXIT.io;
     }
   });
+}
+
+async function runTiles(databaseUrl: string, chain: string | undefined, out: string, io: CommandIo): Promise<number> {
+  try {
+    const { added, events, entries } = await exportTiles(databaseUrl, chain, out);
+    io.stderr.write(`exported ${added} new events, ${events} in all, ${entries} entries of the log of checkpoints\n`);
+    return events > 0 ? EXIT.ok : INCOMPLETE;
+  } catch (error) {
+    const conflict = error instanceof TransparencyError && error.code === 'TILE_CONFLICT';
+    if (error instanceof Contradiction || conflict) {
+      io.stderr.write(`castellan audit export: ${printable(error.message)}\n`);
+      return EXIT.failed;
+    }
+    if (error instanceof VerifyError || error instanceof StorageError) throw error;
+    throw new VerifyError('UNREADABLE', `cannot write the export: ${messageOf(error)}`, error);
+  }
 }
 
 async function exportLog(
@@ -76,10 +106,7 @@ async function exportLog(
     return count;
   } catch (error) {
     if (error instanceof VerifyError) throw error;
-    throw new VerifyError(
-      'UNREADABLE',
-      `cannot write the export: ${error instanceof Error ? error.message : 'failed'}`,
-    );
+    throw new VerifyError('UNREADABLE', `cannot write the export: ${messageOf(error)}`, error);
   } finally {
     await source.close();
   }
@@ -94,4 +121,8 @@ async function writeLines(source: EventSource, stream: Writable): Promise<number
     if (!stream.write(`${rows.map(toExportLine).join('\n')}\n`)) await once(stream, 'drain');
   }
   return count;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'failed';
 }

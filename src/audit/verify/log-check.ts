@@ -3,6 +3,7 @@ import { TransparencyError } from '../../transparency/errors.ts';
 import { leafHash } from '../../transparency/merkle.ts';
 import { parseNote } from '../../transparency/note.ts';
 import type { NoteKey } from '../../transparency/note-key.ts';
+import { Agreement } from './agreement.ts';
 import type { Anchor } from './anchors.ts';
 import { Claims } from './claims.ts';
 import type { Findings } from './finding.ts';
@@ -14,8 +15,6 @@ import type { Registry } from './registry.ts';
 
 /** The log of checkpoints in findings; no chain can have this name. Its seq is the entry's index + 1. */
 export const LOG = '*';
-/** Chains named in the detail of a finding. */
-const NAMED = 5;
 
 export interface LogContext {
   readonly registry: Registry;
@@ -32,9 +31,10 @@ export class LogCheck {
   readonly #keys = new Map<string, readonly NoteKey[]>();
   /** Of every chain, the size in its newest entry. */
   readonly #sizes = new Map<string, number>();
-  /** Chains with entries after the newest note that fits, and their size in it. */
-  readonly #since = new Map<string, number>();
-  #agreed = 0;
+  /** By its own notes, which whoever has its key could have made anew. */
+  readonly #own = new Agreement();
+  /** By notes from outside. */
+  readonly #outside = new Agreement();
   /** The log is known not to be the one that was signed: what follows from that is not told again. */
   #broken = false;
   readonly #fitting: Anchor[] = [];
@@ -86,7 +86,8 @@ export class LogCheck {
       this.#report(index + 1, 'history-rewritten', detail);
       return;
     }
-    if (!this.#since.has(chain)) this.#since.set(chain, before);
+    this.#own.entered(chain, before);
+    this.#outside.entered(chain, before);
     this.#sizes.set(chain, size);
     if (this.#context.chain === undefined || this.#context.chain === chain) this.claims.add(chain, size, root);
   }
@@ -94,11 +95,15 @@ export class LogCheck {
   /** A note of the log's own. Those past its end come after its last entry. */
   stored({ size, note }: StoredNote): void {
     const root = this.#storedRoot(size, note);
-    if (root !== undefined) this.#compare(size, root, `the log's own checkpoint over ${size} entries`);
+    const what = `the log's own checkpoint over ${size} entries`;
+    if (root !== undefined && this.#fits(size, root, what, this.#own)) this.#own.reached(size);
   }
 
   anchor(anchor: Anchor): void {
-    if (!this.#compare(anchor.size, anchor.root, `the checkpoint ${anchor.path}`)) return;
+    const { size, root, path } = anchor;
+    if (!this.#fits(size, root, `the checkpoint ${path}`, this.#outside)) return;
+    this.#own.reached(size);
+    this.#outside.reached(size);
     this.#fitting.push(anchor);
     this.claims.anchor();
   }
@@ -125,37 +130,27 @@ export class LogCheck {
     return known;
   }
 
-  /** True if the log has that root at that size. */
-  #compare(size: number, root: Buffer, what: string): boolean {
+  /** Whether the log has that root at that size. Only the first that it has not is told. */
+  #fits(size: number, root: Buffer, what: string, vouched: Agreement): boolean {
     if (this.#broken) return false;
+    if (size <= this.#tree.size && this.#tree.root().equals(root)) return true;
+    this.#broken = true;
     if (size > this.#tree.size) {
       const detail = `${what} is over ${size} entries; the log of checkpoints has ${this.#tree.size}`;
       this.#report(this.#tree.size + 1, 'backup-restored', detail);
-    } else if (!this.#tree.root().equals(root)) {
-      this.#rewritten(what);
-    } else {
-      this.#agreed = size;
-      this.#since.clear();
-      return true;
+      return false;
     }
-    this.#broken = true;
+    // Who rewrites a chain has to rewrite its entries: if no other has any since the last note that fits, it is that one.
+    const { suspect } = vouched;
+    if (suspect === undefined) {
+      const detail = `entries are others than those under ${what}; since the last that fits: ${vouched.suspects}`;
+      this.#report(vouched.size + 1, 'history-rewritten', detail);
+      return false;
+    }
+    this.#named.add(suspect.chain);
+    const detail = `the entries of this chain are others than those under ${what}`;
+    this.#context.findings.add(suspect.chain, suspect.size + 1, 'history-rewritten', detail);
     return false;
-  }
-
-  /** Who rewrote a chain had to rewrite its entries: if only one chain has any since the last fitting note, it is that one. */
-  #rewritten(what: string): void {
-    const [first, ...others] = this.#since;
-    if (first !== undefined && others.length === 0) {
-      const [chain, size] = first;
-      const detail = `the entries of this chain are others than those under ${what}`;
-      this.#named.add(chain);
-      this.#context.findings.add(chain, size + 1, 'history-rewritten', detail);
-      return;
-    }
-    const names = Array.from(this.#since.keys()).slice(0, NAMED).join(', ');
-    const more = this.#since.size > NAMED ? ` and ${this.#since.size - NAMED} more` : '';
-    const detail = `entries are others than those under ${what}; since then: ${names}${more}`;
-    this.#report(this.#agreed + 1, 'history-rewritten', detail);
   }
 
   #report(seq: number, name: Parameters<Findings['add']>[2], detail: string): void {

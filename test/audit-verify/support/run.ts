@@ -4,6 +4,7 @@ import { toJson } from '../../../src/audit/verify/report.ts';
 import { runVerification } from '../../../src/audit/verify/verification.ts';
 import { auditExport } from '../../../src/cli/audit-export.ts';
 import { auditVerify } from '../../../src/cli/audit-verify.ts';
+import { parseVerifyRequest } from '../../../src/cli/audit-verify-request.ts';
 
 interface Finding {
   chain: string;
@@ -58,6 +59,14 @@ export async function verifyDirectly(
     () => undefined,
   );
   return { verdict: report.verdict, report: JSON.parse(toJson(report)) };
+}
+
+/** What the command would print for these arguments, without its thread. */
+export async function verifyHere(argv: string[]): Promise<{ verdict: string; report: VerifyJson; notes: string }> {
+  const request = parseVerifyRequest(argv, {});
+  if (request === 'help') throw new Error('help was asked for');
+  const report = await runVerification({ ...request, workers: 1 }, () => undefined);
+  return { verdict: report.verdict, report: JSON.parse(toJson(report)), notes: report.notes.join('\n') };
 }
 
 async function runCommand(command: typeof auditVerify, argv: string[], env: Env) {
