@@ -49,6 +49,7 @@ export function createDelivery({ sinks, observe, random, wait }: DeliveryParts):
         failures = 0;
         continue;
       }
+      if (closing.signal.aborted) break;
       line.pending ??= note;
       await wait(backOff(failures) * (0.5 + random() / 2), closing.signal);
       failures += 1;

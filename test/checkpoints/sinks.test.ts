@@ -133,7 +133,7 @@ t.test('webhook: signed over id, time and body', async (t) => {
 });
 
 t.test('witness: goes on from what it saw, and is told so', async (t) => {
-  const them = await witness(t, log.key);
+  const them = await witness(t, log);
   const cosigned: { note: StoredNote; lines: string }[] = [];
   let history = 'entry';
   const sinkOf = () =>

@@ -21,7 +21,11 @@ export interface TestWitness {
 }
 
 /** A witness that follows C2SP tlog-witness for one log: it cosigns only what goes on from what it saw last. */
-export async function witness(t: Tap, log: NoteKey, name = 'witness.example/w1'): Promise<TestWitness> {
+export async function witness(
+  t: Tap,
+  log: { readonly key: NoteKey },
+  name = 'witness.example/w1',
+): Promise<TestWitness> {
   const signer = newNoteSigner(name, 'cosignature/v1');
   const world: TestWitness = {
     url: await receiver(t, (request) => world.instead?.() ?? answer(request)),
@@ -35,7 +39,7 @@ export async function witness(t: Tap, log: NoteKey, name = 'witness.example/w1')
   async function answer({ method, path, body }: Received): Promise<Answered> {
     if (method !== 'POST' || path !== '/add-checkpoint') return { status: 404 };
     const { oldSize, proof, note } = parseAddCheckpoint(body);
-    const { checkpoint, text, unknown } = openCheckpoint(note, log.name, { log: [log] });
+    const { checkpoint, text, unknown } = openCheckpoint(note, log.key.name, { log: [log.key] });
     if (unknown.length > 0) return { status: 400 };
     const { size, rootHash: root } = checkpoint;
     world.asked.push([oldSize, size]);
