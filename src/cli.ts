@@ -1,3 +1,4 @@
+import { auditCheckpointCommand } from './cli/audit-checkpoint.ts';
 import { auditExportCommand } from './cli/audit-export.ts';
 import { auditVerifyCommand } from './cli/audit-verify.ts';
 import { certsCommand } from './cli/certs.ts';
@@ -16,6 +17,7 @@ const COMMANDS: readonly Command[] = [
   migrateCommand,
   auditVerifyCommand,
   auditExportCommand,
+  auditCheckpointCommand,
   policyCheckCommand,
   policyTestCommand,
   policyBundleCommand,

@@ -1,7 +1,8 @@
 import pg from 'pg';
 
+import { SYSTEM_CHAIN } from '../ids.ts';
 import { adminConnection } from '../storage/connection.ts';
-import { leaseTrx } from '../storage/database.ts';
+import { leaseTrx, type Trx } from '../storage/database.ts';
 import { asUnavailable } from '../storage/pg-errors.ts';
 import type { SignerView } from './schema.ts';
 import { listSigners } from './store.ts';
@@ -12,6 +13,12 @@ const READERS = ['castellan_verifier', 'castellan_app'] as const;
 
 /** The registry as in signers.json, read with any login that may. Rejects with StorageError when it cannot be read. */
 export async function readRegistryOfDatabase(url: string): Promise<SignerView[]> {
+  const rows = await readOfSystem(url, listSigners);
+  return rows.map(signerView);
+}
+
+/** What `work` reads on the system chain, with any login that may. Rejects with StorageError when it cannot be read. */
+export async function readOfSystem<T>(url: string, work: (trx: Trx) => Promise<T>): Promise<T> {
   const client = new pg.Client(adminConnection(url));
   // A connection that breaks also fails the statement under way, which is where it is reported.
   client.on('error', () => undefined);
@@ -20,9 +27,9 @@ export async function readRegistryOfDatabase(url: string): Promise<SignerView[]>
     await client.query('BEGIN READ ONLY');
     await becomeReader(client);
     const { trx, end } = leaseTrx(client);
-    const rows = await listSigners(trx);
+    const value = await work(trx);
     end();
-    return rows.map(signerView);
+    return value;
   } catch (error) {
     throw asUnavailable(error) ?? error;
   } finally {
@@ -37,4 +44,5 @@ async function becomeReader(client: pg.Client): Promise<void> {
   );
   const role = READERS.find((name) => rows.some((row) => row.role === name));
   if (role !== undefined) await client.query(`SET LOCAL ROLE ${role}`);
+  await client.query(`SELECT set_config('castellan.workspace', '${SYSTEM_CHAIN}', true)`);
 }

@@ -15,6 +15,7 @@ const COMMANDS = [
   'migrate',
   'audit verify',
   'audit export',
+  'audit checkpoint',
   'policy check',
   'policy test',
   'policy bundle',
