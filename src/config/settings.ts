@@ -114,7 +114,7 @@ export const SETTINGS = {
   CASTELLAN_CHECKPOINT_ORIGIN: {
     kind: 'text',
     default: 'castellan',
-    doc: 'Name of the log in its notes, without a schema, such as log.example.org/castellan. Never change it.',
+    doc: 'Name of the log in its notes, without a schema, such as log.example.org/castellan. Choose it once.',
   },
   CASTELLAN_CHECKPOINT_INTERVAL_SECONDS: {
     kind: 'integer',
