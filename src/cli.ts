@@ -8,6 +8,7 @@ import { devCommand } from './cli/dev.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { openApiCommand } from './cli/openapi.ts';
 import { policyBundleCommand, policyCheckCommand, policyTestCommand } from './cli/policy.ts';
+import { secretsScanCommand } from './cli/secrets.ts';
 import { serveCommand } from './cli/serve.ts';
 import { signersListCommand } from './cli/signers.ts';
 
@@ -24,6 +25,7 @@ const COMMANDS: readonly Command[] = [
   signersListCommand,
   certsCommand,
   configCommand,
+  secretsScanCommand,
   openApiCommand,
 ];
 

@@ -10,7 +10,7 @@ const LAYERS = [
   ['errors', 'clock', 'ids', 'logger', 'failpoints'],
   ['config'],
   ['crypto'],
-  ['http', 'storage', 'metrics', 'certs', 'transparency'],
+  ['http', 'storage', 'metrics', 'certs', 'secrets', 'transparency'],
   ['identity'],
   ['limits'],
   ['idempotency'],
