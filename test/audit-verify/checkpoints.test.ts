@@ -20,7 +20,7 @@ import {
   worldOf,
 } from './support/world.ts';
 
-const RUNS = 3;
+const RUNS = 2;
 
 const database = await testDatabase(t);
 const url = database.superuserUrl;
@@ -138,15 +138,9 @@ t.test('damage to the log of checkpoints itself', async (t) => {
   t.strictSame(await check('UPDATE audit_checkpoint_entries SET size = 7 WHERE index = 2'), ['* 3 projection-edited']);
   t.strictSame(await check('DELETE FROM audit_checkpoint_entries WHERE index = 2'), ['* 3 gap']);
   t.strictSame(await check('DELETE FROM audit_checkpoint_entries WHERE index = 5'), ['* 6 backup-restored']);
-  t.strictSame(await check(`UPDATE audit_checkpoint_entries SET entry = '{}' WHERE index = 4`), [
-    '* 5 history-rewritten',
-    '* 5 non-canonical',
-  ]);
+  t.strictSame(await check(`UPDATE audit_checkpoint_entries SET entry = '{}' WHERE index = 4`), ['* 5 non-canonical']);
   const [note] = world.notes;
-  const wrong = note?.text
-    .replace(/\n6\n/, '\n6\n')
-    .replace('— log.test ', '— log.test ')
-    .replace(/^log\.test\n2/, 'log.test\n1');
+  const wrong = note?.text.replace('\n2\n', '\n1\n');
   t.strictSame(await check('UPDATE audit_checkpoints SET note = $1 WHERE size = 2', [wrong]), ['* 2 signature-wrong']);
   const other = noteOver([entryOf('one', 3, Buffer.alloc(32)), entryOf('two', 1, Buffer.alloc(32))]);
   t.strictSame(await check('UPDATE audit_checkpoints SET note = $1 WHERE size = 2', [other.text]), [

@@ -1,26 +1,29 @@
 /** What can be wrong with a log. The names are promised to readers of `--json`. */
-export type FindingClass =
-  | 'body-edited' // the body is not the one whose hash was signed (or, unsigned, the one the next event follows)
-  | 'hash-edited' // the hash column is not the body's, and the body is the signed one
-  | 'projection-edited' // a query column says something else than the body
-  | 'gap' // an event is missing between others; seq is the first missing one
-  | 'reordered' // events stand in each other's places
-  | 'spliced' // a signed event of another chain
-  | 'replayed' // one event twice
-  | 'forked' // two histories: two events at one position, or one that does not follow its predecessor
-  | 'signature-missing'
-  | 'signature-wrong'
-  | 'signature-wrong-key' // made by another registered key than the one named, or by one of another purpose
-  | 'signature-wrong-algorithm' // not made by the algorithm the registry has for the signer
-  | 'signer-out-of-range' // the signer was not allowed to sign then: unknown, pending, expired, revoked
-  | 'signer-compromised'
-  | 'tail-truncated' // the head row and the last event disagree
-  | 'chain-missing'
-  | 'backup-restored' // a checkpoint knows of more than there is; seq is the first missing one
-  | 'history-rewritten' // a checkpoint knows of another history; seq is the first that may differ
-  | 'clock-regression'
-  | 'non-canonical' // the signed bytes are not the RFC 8785 form of a version 1 event
-  | 'deferred-uncovered'; // unsigned so far: incomplete, not tampered
+export const FINDING_CLASSES = [
+  'body-edited', // the body is not the one whose hash was signed (or, unsigned, the one the next event follows)
+  'hash-edited', // the hash column is not the body's, and the body is the signed one
+  'projection-edited', // a query column says something else than the body
+  'gap', // an event is missing between others; seq is the first missing one
+  'reordered', // events stand in each other's places
+  'spliced', // a signed event of another chain
+  'replayed', // one event twice
+  'forked', // two histories: two events at one position, or one that does not follow its predecessor
+  'signature-missing',
+  'signature-wrong',
+  'signature-wrong-key', // made by another registered key than the one named, or by one of another purpose
+  'signature-wrong-algorithm', // not made by the algorithm the registry has for the signer
+  'signer-out-of-range', // the signer was not allowed to sign then: unknown, pending, expired, revoked
+  'signer-compromised',
+  'tail-truncated', // the head row and the last event disagree
+  'chain-missing',
+  'backup-restored', // a checkpoint knows of more than there is; seq is the first missing one
+  'history-rewritten', // a checkpoint knows of another history; seq is the first that may differ
+  'clock-regression',
+  'non-canonical', // the signed bytes are not the RFC 8785 form of a version 1 event
+  'deferred-uncovered', // unsigned so far: incomplete, not tampered
+] as const;
+
+export type FindingClass = (typeof FINDING_CLASSES)[number];
 
 export interface Finding {
   readonly chain: string;

@@ -74,6 +74,7 @@ export class LogCheck {
     const parsed = parseLogEntry(entry);
     if (typeof parsed === 'string') {
       this.#report(index + 1, 'non-canonical', parsed);
+      this.#broken = true;
       return;
     }
     const { chain, size, root } = parsed;

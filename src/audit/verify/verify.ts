@@ -141,7 +141,10 @@ async function logOf(options: VerifyOptions, findings: Findings): Promise<LogChe
 async function* checkedPages(pages: AsyncIterable<SourcePage>, workers: SignatureWorkers): AsyncGenerator<CheckedPage> {
   const underWay: Promise<CheckedPage>[] = [];
   for await (const page of pages) {
-    underWay.push(checkPage(page, workers));
+    const checked = checkPage(page, workers);
+    // Where the work is broken off nobody awaits the pages under way any more.
+    checked.catch(() => undefined);
+    underWay.push(checked);
     const first = underWay.length > workers.size * PAGES_PER_WORKER ? underWay.shift() : undefined;
     if (first !== undefined) yield await first;
   }
