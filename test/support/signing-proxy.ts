@@ -137,7 +137,7 @@ function respond(response: ServerResponse, fault: ProxyFault | undefined, reply:
   const text = textOf(fault, reply);
   const type = fault === 'wrong-media-type' ? 'text/plain' : 'application/json';
   const encoding = fault === 'encoded' ? { 'content-encoding': 'gzip' } : {};
-  response.writeHead(200, { 'content-type': type, 'content-length': text.length, ...encoding });
+  response.writeHead(200, { 'content-type': type, 'content-length': Buffer.byteLength(text), ...encoding });
   if (fault === 'half-a-body') response.write(text.slice(0, text.length / 2), () => response.destroy());
   else response.end(text);
 }
