@@ -9,6 +9,7 @@ import { run, secureTable } from './support/secure-table.ts';
  * planner is told to go by key: plans outlive the moment at which a table was small.
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
+  await run(db, HASH_CHECKS);
   await run(db, READS);
   await run(db, APPEND);
   await run(db, WRITES);
@@ -24,6 +25,20 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   // Those of 0006, which were planned anew at every call.
   await run(db, 'DROP FUNCTION admission_subjects(text, uuid[]); DROP FUNCTION admission_fingerprints(text, uuid[]);');
 }
+
+// What 0001 asks for, in a form that costs a tenth: a repetition that is counted makes a regular expression dear, and these
+// were a quarter of what an event costs to store.
+const HASH_CHECKS = [
+  ['audit_events', 'hash'],
+  ['audit_events', 'prev_hash'],
+  ['audit_heads', 'hash'],
+]
+  .map(
+    ([table, column]) => `
+      ALTER TABLE ${table} DROP CONSTRAINT ${table}_${column}_check,
+        ADD CONSTRAINT ${table}_${column}_check CHECK (octet_length(${column}) = 64 AND ${column} ~ '^[0-9a-f]*$');`,
+  )
+  .join('\n');
 
 const FUNCTIONS = [
   'agents_run_status(text[], integer[], uuid[])',
@@ -151,6 +166,13 @@ const READS = [
   ),
 ].join('\n');
 
+// One event of the head's chain. Not by equality: on a table that was empty when the plan was made, any index that begins
+// with the chain looks as good, but only the primary key comes in the order that is asked for.
+function newest(value: string, seq: string): string {
+  return `(SELECT ${value} FROM audit_events e
+        WHERE e.chain = h.chain AND e.seq BETWEEN ${seq} AND ${seq} ORDER BY e.seq LIMIT 1)`;
+}
+
 const APPEND = `
   -- The compact range of the Merkle tree over the bodies up to seq; NULL: not known, made from the rows by the next append.
   ALTER TABLE audit_heads ADD COLUMN tree bytea;
@@ -209,22 +231,23 @@ const APPEND = `
     ) e
     WHERE e.doc ->> 'chain' = ANY(p_chains);
     GET DIAGNOSTICS stored = ROW_COUNT;
+    IF stored <> cardinality(p_sizes) THEN
+      RAISE EXCEPTION 'an event of another chain' USING ERRCODE = 'CA002';
+    END IF;
     -- The head must be the event it says it is: behind one that was edited there would be a gap, signed by us.
     UPDATE audit_heads h SET
       seq = h.seq + p_counts[array_position(p_chains, h.chain)],
-      hash = (SELECT e.hash FROM audit_events e
-        WHERE e.chain = h.chain AND e.seq = h.seq + p_counts[array_position(p_chains, h.chain)]),
+      hash = ${newest('e.hash', 'h.seq + p_counts[array_position(p_chains, h.chain)]')},
       deferred_from = p_deferred_from[array_position(p_chains, h.chain)],
       updated_at = p_at[array_position(p_chains, h.chain)],
       tree = p_trees[array_position(p_chains, h.chain)]
     WHERE h.chain = ANY(p_chains) AND h.seq = p_after[array_position(p_chains, h.chain)]
-      AND EXISTS (SELECT FROM audit_events e
-        WHERE e.chain = h.chain AND e.seq = h.seq + p_counts[array_position(p_chains, h.chain)] OFFSET 0)
-      AND (h.seq = 0 OR EXISTS (
-        SELECT FROM audit_events e WHERE e.chain = h.chain AND e.seq = h.seq AND e.hash = h.hash
-          AND encode(sha256(e.body), 'hex') = h.hash OFFSET 0));
+      AND (h.seq = 0 OR h.hash = ${newest(
+        "CASE WHEN encode(sha256(e.body), 'hex') = e.hash THEN e.hash END",
+        'h.seq',
+      )});
     GET DIAGNOSTICS moved = ROW_COUNT;
-    IF stored <> cardinality(p_sizes) OR moved <> cardinality(p_chains) THEN
+    IF moved <> cardinality(p_chains) THEN
       RAISE EXCEPTION 'the head of a chain has moved' USING ERRCODE = 'CA002';
     END IF;
   END $$;

@@ -5,6 +5,9 @@ export type { Logger } from 'pino';
 
 /** Bytes that may wait for a reader of stderr; past them lines are dropped: the audit log is what must not lose any. */
 const MAX_WAITING = 8 * 1024 * 1024;
+/** Bytes that wait for others, and for how long. */
+const BUFFERED = 4096;
+const FLUSH_MS = 100;
 /** Attempts, 100 ms apart, to hand lines to a reader that takes none; the next line begins them anew. */
 const ATTEMPTS = 20;
 
@@ -27,6 +30,9 @@ function openDestination() {
   const destination = pino.destination({
     dest: stderrOfOurOwn(),
     sync: false,
+    // A system call for every few lines; the last ones of a process that is killed may be lost with it.
+    minLength: BUFFERED,
+    periodicFlush: FLUSH_MS,
     maxLength: MAX_WAITING,
     retryEAGAIN: () => {
       failed = (failed + 1) % ATTEMPTS;

@@ -5,7 +5,7 @@ import { StorageError } from '../storage/pg-errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type ChainOutcome, writeBatches } from './batch.ts';
 import { AuditError } from './errors.ts';
-import { type ChainBatch, ChainQueues, type Queued, type Turn } from './queue.ts';
+import { type ChainBatch, ChainQueues, PATIENCE_MS, type Queued, type Turn } from './queue.ts';
 import { type Entry, isLate, lateError, type Outcome } from './run-units.ts';
 import { appendFailure } from './store.ts';
 import type { PreparedUnit, Unit } from './unit.ts';
@@ -56,6 +56,7 @@ export function createAuditAppender(options: AppenderOptions): AuditAppender {
   const shared = Math.max(1, Math.min(SHARED_TRANSACTIONS, options.transactions - 1));
   const queues = new ChainQueues<Pending>({ shared, waiting: Math.max(1, options.transactions - shared) });
   let closing: (() => void) | undefined;
+  let isPumpDue = false;
 
   function commit<T, V = never>(unit: Unit<T> | PreparedUnit<T, V>): Promise<T> {
     if (closing !== undefined) return Promise.reject(new AuditError('AUDIT_UNAVAILABLE', 'shutting down'));
@@ -78,7 +79,14 @@ export function createAuditAppender(options: AppenderOptions): AuditAppender {
   }
 
   function pump(): void {
-    for (let turn = queues.take(); turn !== undefined; turn = queues.take()) void drain(turn);
+    const now = performance.now();
+    for (let turn = queues.take(now); turn !== undefined; turn = queues.take(now)) void drain(turn);
+    if (!queues.isHeldBack || isPumpDue) return;
+    isPumpDue = true;
+    setTimeout(() => {
+      isPumpDue = false;
+      pump();
+    }, PATIENCE_MS);
   }
 
   async function drain(turn: Turn<Pending>): Promise<void> {

@@ -7,6 +7,10 @@ const MAX_PENDING_ON_CHAIN = 1024;
 const MAX_BRAKES = 4096;
 /** Transactions that only brakes may use. */
 const RESERVED = 1;
+/** Entries for which another shared transaction is begun beside those that are out; fewer wait for the end of one, */
+const WORTH_ANOTHER = 32;
+/** but not longer than this, in ms: one that is slow must not hold up all chains. */
+export const PATIENCE_MS = 50;
 
 /** What the queues must know of an entry. */
 export interface Queued {
@@ -49,6 +53,8 @@ export class ChainQueues<T extends Queued> {
   /** Ready chains that must go by themselves. */
   #contended: string[] = [];
   #sharedOut = 0;
+  /** When a shared transaction was last begun. */
+  #takenAt = 0;
   #waitingOut = 0;
   #brakes = 0;
   #others = 0;
@@ -80,9 +86,17 @@ export class ChainQueues<T extends Queued> {
     return true;
   }
 
-  /** What to write next, brakes first; undefined when nothing may be out now. Give it back with `done`. */
-  take(): Turn<T> | undefined {
-    return this.#takeContended() ?? this.#takeTogether();
+  /** Something waits that could be taken later, whether or not anything is given back. */
+  get isHeldBack(): boolean {
+    return this.#ready.length > 0 && this.#sharedOut > 0 && this.#sharedOut < this.#shared;
+  }
+
+  /**
+   * What to write next, brakes first; undefined when nothing may be out now. Give it back with `done`. `now`: ms of a
+   * monotonic clock.
+   */
+  take(now: number): Turn<T> | undefined {
+    return this.#takeContended() ?? this.#takeTogether(now);
   }
 
   /** `contended`: chains of the turn whose lock could not be had; their entries stay first in line. */
@@ -104,8 +118,8 @@ export class ChainQueues<T extends Queued> {
     return { batches: [this.#takeChain(chain, MAX_BATCH, this.#waitingOut > this.#waiting)], waits: true };
   }
 
-  #takeTogether(): Turn<T> | undefined {
-    const onlyBrakes = this.#sharedOut >= this.#shared;
+  #takeTogether(now: number): Turn<T> | undefined {
+    const onlyBrakes = this.#sharedOut >= this.#shared || (this.#sharedOut > 0 && !this.#isWorthAnother(now));
     if (onlyBrakes && this.#sharedOut >= this.#shared + RESERVED) return undefined;
     const batches: ChainBatch<T>[] = [];
     let room = MAX_BATCH;
@@ -122,7 +136,20 @@ export class ChainQueues<T extends Queued> {
     const taken = new Set(batches.map((batch) => batch.chain));
     this.#ready = this.#ready.filter((chain) => !taken.has(chain));
     this.#sharedOut += 1;
+    this.#takenAt = now;
     return { batches, waits: false };
+  }
+
+  /** What every transaction costs is a third of its work when it holds ten entries: under load they must not be many and small. */
+  #isWorthAnother(now: number): boolean {
+    if (now - this.#takenAt >= PATIENCE_MS) return true;
+    let waiting = 0;
+    for (const chain of this.#ready) {
+      const queue = this.#chains.get(chain);
+      waiting += (queue?.brakes.length ?? 0) + (queue?.others.length ?? 0);
+      if (waiting >= WORTH_ANOTHER) return true;
+    }
+    return false;
   }
 
   /** Ready chains, those with brakes before the others. */

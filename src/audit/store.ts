@@ -22,6 +22,7 @@ const AGENT_GONE = 'CA003';
 /** SQLSTATE of migrations/0009-kept-answers.ts. */
 const ANSWER_KEPT = 'CA004';
 
+const NOT_NULL_VIOLATION = '23502';
 const POSITION_KEYS = ['audit_events_pkey', 'audit_events_chain_prev_hash_key'];
 
 /**
@@ -144,8 +145,9 @@ export function appendFailure(error: unknown): unknown {
   }
   if (error.code === AGENT_GONE) return new StaleRead('the agent');
   if (error.code === ANSWER_KEPT) return new IdempotencyConflict();
-  // The head says that a position is free which is taken: it was edited behind our back.
-  if (error.code === HEAD_MOVED || POSITION_KEYS.some((key) => isUniqueViolation(error, key))) {
+  // The head says that a position is free which is taken: it was edited behind our back. Or its next event is not there.
+  const hasNoEvent = error.code === NOT_NULL_VIOLATION && error.table === 'audit_heads';
+  if (error.code === HEAD_MOVED || hasNoEvent || POSITION_KEYS.some((key) => isUniqueViolation(error, key))) {
     return headDoesNotFit(error);
   }
   return error;

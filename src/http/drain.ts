@@ -50,10 +50,11 @@ export const connectionsPlugin = fastifyPlugin(
       draining = true;
     });
 
-    app.addHook('onSend', async (request, reply) => {
+    app.addHook('onSend', (request, reply, _payload, done) => {
       const connection = connections.get(request.raw.socket);
       const aged = connection !== undefined && options.clock() - connection.openedAt >= MAX_CONNECTION_AGE;
       if (draining || aged) reply.header('connection', 'close');
+      done();
     });
 
     app.addHook('preClose', async () => {

@@ -43,10 +43,11 @@ function newTraceId(): string {
 export const requestContextPlugin = fastifyPlugin(
   async (app: FastifyInstance) => {
     app.decorateRequest('traceId', '');
-    app.addHook('onRequest', async (request, reply) => {
+    app.addHook('onRequest', (request, reply, done) => {
       const sent = request.headers['traceparent'];
       request.traceId = traceIdOf(typeof sent === 'string' ? sent : undefined) ?? newTraceId();
       reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+      done();
     });
   },
   { name: 'request-context', fastify: '5.x' },

@@ -12,10 +12,11 @@ declare module 'fastify' {
 export const metricsPlugin = fastifyPlugin(
   async (app: FastifyInstance, options: { readonly metrics: Metrics }) => {
     app.decorate('metrics', options.metrics);
-    app.addHook('onResponse', async (request, reply) => {
+    app.addHook('onResponse', (request, reply, done) => {
       // One name for whatever is unknown: paths are the caller's to choose.
       const route = request.is404 ? 'unmatched' : (request.routeOptions.url ?? 'unmatched');
       options.metrics.http.answered(request.method, route, reply.statusCode, reply.elapsedTime / 1000);
+      done();
     });
   },
   { name: 'metrics', fastify: '5.x' },

@@ -1,6 +1,7 @@
 import type { ClientConfig } from 'pg';
 
 import { columnTypes } from './column-types.ts';
+import { TickSocket } from './tick-socket.ts';
 
 /** ms; how long a caller waits for a connection, new or from an exhausted pool (security.md: 503 within 2 s). */
 export const CONNECT_TIMEOUT_MS = 1800;
@@ -34,6 +35,7 @@ export function serviceConnection(url: string, role: ServiceRole, applicationNam
     keepAlive: true,
     // Statements go out without waiting for the answers to earlier ones.
     pipeline: true,
+    stream: () => new TickSocket(),
     types: columnTypes,
   };
 }

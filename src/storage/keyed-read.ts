@@ -4,6 +4,8 @@ import type { Storage } from './storage.ts';
 
 /** Statements of one kind at once; what comes meanwhile shares the next one. */
 const MAX_STATEMENTS = 4;
+/** Rows for which another statement is sent beside those under way: fewer wait for the end of one. */
+const WORTH_ANOTHER = 32;
 /** Rows asked for in one statement. */
 const MAX_KEYS = 128;
 
@@ -32,7 +34,10 @@ export function createKeyedRead<R extends KeyedRow>(storage: Pick<Storage, 'call
 
   function pump(): void {
     scheduled = false;
-    while (waiting.length > 0 && statements < MAX_STATEMENTS) {
+    while (
+      waiting.length > 0 &&
+      (statements === 0 || (waiting.length >= WORTH_ANOTHER && statements < MAX_STATEMENTS))
+    ) {
       const asked = waiting.splice(0, MAX_KEYS);
       statements += 1;
       void answer(asked).finally(() => {

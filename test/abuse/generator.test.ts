@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import t from 'tap';
+import fc from '../support/fast-check.ts';
 
 import { OPERATIONS } from './support/document.ts';
 import { isTaken, mismatch } from './support/oracle.ts';

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import fc from 'fast-check';
 import t from 'tap';
-
 import { testAuthority } from '../certs/material.ts';
+import fc from '../support/fast-check.ts';
 import { testService } from '../support/service.ts';
 import { OPERATIONS } from './support/document.ts';
 import { ANYONE, goodPlans } from './support/plans.ts';

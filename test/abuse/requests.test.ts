@@ -1,5 +1,6 @@
-import fc, { type Arbitrary } from 'fast-check';
+import type { Arbitrary } from 'fast-check';
 import t from 'tap';
+import fc from '../support/fast-check.ts';
 
 import type { Caller } from './support/client.ts';
 import { OPERATIONS, type Operation } from './support/document.ts';

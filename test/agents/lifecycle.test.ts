@@ -1,7 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
-
 import { AGENT_STATUSES, type AgentStatus, isActive, transition } from '../../src/agents/lifecycle.ts';
+import fc from '../support/fast-check.ts';
 
 const HAPPENINGS = [
   'start',

@@ -1,7 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
-
 import { mergePatch } from '../../src/agents/merge-patch.ts';
+import fc from '../support/fast-check.ts';
 import cases from './merge-patch-cases.json' with { type: 'json' };
 
 for (const { why, target, patch, result } of cases) {

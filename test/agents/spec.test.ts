@@ -1,9 +1,8 @@
 import canonicalize from 'canonicalize';
-import fc from 'fast-check';
 import t from 'tap';
-
 import { foldName, parseSpec, readStoredSpec, requireManifest, toStoredSpec } from '../../src/agents/spec.ts';
 import { sha256Digest } from '../../src/crypto/digest.ts';
+import fc from '../support/fast-check.ts';
 import cases from './spec-cases.json' with { type: 'json' };
 
 for (const { why, spec, pointer } of cases) {

@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-
-import fc from 'fast-check';
 import pg from 'pg';
 import t from 'tap';
-
 import { testDatabase } from '../support/database.ts';
+import fc from '../support/fast-check.ts';
 import { EPOCH, history, insertChain, insertSigner, type Step } from './support/history.ts';
 import { type TestSigner, testSigner } from './support/keys.ts';
 import { runExport, runVerify, verifyDirectly, verifyJson } from './support/run.ts';

@@ -1,8 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
-
 import { Positions } from '../../src/audit/verify/positions.ts';
 import { joined, type SeqRange, SeqRanges, without } from '../../src/audit/verify/seq-ranges.ts';
+import fc from '../support/fast-check.ts';
 
 const LIMIT = 60;
 const seq = fc.integer({ min: 1, max: LIMIT });

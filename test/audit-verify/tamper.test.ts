@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto';
-
-import fc from 'fast-check';
 import pg from 'pg';
 import t, { type Test } from 'tap';
-
 import { testDatabase } from '../support/database.ts';
+import fc from '../support/fast-check.ts';
 import { type Cast, DAMAGES, type Damage } from './support/damages.ts';
 import { EPOCH, history, insertChain, insertSigner, type Step } from './support/history.ts';
 import { testSigner } from './support/keys.ts';

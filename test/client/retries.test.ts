@@ -120,8 +120,9 @@ t.test('Retry-After is honoured, in seconds and as a date', async (t) => {
   );
   t.ok((await timed(() => client.request('getAgentStatus', AGENT))) >= 1000);
   const [seconds = 0, date = 0] = delays;
-  t.ok(seconds >= 1000 && seconds < 1100, `${seconds} ms`);
-  t.ok(date > 1000 && date < 3100, `${date} ms`);
+  // What has passed since the answer came counts.
+  t.ok(seconds > 500 && seconds < 1100, `${seconds} ms`);
+  t.ok(date > 500 && date < 3100, `${date} ms`);
 });
 
 t.test('a Retry-After past the deadline ends the call at once', async (t) => {

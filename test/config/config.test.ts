@@ -1,8 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
-
 import { SETTINGS } from '../../src/config/settings.ts';
 import { ConfigError, loadDevConfig, loadServiceConfig } from '../../src/config.ts';
+import fc from '../support/fast-check.ts';
 import cases from './unsafe-production.json' with { type: 'json' };
 
 type Env = Record<string, string>;

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import vm from 'node:vm';
 import canonicalize from 'canonicalize';
-import fc from 'fast-check';
 import t from 'tap';
 import { CanonicalJsonError, canonicalBytes, canonicalJson } from '../../src/crypto/canonical-json.ts';
+import fc from '../support/fast-check.ts';
 import { doubleHex, es6Numbers } from './es6-numbers.ts';
 
 const vectors = new URL('../vectors/jcs/', import.meta.url);

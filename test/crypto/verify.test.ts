@@ -1,5 +1,4 @@
 import { constants, createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import fc from 'fast-check';
 import t from 'tap';
 import { isLowSDer, toLowS } from '../../src/crypto/ecdsa.ts';
 import type { SignatureAlgorithm } from '../../src/crypto/signer.ts';
@@ -10,6 +9,7 @@ import {
   verifySignature,
   verifySignatureAsync,
 } from '../../src/crypto/verify.ts';
+import fc from '../support/fast-check.ts';
 
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 const secret = Buffer.alloc(32, 7);

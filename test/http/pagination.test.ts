@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { type CursorScope, decodeCursor, encodeCursor } from '../../src/http/pagination.ts';
 import { ValidationFailed } from '../../src/http/problem.ts';
+import fc from '../support/fast-check.ts';
 
 const scope: CursorScope = {
   route: '/agents',

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import fc from 'fast-check';
 import t from 'tap';
 import { parseStrictJson, parseStrictJsonText, StrictJsonError } from '../../src/http/strict-json.ts';
+import fc from '../support/fast-check.ts';
 
 interface Case {
   why: string;

@@ -1,7 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
-
 import { FairGate } from '../../src/limits/fair-gate.ts';
+import fc from '../support/fast-check.ts';
 
 interface Line {
   readonly gate: FairGate;

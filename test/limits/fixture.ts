@@ -59,8 +59,16 @@ export interface Reply {
 
 type Change = { readonly [K in keyof LimitsConfig]?: LimitsConfig[K] };
 
+/** However busy the machine is, only the limits that a test sets may shed. */
+const CALM: NonNullable<LimitsOptions['eventLoop']> = { read: () => 0, stop: () => undefined };
+const NO_LATENCY_MS = 600_000;
+
 /** The HTTP side of the service with limits of the test's own, over real TLS. `x-who` says who calls. */
-export async function limitedApp(t: Tap, change: Change, eventLoop?: LimitsOptions['eventLoop']): Promise<LimitedApp> {
+export async function limitedApp(
+  t: Tap,
+  change: Change,
+  eventLoop: NonNullable<LimitsOptions['eventLoop']> = CALM,
+): Promise<LimitedApp> {
   const held = new Held();
   const refused: string[] = [];
   const errors: unknown[] = [];
@@ -88,11 +96,11 @@ export async function limitedApp(t: Tap, change: Change, eventLoop?: LimitsOptio
   });
   await app.register(refusalsPlugin);
   await app.register(limitsPlugin, {
-    config: { ...defaultLimits(), ...change },
+    config: { ...defaultLimits(), latencyMs: NO_LATENCY_MS, ...change },
     now: () => performance.now(),
     random: () => 0.5,
     observe: { refused: (reason, lane) => refused.push(`${reason} ${lane}`) },
-    ...(eventLoop === undefined ? {} : { eventLoop }),
+    eventLoop,
   });
   await app.register(identityPlugin, {
     authenticate: (_socket, request) => principal(String(request.headers['x-who'] ?? 'operator-raw')),

@@ -1,7 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
-
 import { TokenBuckets } from '../../src/limits/token-buckets.ts';
+import fc from '../support/fast-check.ts';
 
 /** How many of `wanted` requests at one moment get a token. */
 function taken(buckets: TokenBuckets, key: string, now: number, wanted: number): number {

@@ -1,7 +1,6 @@
-import fc from 'fast-check';
 import t from 'tap';
-
 import { FairQueue } from '../../src/policy/evaluator/fair-queue.ts';
+import fc from '../support/fast-check.ts';
 
 function filled(keys: string, maxQueued = 100, workers = 2): FairQueue<string> {
   const queue = new FairQueue<string>(maxQueued, workers);

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import fc from 'fast-check';
 import t from 'tap';
-
 import { parseBundle } from '../../src/policy/bundle.ts';
 import { policyBytes, policyHash } from '../../src/policy/policy-hash.ts';
+import fc from '../support/fast-check.ts';
 import { tarball } from './tarballs.ts';
 
 t.test('the bytes and the hash of a vector', async (t) => {

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { canonicalBytes } from '../../src/crypto/canonical-json.ts';
 import { type DsseEnvelope, pae } from '../../src/crypto/dsse.ts';
@@ -9,6 +8,7 @@ import { checkSignature, openProof, parseProofEnvelope, proofDigest, signerIdOf 
 import { PAYLOAD_TYPE } from '../../src/proofs/statement.ts';
 import { verifyProof } from '../../src/proofs/verify.ts';
 import { createHmacSigner } from '../../src/signers/drivers/local/hmac.ts';
+import fc from '../support/fast-check.ts';
 import {
   AGENT,
   EXPIRES,

@@ -145,8 +145,12 @@ t.test('audit_append stores nothing for a chain that the call does not name', as
   const stored = async () => (await database.query('SELECT chain, seq::int FROM audit_events ORDER BY 1')).rows;
 
   await t.rejects(append(['a'], [body('b', 1)]), { code: 'CA002' }, 'a body of another chain');
-  await t.rejects(append(['a', 'b'], [body('a', 1), body('a', 2)]), { code: 'CA002' }, 'one chain goes without');
-  await t.rejects(append(['a'], [body('a', 2)]), { code: 'CA002' }, 'not the next position');
+  await t.rejects(
+    append(['a', 'b'], [body('a', 1), body('a', 2)]),
+    { code: '23502', table: 'audit_heads' },
+    'one chain goes without',
+  );
+  await t.rejects(append(['a'], [body('a', 2)]), { code: '23502', table: 'audit_heads' }, 'not the next position');
   await t.rejects(
     append(['a', 'nobody'], [body('a', 1), body('nobody', 1)]),
     { code: 'CA002' },

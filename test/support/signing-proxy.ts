@@ -103,7 +103,6 @@ export async function signingProxy(t: Tap, options: ProxyOptions): Promise<Signi
     if (fault === 'busy') return answer(response, 503, {});
     if (fault === 'throttled') return answer(response, 429, {}, { 'retry-after': '0' });
     if (fault === 'internal-error') return answer(response, 500, {});
-    if (fault === 'redirect') return answer(response, 307, {}, { location: `${proxy.url}${request.url}` });
     const path = `/v1/keys/${encodeURIComponent(keyId)}`;
     if (request.method === 'GET' && request.url === path) {
       return answer(response, 200, { keyId, algorithm, publicKey: pemOf(publicKey) });
@@ -137,7 +136,9 @@ function respond(response: ServerResponse, fault: ProxyFault | undefined, reply:
   const text = textOf(fault, reply);
   const type = fault === 'wrong-media-type' ? 'text/plain' : 'application/json';
   const encoding = fault === 'encoded' ? { 'content-encoding': 'gzip' } : {};
-  response.writeHead(200, { 'content-type': type, 'content-length': text.length, ...encoding });
+  // A redirect with a good signature in it is none, either.
+  const status = fault === 'redirect' ? 307 : 200;
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text), ...encoding });
   if (fault === 'half-a-body') response.write(text.slice(0, text.length / 2), () => response.destroy());
   else response.end(text);
 }

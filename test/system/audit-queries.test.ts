@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import fc from 'fast-check';
 import t from 'tap';
-
 import { verifyJson } from '../audit-verify/support/run.ts';
+import fc from '../support/fast-check.ts';
 import { reload } from './support/policies.ts';
 import { MINUTE, openWorld, SPEC, type World } from './support/world.ts';
 

@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { formatCheckpoint, openCheckpoint, parseCheckpoint } from '../../src/transparency/checkpoint.ts';
 import { emptyRoot } from '../../src/transparency/merkle.ts';
 import { formatNote } from '../../src/transparency/note.ts';
 import { parseVerifierKey } from '../../src/transparency/note-key.ts';
 import { cosignNote, signNote } from '../../src/transparency/sign-note.ts';
+import fc from '../support/fast-check.ts';
 import { PUBLIC_CHECKPOINT, PUBLIC_LOG, PUBLIC_WITNESSES } from './support/known-notes.ts';
 import { newNoteSigner } from './support/note-keys.ts';
 

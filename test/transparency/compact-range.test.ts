@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import t from 'tap';
 import {
   decodeRange,
@@ -9,6 +8,7 @@ import {
   rootOf,
 } from '../../src/transparency/compact-range.ts';
 import { leafHash } from '../../src/transparency/merkle.ts';
+import fc from '../support/fast-check.ts';
 import { entriesOf, mth } from './support/reference.ts';
 
 const MAX = 2_000;

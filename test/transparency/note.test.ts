@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import t from 'tap';
 import { verificationKey } from '../../src/crypto/verify.ts';
 import { formatNote, parseNote } from '../../src/transparency/note.ts';
 import { formatVerifierKey, noteKey, parseVerifierKey } from '../../src/transparency/note-key.ts';
 import { openNote } from '../../src/transparency/open-note.ts';
 import { cosignNote, signNote } from '../../src/transparency/sign-note.ts';
+import fc from '../support/fast-check.ts';
 import {
   ENOCH,
   ENOCHS_LINE,

@@ -1,10 +1,10 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { memoryTree } from '../../src/transparency/memory-tree.ts';
 import { emptyRoot, leafHash } from '../../src/transparency/merkle.ts';
 import { consistencyProof, inclusionProof, type NodeReader, rootAt } from '../../src/transparency/proofs.ts';
 import { coverOf, type NodeId } from '../../src/transparency/tree-nodes.ts';
 import { verifyConsistency, verifyInclusion } from '../../src/transparency/verify-proof.ts';
+import fc from '../support/fast-check.ts';
 import { entriesOf, flipped, mth, path, proof } from './support/reference.ts';
 
 const MAX = 2_000;

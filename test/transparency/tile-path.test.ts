@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import t from 'tap';
 import { decodeBundle, encodeBundle } from '../../src/transparency/entry-bundle.ts';
 import { parseTilePath, tileAt, tilePath } from '../../src/transparency/tile-path.ts';
+import fc from '../support/fast-check.ts';
 
 t.test('paths of the specification', async (t) => {
   const paths: [string, Parameters<typeof tilePath>[0]][] = [

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
-import fc, { type Arbitrary } from 'fast-check';
+import type { Arbitrary } from 'fast-check';
+import fc from '../../support/fast-check.ts';
 
 import { reload } from '../../system/support/policies.ts';
 import { CALLERS, type Caller, type Sent } from './client.ts';

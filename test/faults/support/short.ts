@@ -1,10 +1,8 @@
 import t from 'tap';
 
+import { SEED } from '../../support/fast-check.ts';
 import { openHarness } from './harness.ts';
 import { describeResult, type FaultScenario, runScenario, type Scenario } from './run.ts';
-
-/** Other seeds every time; the one that failed is in the name. */
-const SEED = Number(process.env['TESTING_FAULTS_SEED'] ?? Date.now() % 1_000_000);
 
 /** Other tests run beside these: enough calls to be in the way of every fault, and no more. */
 const THINK_MS = 20;

@@ -11,6 +11,8 @@ import { until } from '../../support/process.ts';
 const SHORT_MS = 400;
 /** ms that a busy machine may add to a limit. */
 const SLACK_MS = 1500;
+/** ms; where it is not about time. */
+const AMPLE_MS = 20_000;
 const CONCURRENT = 200;
 const DATA = Buffer.from('what was decided');
 
@@ -39,7 +41,7 @@ export interface RemoteSubject extends Subject {
 export function conformance(t: Test, name: string, make: (t: Test) => Promise<Subject>): void {
   t.test(`${name}: signs and verifies`, async (t) => {
     const subject = await make(t);
-    const { signer, key } = await subject.open();
+    const { signer, key } = await subject.open(AMPLE_MS);
     t.equal(signer.algorithm, key.algorithm);
     for (const data of [DATA, Buffer.of(0), Buffer.alloc(4096, 7)]) {
       const signature = await signer.sign(data);
@@ -51,9 +53,9 @@ export function conformance(t: Test, name: string, make: (t: Test) => Promise<Su
 
   t.test(`${name}: many at once`, async (t) => {
     const subject = await make(t);
-    const signer = verifiedSigner(await subject.open());
+    const signer = verifiedSigner(await subject.open(AMPLE_MS));
     const many = Array.from({ length: CONCURRENT }, (_, i) => Buffer.concat([DATA, Buffer.of(i)]));
-    const signatures = await Promise.all(many.map((data) => signer.sign(data)));
+    const signatures = await Promise.all(many.map((data) => signer.sign(data, AbortSignal.timeout(AMPLE_MS))));
     t.ok(signatures.every((signature, i) => subject.verify(many[i] ?? DATA, signature)));
   });
 
@@ -104,7 +106,7 @@ export function remoteConformance(t: Test, name: string, make: (t: Test) => Prom
 
   t.test(`${name}: what passes is tried again`, async (t) => {
     const subject = await make(t);
-    const { signer, probe } = await subject.open();
+    const { signer, probe } = await subject.open(AMPLE_MS);
     for (const fault of subject.passing) {
       subject.fail(fault, 2);
       t.ok(subject.verify(DATA, await signer.sign(DATA)), fault);

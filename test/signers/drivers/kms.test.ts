@@ -141,13 +141,22 @@ t.test('ECDSA signatures come with the lower S', async (t) => {
   t.ok(signatures.every(isLowSDer));
 });
 
-t.test('the quota keeps a KMS of that quota from throttling', async (t) => {
+t.test('signatures keep to the quota', async (t) => {
   const perSecond = 200;
-  const { endpoint, signer } = await opened(t, 'ECC_NIST_EDWARDS25519', { quota: createSigningQuota({ perSecond }) });
-  endpoint.perSecond = perSecond;
+  const limits = { quota: createSigningQuota({ perSecond }), deadlineMs: 20_000 };
+  const { signer } = await opened(t, 'ECC_NIST_EDWARDS25519', limits);
   const many = (one: KeyedSigner, count: number) => Array.from({ length: count }, () => one.signer.sign(DATA));
-  await Promise.all([...many(signer, 150), ...many(signer.background, 50)]);
-  t.equal(endpoint.counts.throttled, 0);
+  const from = performance.now();
+  await Promise.all([...many(signer, 250), ...many(signer.background, 50)]);
+  t.ok(performance.now() - from > 1500, '40 at once, the others 160 a second');
+});
+
+t.test('a KMS that throttles more than it should slows us down, and no more', async (t) => {
+  const { endpoint, signer } = await opened(t, 'ECC_NIST_EDWARDS25519', { deadlineMs: 20_000 });
+  endpoint.perSecond = 50;
+  await Promise.all(Array.from({ length: 100 }, () => signer.signer.sign(DATA)));
+  t.ok(endpoint.counts.throttled > 0);
+  t.equal(endpoint.signatures, 100);
 });
 
 t.test('over TLS, by the authority it is told', async (t) => {

@@ -1,7 +1,6 @@
-import fc from 'fast-check';
 import t, { type Test } from 'tap';
-
 import { createSigningQuota, type QuotaTime, type Workload } from '../../../src/signers/drivers/signing-quota.ts';
+import fc from '../../support/fast-check.ts';
 
 const never = new AbortController().signal;
 

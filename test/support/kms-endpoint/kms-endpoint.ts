@@ -193,7 +193,7 @@ function send(response: ServerResponse, status: number, reply: Reply, fault?: Km
   const text = fault === 'garbage' ? '<html>{"oops":' : JSON.stringify(reply);
   const headers = {
     'content-type': MEDIA_TYPE,
-    'content-length': text.length,
+    'content-length': Buffer.byteLength(text),
     'x-amzn-requestid': crypto.randomUUID(),
   };
   response.writeHead(status, headers);
