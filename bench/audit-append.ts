@@ -4,6 +4,7 @@ import pg from 'pg';
 
 import { createAuditAppender } from '../src/audit/append.ts';
 import { systemClock } from '../src/clock.ts';
+import { NO_KEY_SERVICES } from '../src/config/signing.ts';
 import { newId } from '../src/ids.ts';
 import { openSigners } from '../src/signers/open.ts';
 import { createStorage } from '../src/storage/storage.ts';
@@ -42,8 +43,14 @@ async function inserts() {
 }
 
 async function appends() {
-  const key = { signerId: 'castellan-audit-1', algorithm: 'Ed25519', keyFile, hmacSecret: undefined } as const;
-  const { audit: keyed } = await openSigners({ audit: key, proof: key });
+  const key = {
+    source: 'local',
+    signerId: 'castellan-audit-1',
+    algorithm: 'Ed25519',
+    keyFile,
+    hmacSecret: undefined,
+  } as const;
+  const { audit: keyed } = await openSigners({ audit: key, proof: key, services: NO_KEY_SERVICES });
   const storage = createStorage({
     appUrl: process.env['DATABASE_URL'] ?? '',
     systemUrl: process.env['CASTELLAN_DATABASE_SYSTEM_URL'] ?? '',

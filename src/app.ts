@@ -119,6 +119,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     promote: (...question) => app.promotion.batchAction(...question),
   });
   const issuer = { signer: app.signers.proof, key: app.signers.proofKey, ttlMs: parts.proofTtlMs };
+  const massIssuer = { ...issuer, signer: app.signers.proofInBackground };
   await app.register(promotionPlugin, {
     clock,
     issuer,
@@ -135,7 +136,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     fingerprints: app.admission.fingerprints,
     recheck: app.promotion.recheck,
     observe: metrics.revalidation,
-    issuer,
+    issuer: massIssuer,
   });
   await app.register(workspacesPlugin);
   const verifyChain = createVerifyChain(parts.databaseUrl);

@@ -2,7 +2,16 @@ import { resolve } from 'node:path';
 
 import { type CheckpointSettings, readCheckpoints, signsCheckpoints } from './config/checkpoints.ts';
 import { type Environment, SettingsReader } from './config/read.ts';
-import type { SettingName } from './config/settings.ts';
+import {
+  CHECKPOINT,
+  checkSigningSources,
+  proofAlgorithm,
+  readSigner,
+  readSigning,
+  refuseRemoteKeys,
+  type SignerConfig,
+  type SigningConfig,
+} from './config/signing.ts';
 import { CodedError } from './errors.ts';
 
 export type RunEnvironment = 'production' | 'development' | 'test';
@@ -10,14 +19,6 @@ export type RunEnvironment = 'production' | 'development' | 'test';
 export interface ListenerConfig {
   readonly host: string;
   readonly port: number;
-}
-
-export interface LocalSignerConfig {
-  readonly signerId: string;
-  readonly algorithm: 'Ed25519' | 'HMAC-SHA256';
-  readonly keyFile: string | undefined;
-  /** Base64; only for HMAC-SHA256. */
-  readonly hmacSecret: string | undefined;
 }
 
 /** What is let in. Rates are requests a second. */
@@ -54,9 +55,9 @@ export interface ServiceConfig {
     readonly revokedSerials: readonly string[];
     readonly skipMtls: boolean;
   };
-  readonly signers: { readonly audit: LocalSignerConfig; readonly proof: LocalSignerConfig };
+  readonly signers: SigningConfig;
   /** Absent: no checkpoints are made here. */
-  readonly checkpoints?: (CheckpointSettings & { readonly signer: LocalSignerConfig }) | undefined;
+  readonly checkpoints?: (CheckpointSettings & { readonly signer: SignerConfig }) | undefined;
   readonly limits: LimitsConfig;
   readonly proofTtlDays: number;
   readonly opaBin: string | undefined;
@@ -95,12 +96,6 @@ export class ConfigError extends CodedError {
   }
 }
 
-const SIGNING_SOURCES = [
-  'AUDIT_SIGNING_KEY_SOURCE',
-  'CASTELLAN_PROOF_SIGNING_KEY_SOURCE',
-  'CASTELLAN_CHECKPOINT_SIGNING_KEY_SOURCE',
-] as const satisfies readonly SettingName[];
-
 /** Settings of `castellan serve`; production rules unless NODE_ENV says development or test. Throws ConfigError. */
 export function loadServiceConfig(env: Environment, execArgv: readonly string[]): ServiceConfig {
   const read = new SettingsReader(env);
@@ -124,7 +119,7 @@ export function loadServiceConfig(env: Environment, execArgv: readonly string[])
       poolSize: shared.poolSize,
     },
     identity: { ...shared.identity, mapFile: path(read.required('CASTELLAN_IDENTITY_MAP_FILE')) },
-    signers: { audit: auditSigner(read), proof: proofSigner(read) },
+    signers: readSigning(read),
     checkpoints: checkpoints(read, shared.checkpoints),
   };
   return finish(read, config);
@@ -143,6 +138,7 @@ export function loadDevConfig(env: Environment): DevConfig {
     if (shared.identity.skipMtls) read.problem('DEV_SKIP_MTLS is not allowed in production');
   }
   checkSigningSources(read, environment);
+  refuseRemoteKeys(read);
   const config: DevConfig = {
     service: {
       ...shared.common,
@@ -243,28 +239,12 @@ function checkProduction(
   if (read.boolean('REQUIRE_KMS') === false) read.problem('REQUIRE_KMS cannot be false in production');
   if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
     read.problem('NODE_TLS_REJECT_UNAUTHORIZED=0 turns TLS verification off');
-  if (read.text('CASTELLAN_PROOF_SIGNING_ALG') === 'HMAC-SHA256') {
-    read.problem('CASTELLAN_PROOF_SIGNING_ALG: HMAC-SHA256 is not allowed in production');
-  }
   const options = [...execArgv, ...(env['NODE_OPTIONS'] ?? '').split(/\s+/)];
   if (options.some((option) => /^--inspect/.test(option))) read.problem('the inspector is on (--inspect)');
 }
 
-/** Production, and REQUIRE_KMS=true anywhere, want every key outside the process. */
-function checkSigningSources(read: SettingsReader, environment: RunEnvironment): void {
-  const external = environment === 'production' || read.boolean('REQUIRE_KMS') === true;
-  for (const name of SIGNING_SOURCES) {
-    const source = read.text(name);
-    if (source === undefined) continue;
-    if (external && source === 'local') read.problem(`${name} must be kms, proxy or pkcs11`);
-    if (source !== 'local') read.problem(`${name}=${source} is not available in this version`);
-  }
-}
-
 function refuseAbsentFeatures(read: SettingsReader): void {
-  for (const name of ['OPA_ENGINE_URL', 'SIGNING_PROXY_URL', 'AUDIT_SIGNING_KMS_KEY_ID'] as const) {
-    if (read.text(name) !== undefined) read.problem(`${name} is not available in this version`);
-  }
+  if (read.text('OPA_ENGINE_URL') !== undefined) read.problem('OPA_ENGINE_URL is not available in this version');
 }
 
 /** An unreadable spelling counts as on for the check and is a problem of its own. */
@@ -299,38 +279,10 @@ function serials(read: SettingsReader): string[] {
   return list;
 }
 
-function auditSigner(read: SettingsReader): LocalSignerConfig {
-  return {
-    signerId: read.required('AUDIT_SIGNER_KID'),
-    algorithm: 'Ed25519',
-    keyFile: path(read.required('CASTELLAN_AUDIT_SIGNING_KEY_FILE')),
-    hmacSecret: undefined,
-  };
-}
-
-function proofSigner(read: SettingsReader): LocalSignerConfig {
-  const algorithm = proofAlgorithm(read);
-  const signerId = read.required('CASTELLAN_PROOF_SIGNER_KID');
-  return algorithm === 'HMAC-SHA256'
-    ? { signerId, algorithm, keyFile: undefined, hmacSecret: read.required('CASTELLAN_PROOF_SIGNING_HMAC_SECRET') }
-    : {
-        signerId,
-        algorithm,
-        keyFile: path(read.required('CASTELLAN_PROOF_SIGNING_KEY_FILE')),
-        hmacSecret: undefined,
-      };
-}
-
 /** Without a key no checkpoints are made. */
 function checkpoints(read: SettingsReader, settings: CheckpointSettings): ServiceConfig['checkpoints'] {
   if (!signsCheckpoints(read, settings)) return undefined;
-  const keyFile = path(read.required('CASTELLAN_CHECKPOINT_SIGNING_KEY_FILE'));
-  const signerId = read.required('CASTELLAN_CHECKPOINT_SIGNER_KID');
-  return { ...settings, signer: { signerId, algorithm: 'Ed25519', keyFile, hmacSecret: undefined } };
-}
-
-function proofAlgorithm(read: SettingsReader): 'Ed25519' | 'HMAC-SHA256' {
-  return read.text('CASTELLAN_PROOF_SIGNING_ALG') === 'HMAC-SHA256' ? 'HMAC-SHA256' : 'Ed25519';
+  return { ...settings, signer: readSigner(read, CHECKPOINT) };
 }
 
 function path(value: string): string {

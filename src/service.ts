@@ -9,6 +9,7 @@ import { AuditError } from './audit/errors.ts';
 import { coverDeferredEvents, uncoveredChains } from './audit/plugin.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, type ServiceConfig } from './config.ts';
+import { SignerError } from './crypto/signer.ts';
 import { acceptEmbedded } from './embedded.ts';
 import { CodedError } from './errors.ts';
 import type { Failpoints } from './failpoints.ts';
@@ -175,7 +176,8 @@ async function readFiles(config: ServiceConfig) {
   for (const { verifierKey } of config.checkpoints?.sinks.witnesses ?? []) {
     await collect(problems, async () => parseVerifierKey(verifierKey));
   }
-  if (problems.length > 0 || identityMap === undefined || tls === undefined || signers === undefined) throw new ConfigError(problems);
+  if (problems.length > 0 || identityMap === undefined || tls === undefined || signers === undefined)
+    throw new ConfigError(problems);
   return { identityMap, tls, signers };
 }
 
@@ -187,7 +189,8 @@ async function collect<T>(problems: string[], work: () => Promise<T>): Promise<T
     if (error instanceof ConfigError) problems.push(...error.problems);
     else if (error instanceof IdentityMapInvalid)
       problems.push(...error.problems.map((text) => `identity map: ${text}`));
-    else if (error instanceof CodedError) problems.push(error.message);
+    // A key that cannot be reached is no mistake in the settings.
+    else if (error instanceof CodedError && !(error instanceof SignerError)) problems.push(error.message);
     else throw error;
     return undefined;
   }
@@ -251,7 +254,7 @@ function readinessChecks(app: FastifyInstance, clock: Clock) {
     database: () => app.storage.ping(),
     migrations: () => requireSchema(app.storage),
     policy: () => app.policy.ready(),
-    signers: () => app.signers.trial(),
+    signers: () => app.signers.probe(),
     clock: () => requireAgreedTime(app, clock),
     checkpoints: async () => app.checkpoints?.ready(),
     audit: async () => {

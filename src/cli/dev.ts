@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 
 import { makeDevelopmentCertificates } from '../certs/development.ts';
+import { NO_KEY_SERVICES } from '../config/signing.ts';
 import { type DevConfig, loadDevConfig, type ServiceConfig } from '../config.ts';
 import { createLogger, type Logger } from '../logger.ts';
 import { startService } from '../service.ts';
@@ -148,6 +149,7 @@ async function serviceConfig(config: DevConfig, keys: string, database: DevDatab
     checkpoints: {
       ...checkpoints,
       signer: {
+        source: 'local',
         signerId: checkpointSignerId,
         algorithm: 'Ed25519',
         keyFile: await keyFile(join(keys, 'checkpoint.pem'), newEd25519),
@@ -157,6 +159,7 @@ async function serviceConfig(config: DevConfig, keys: string, database: DevDatab
     identity: { ...config.service.identity, mapFile: join(config.certsDir, 'identity-map.json') },
     signers: {
       audit: {
+        source: 'local',
         signerId: auditSignerId,
         algorithm: 'Ed25519',
         keyFile: await keyFile(join(keys, 'audit.pem'), newEd25519),
@@ -165,17 +168,20 @@ async function serviceConfig(config: DevConfig, keys: string, database: DevDatab
       proof:
         proofAlgorithm === 'Ed25519'
           ? {
+              source: 'local',
               signerId: proofSignerId,
               algorithm: proofAlgorithm,
               keyFile: await keyFile(join(keys, 'proof.pem'), newEd25519),
               hmacSecret: undefined,
             }
           : {
+              source: 'local',
               signerId: proofSignerId,
               algorithm: proofAlgorithm,
               keyFile: undefined,
               hmacSecret: await readFile(await keyFile(join(keys, 'proof.secret'), newSecret), 'utf8'),
             },
+      services: NO_KEY_SERVICES,
     },
   };
 }

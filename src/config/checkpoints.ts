@@ -48,6 +48,7 @@ export function readCheckpoints(read: SettingsReader): CheckpointSettings {
 
 /** Whether there is a key. Where there is none, nothing may say where the notes go. */
 export function signsCheckpoints(read: SettingsReader, { sinks }: CheckpointSettings): boolean {
+  if (read.text('CASTELLAN_CHECKPOINT_SIGNING_KEY_SOURCE') !== 'local') return true;
   if (read.text('CASTELLAN_CHECKPOINT_SIGNING_KEY_FILE') !== undefined) return true;
   const { file, s3, webhook, witnesses } = sinks;
   if (file !== undefined || s3 !== undefined || webhook !== undefined || witnesses.length > 0) {

@@ -73,7 +73,7 @@ export const SETTINGS = {
     doc: 'Development only: the client certificate is optional on loopback; without one the caller is the operator `dev`.',
   },
   AUDIT_SIGNING_KEY_SOURCE: { kind: 'text', default: 'local', oneOf: KEY_SOURCES, doc: 'Where the audit key is kept.' },
-  AUDIT_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the audit signer.' },
+  AUDIT_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the audit signer, by its full ARN (kms).' },
   AUDIT_SIGNER_KID: { kind: 'text', default: 'castellan-audit-1', doc: 'signerId of the audit signer.' },
   CASTELLAN_AUDIT_SIGNING_KEY_FILE: { kind: 'path', doc: 'Ed25519 private key (PKCS#8 PEM) of a local audit signer.' },
   CASTELLAN_PROOF_SIGNING_KEY_SOURCE: {
@@ -82,6 +82,7 @@ export const SETTINGS = {
     oneOf: KEY_SOURCES,
     doc: 'Where the proof key is kept.',
   },
+  CASTELLAN_PROOF_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the proof signer, by its full ARN (kms).' },
   CASTELLAN_PROOF_SIGNING_ALG: {
     kind: 'text',
     default: 'Ed25519',
@@ -105,6 +106,10 @@ export const SETTINGS = {
   CASTELLAN_CHECKPOINT_SIGNING_KEY_FILE: {
     kind: 'path',
     doc: 'Ed25519 private key (PKCS#8 PEM) of a local checkpoint signer. `serve`: without it no checkpoints are made.',
+  },
+  CASTELLAN_CHECKPOINT_SIGNING_KMS_KEY_ID: {
+    kind: 'text',
+    doc: 'KMS key of the checkpoint signer, by its full ARN (kms); an Ed25519 key.',
   },
   CASTELLAN_CHECKPOINT_SIGNER_KID: {
     kind: 'text',
@@ -168,7 +173,33 @@ export const SETTINGS = {
     kind: 'boolean',
     doc: 'true: audit, proof and checkpoint keys must be in kms, proxy or pkcs11, in every environment.',
   },
-  SIGNING_PROXY_URL: { kind: 'url', doc: 'Signing proxy. Not available in this version: refused when set.' },
+  SIGNING_PROXY_URL: {
+    kind: 'url',
+    doc: 'Signing proxy (https), for keys whose source is proxy. See docs/signing-proxy.md.',
+  },
+  CASTELLAN_SIGNING_PROXY_CA_FILE: {
+    kind: 'path',
+    doc: 'CA certificates (PEM) of the signing proxy; unset: those of Node.',
+  },
+  CASTELLAN_SIGNING_PROXY_CERT_FILE: { kind: 'path', doc: 'Client certificate (PEM) for the signing proxy.' },
+  CASTELLAN_SIGNING_PROXY_KEY_FILE: { kind: 'path', doc: 'Private key (PEM) of that certificate.' },
+  CASTELLAN_SIGNING_PROXY_API_KEY: {
+    kind: 'text',
+    secret: true,
+    doc: 'API key for the signing proxy, instead of a client certificate or beside it.',
+  },
+  CASTELLAN_KMS_ENDPOINT: {
+    kind: 'url',
+    doc: 'Endpoint of the KMS instead of the one of the region in the ARN. Credentials come from the chain of the AWS SDK.',
+  },
+  CASTELLAN_KMS_CA_FILE: { kind: 'path', doc: 'CA certificates (PEM) of that endpoint; unset: those of Node.' },
+  CASTELLAN_SIGNING_QUOTA_PER_SECOND: {
+    kind: 'integer',
+    default: '1000',
+    min: 10,
+    max: 1_000_000,
+    doc: 'Signatures a second that kms or proxy allow this replica, all its keys together; it uses 80 % of them.',
+  },
   OPA_ENGINE_URL: { kind: 'url', doc: 'External OPA server. Not available in this version: refused when set.' },
   CASTELLAN_OPA_BIN: { kind: 'path', doc: 'The OPA executable that compiles policies.' },
   CASTELLAN_LIMITS_PRINCIPAL_RATE: {

@@ -21,7 +21,9 @@ export interface SignersPluginOptions {
 /** The keys of this process as `app.signers`. The audit is above this slice, so the routes are a plugin of their own. */
 export const signersPlugin = fastifyPlugin(
   async (app, options: SignersPluginOptions) => {
-    app.decorate('signers', createSigners({ storage: app.storage, ...options }));
+    const signers = createSigners({ storage: app.storage, ...options });
+    app.decorate('signers', signers);
+    app.addHook('onClose', async () => signers.close());
   },
   { name: 'signers', fastify: '5.x', dependencies: ['storage'] },
 );

@@ -24,6 +24,8 @@ export interface Signers {
   readonly audit: Signer;
   /** Signs proofs; every signature is verified before it is used. */
   readonly proof: Signer;
+  /** The same for a mass of proofs that nobody waits for: with a quota it leaves half of it to the others. */
+  readonly proofInBackground: Signer;
   /** Signs checkpoints, with its key; undefined where none are made. Every signature is verified before it is used. */
   readonly checkpoint: { readonly signer: Signer; readonly key: VerificationKey } | undefined;
   /** The key of a registry row. */
@@ -48,6 +50,10 @@ export interface Signers {
    * Nothing governed waits for the checkpoint signer.
    */
   trial(): Promise<void>;
+  /** As trial, by asking where a key is held whether it would sign: readiness must not use up what signatures cost. */
+  probe(): Promise<void>;
+  /** Ends connections to where keys are held. */
+  close(): void;
   /** At boot: lists own signers that the registry lacks. SignerMismatch when it has another key under their id. */
   ensureRegistered(audit: AuditAppender): Promise<void>;
 }
@@ -61,9 +67,14 @@ interface RegisteredSigner {
   readonly notAfter?: number;
 }
 
-interface Own extends KeyedSigner {
+interface Own {
+  readonly signer: Signer;
+  readonly inBackground: Signer;
+  readonly key: VerificationKey;
   readonly purpose: SignerPurpose;
   readonly publicKey: string | null;
+  probe(): Promise<void>;
+  close(): void;
 }
 
 export function createSigners(options: {
@@ -133,6 +144,15 @@ export function createSigners(options: {
 
   async function trial(): Promise<void> {
     await Promise.all(needed.map((one) => one.signer.sign(TRIAL_BYTES)));
+    await requireNeeded();
+  }
+
+  async function probe(): Promise<void> {
+    await Promise.all(needed.map((one) => one.probe()));
+    await requireNeeded();
+  }
+
+  async function requireNeeded(): Promise<void> {
     await storage.read(SYSTEM_CHAIN, async (trx) => {
       for (const one of needed) await requireInForce(trx, one, clock());
     });
@@ -169,6 +189,7 @@ export function createSigners(options: {
   return {
     audit: auditSigner.signer,
     proof: proofSigner.signer,
+    proofInBackground: proofSigner.inBackground,
     checkpoint: checkpointSigner && { signer: checkpointSigner.signer, key: checkpointSigner.key },
     keyOf,
     proofKey,
@@ -178,12 +199,28 @@ export function createSigners(options: {
     findAuditKey,
     findRevocations,
     trial,
+    probe,
     ensureRegistered,
+    close: () => {
+      for (const one of own) one.close();
+    },
   };
 }
 
 function ownSigner(driver: KeyedSigner, purpose: SignerPurpose): Own {
-  return { signer: verifiedSigner(driver), key: driver.key, purpose, publicKey: publicKeyPem(driver.key) };
+  const signer = verifiedSigner(driver);
+  return {
+    signer,
+    inBackground: driver.background === undefined ? signer : verifiedSigner(driver.background),
+    key: driver.key,
+    purpose,
+    publicKey: publicKeyPem(driver.key),
+    async probe() {
+      if (driver.probe === undefined) await signer.sign(TRIAL_BYTES);
+      else await driver.probe();
+    },
+    close: () => driver.close?.(),
+  };
 }
 
 /** SignerMismatch when its id is taken by another key. */

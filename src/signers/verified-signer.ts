@@ -10,6 +10,12 @@ export interface KeyedSigner {
   readonly key: VerificationKey;
   /** The private half is in this process and `key` was derived from it: nobody stands between who could give another's. */
   readonly inProcess?: boolean;
+  /** The same key for work that nobody waits for, where it has a quota. */
+  readonly background?: Pick<KeyedSigner, 'signer' | 'key'>;
+  /** Resolves when the key would sign now, without signing; else rejects with SignerError. Absent: only signing shows it. */
+  probe?(): Promise<void>;
+  /** Ends connections. */
+  close?(): void;
 }
 
 /**

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 
 import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
 import type { Clock } from '../../src/clock.ts';
+import { NO_KEY_SERVICES } from '../../src/config/signing.ts';
 import { defaultLimits, type ServiceConfig } from '../../src/config.ts';
 import { type Service, startService } from '../../src/service.ts';
 import { generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
@@ -39,6 +40,8 @@ export interface TestServiceOptions {
   /** Keys and certificates of another service on the same database: a second replica. */
   readonly replicaOf?: TestService;
   readonly limits?: Partial<ServiceConfig['limits']>;
+  /** Keys that are not files of the test's own. */
+  readonly signers?: Partial<ServiceConfig['signers']>;
   /** Checkpoints, with a key of their own; the rounds are the test's to make unless an interval is given. */
   readonly checkpoints?: Partial<Omit<NonNullable<ServiceConfig['checkpoints']>, 'signer'>>;
 }
@@ -63,7 +66,7 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
   const certsDir = options.replicaOf?.certsDir ?? (await testCertificates(t));
   const signers = keysOf.get(database) ?? (await newSigners(t));
   keysOf.set(database, signers);
-  const config = serviceConfig(database, certsDir, signers);
+  const config = serviceConfig(database, certsDir, { ...signers, ...options.signers });
   const checkpoints = options.checkpoints && {
     origin: 'castellan.test/log',
     intervalMs: 3_600_000,
@@ -118,12 +121,13 @@ async function newSigners(t: Tap): Promise<Keys> {
   const signer = async (signerId: string) => {
     const keyFile = join(dir, `${signerId}.pem`);
     await writeFile(keyFile, generateEd25519().privateKeyPem, { mode: 0o600 });
-    return { signerId, algorithm: 'Ed25519' as const, keyFile, hmacSecret: undefined };
+    return { source: 'local' as const, signerId, algorithm: 'Ed25519' as const, keyFile, hmacSecret: undefined };
   };
   return {
     audit: await signer('audit-1'),
     proof: await signer('proof-1'),
     checkpoint: await signer('checkpoint-1'),
+    services: NO_KEY_SERVICES,
   };
 }
 

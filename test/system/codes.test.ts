@@ -17,6 +17,8 @@ interface StartCase {
   /** Code of the problem. */
   readonly code?: string;
   readonly denies: readonly Denial[];
+  /** Where a busy machine decides which of two limits is met first. */
+  readonly orDenies?: readonly Denial[];
   /** Afterwards, as GET …/governance tells it. */
   readonly governance: string;
 }
@@ -152,6 +154,7 @@ const startCases: readonly StartCase[] = [
     why: 'a runtime policy that takes too long',
     arrange: (world, workspaceId) => sandboxAnd(world, workspaceId, reload({ runtime: RUNTIME_ENDLESS })),
     denies: [deny('INTERCEPTOR_ERROR', 'castellan.runtime')],
+    orDenies: [deny('INTERCEPTOR_ERROR', 'runtimePolicy')],
     governance: 'SANDBOX',
   },
   {
@@ -252,7 +255,8 @@ async function checkStart(t: Test, world: World, one: StartCase): Promise<void> 
   const { code = 'ADMISSION_DENIED' } = one;
   t.match(answer.body, { type: `https://castellan.dev/problems/${slug(code)}`, code, status: 403 });
   t.equal(answer.body.instance, answer.headers['x-request-id']);
-  t.same(shapes(answer.body.denies), one.denies, 'flat and in chain order');
+  const isOther = one.orDenies !== undefined && answer.body.denies[0]?.check === one.orDenies[0]?.check;
+  t.same(shapes(answer.body.denies), isOther ? one.orDenies : one.denies, 'flat and in chain order');
 
   t.same(changed, ['decisions'], 'nothing else changed');
   t.equal(events.length, 1);

@@ -25,7 +25,7 @@ export interface RemoteKey {
 /** A signer over a connection. What it signs must be verified: see verifiedSigner. */
 export interface RemoteSigner extends KeyedSigner {
   /** The same key for work nobody waits for: at most half of the quota. */
-  readonly background: KeyedSigner;
+  readonly background: Pick<KeyedSigner, 'signer' | 'key'>;
   /** Resolves when the key would sign now, without signing; else rejects with SignerError. */
   probe(signal?: AbortSignal): Promise<void>;
   /** Ends the connections. */
