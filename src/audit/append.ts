@@ -8,7 +8,7 @@ import { AuditError } from './errors.ts';
 import { type ChainBatch, ChainQueues, PATIENCE_MS, type Queued, type Turn } from './queue.ts';
 import { type Entry, isLate, lateError, type Outcome } from './run-units.ts';
 import { appendFailure } from './store.ts';
-import type { PreparedUnit, Unit } from './unit.ts';
+import { isPrepared, type PreparedUnit, type Unit } from './unit.ts';
 
 export type { Claim, Lookup, PreparedScope, PreparedUnit, Unit, UnitScope, Write } from './unit.ts';
 export { lookupBy } from './unit.ts';
@@ -67,6 +67,7 @@ export function createAuditAppender(options: AppenderOptions): AuditAppender {
       brake: unit.brake === true,
       // A unit that starts a chain is alone in its transaction, so that its failure takes the new head with it.
       alone: 'creates' in unit && unit.creates === true,
+      prepared: isPrepared(unit),
       deadline: performance.now() + MAX_WAIT_MS,
       // The promise is typed by the unit.
       resolve: (value) => resolve(value as T),

@@ -7,7 +7,7 @@ const MAX_PENDING_ON_CHAIN = 1024;
 const MAX_BRAKES = 4096;
 /** Transactions that only brakes may use. */
 const RESERVED = 1;
-/** Entries for which another shared transaction is begun beside those that are out; fewer wait for the end of one, */
+/** Prepared entries for which another shared transaction is begun beside those that are out; fewer wait for the end of one, */
 const WORTH_ANOTHER = 32;
 /** but not longer than this, in ms: one that is slow must not hold up all chains. */
 export const PATIENCE_MS = 50;
@@ -18,6 +18,8 @@ export interface Queued {
   readonly brake: boolean;
   /** Must have its transaction to itself. */
   readonly alone: boolean;
+  /** Sends no statements of its own, which those that share its transaction would wait for. */
+  readonly prepared: boolean;
 }
 
 interface ChainQueue<T> {
@@ -53,7 +55,7 @@ export class ChainQueues<T extends Queued> {
   /** Ready chains that must go by themselves. */
   #contended: string[] = [];
   #sharedOut = 0;
-  /** When a shared transaction was last begun. */
+  /** When a shared transaction of more than brakes was last begun. */
   #takenAt = 0;
   #waitingOut = 0;
   #brakes = 0;
@@ -136,7 +138,8 @@ export class ChainQueues<T extends Queued> {
     const taken = new Set(batches.map((batch) => batch.chain));
     this.#ready = this.#ready.filter((chain) => !taken.has(chain));
     this.#sharedOut += 1;
-    this.#takenAt = now;
+    // Brakes that find a transaction at any time must not keep the others waiting for ever.
+    if (!onlyBrakes) this.#takenAt = now;
     return { batches, waits: false };
   }
 
@@ -145,9 +148,9 @@ export class ChainQueues<T extends Queued> {
     if (now - this.#takenAt >= PATIENCE_MS) return true;
     let waiting = 0;
     for (const chain of this.#ready) {
-      const queue = this.#chains.get(chain);
-      waiting += (queue?.brakes.length ?? 0) + (queue?.others.length ?? 0);
-      if (waiting >= WORTH_ANOTHER) return true;
+      const { brakes = [], others = [] } = this.#chains.get(chain) ?? {};
+      waiting += brakes.length + others.length;
+      if (waiting >= WORTH_ANOTHER || others.some((entry) => !entry.prepared)) return true;
     }
     return false;
   }
