@@ -33,8 +33,8 @@ export interface VerifyOptions {
   readonly chain?: string | undefined;
   readonly workers: number;
   onProgress(events: number, fraction: number): void;
-  /** Told after each page, and at the end (`done`), how far the log is good; never after anything was found. */
-  onVerified?(chains: VerifiedChains, done: boolean): Promise<void>;
+  /** May ask, after each page and at the end (`done`), how far the log is good; never called after anything was found. */
+  onVerified?(collect: () => VerifiedChains, done: boolean): Promise<void>;
 }
 
 interface CheckedPage {
@@ -108,8 +108,11 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
   async function keepState(done: boolean): Promise<void> {
     if (options.onVerified === undefined || findings.total > 0 || tally.unverifiable.size > 0) return;
     if (tally.signatures === 0) return;
-    for (const [name, chain] of chains) noteGood(name, chain);
-    await options.onVerified(good, done);
+    const collect = () => {
+      for (const [name, chain] of chains) noteGood(name, chain);
+      return good;
+    };
+    await options.onVerified(collect, done);
   }
 
   /** Chains of which there is not one event, though the state or the log of checkpoints knows of some. */
