@@ -1,7 +1,7 @@
 import type { Trx } from '../storage/database.ts';
 import { type CompactRange, decodeRange, emptyRange, extendRange, rootOf } from '../transparency/compact-range.ts';
 import { TransparencyError } from '../transparency/errors.ts';
-import { TILE_WIDTH } from '../transparency/tile-path.ts';
+import { TILE_HEIGHT, TILE_WIDTH } from '../transparency/tile-path.ts';
 import { coverOf } from '../transparency/tree-nodes.ts';
 import { entryBytes } from './entry.ts';
 import {
@@ -12,8 +12,8 @@ import {
   readGrownChains,
   readTileRoots,
 } from './store.ts';
-import { newlyFull, type Tile } from './tiles.ts';
-import { nameOf, storedTree } from './tree-reader.ts';
+import { newlyFull, type Tile, tileName } from './tiles.ts';
+import { storedTree } from './tree-reader.ts';
 
 /** Chains and events taken up at once: what is read for them is 2 MiB. */
 const CHAINS = 1000;
@@ -51,14 +51,15 @@ export async function growthAfter(trx: Trx, after: string): Promise<Growth> {
     // Only what is kept for the next round was lost: there is nothing to enter.
     if (step.grown.size === step.grown.seq) continue;
     const before = await rangeAtEntry(trx, step.grown);
-    const range = before && grownRange(step, before, read.leaves.get(step.grown.chain) ?? []);
+    const roots = new Map<string, Uint8Array>();
+    const range = before && grownRange(step, before, read.leaves.get(step.grown.chain) ?? [], roots);
     if (before === undefined || range === undefined || !isIntact(step, before, range, read.reread)) {
       damaged.push(step.grown.chain);
       continue;
     }
     const checkpoint = { chain: step.grown.chain, size: range.end, root: rootOf(range) };
     entries.push({ ...checkpoint, entry: entryBytes(checkpoint), tree: range });
-    tiles.push(...(await tilesOf(trx, step, read)));
+    tiles.push(...(await tilesOf(trx, step, read, roots)));
   }
   return { entries, tiles, damaged, next: nextOf(after, chains, steps, damaged) };
 }
@@ -121,9 +122,17 @@ async function rangeAtEntry(
   return made.hashes.length === hashes.length && rootOf(made).equals(root) ? made : undefined;
 }
 
-/** Undefined when the chain is shorter than its newest entry, or events are missing. */
-function grownRange({ to }: Step, before: CompactRange, leaves: readonly Buffer[]): CompactRange | undefined {
-  return to > before.end && leaves.length === to - before.end ? extendRange(before, leaves) : undefined;
+/** Undefined when the chain is shorter than its newest entry, or events are missing. `roots` gets those of the full tiles. */
+function grownRange(
+  { to }: Step,
+  before: CompactRange,
+  leaves: readonly Buffer[],
+  roots: Map<string, Uint8Array>,
+): CompactRange | undefined {
+  if (to <= before.end || leaves.length !== to - before.end) return undefined;
+  return extendRange(before, leaves, (level, index, hash) => {
+    if (level > 0 && level % TILE_HEIGHT === 0) roots.set(tileName(level / TILE_HEIGHT - 1, index), hash);
+  });
 }
 
 function isIntact({ grown, to }: Step, before: CompactRange, range: CompactRange, reread: Leaves['reread']): boolean {
@@ -140,11 +149,15 @@ function endsWith({ hashes }: CompactRange, leaves: readonly Buffer[]): boolean 
   return Buffer.concat(tail).equals(Buffer.concat(hashes.slice(hashes.length - tail.length)));
 }
 
-async function tilesOf(trx: Trx, { grown: { chain, size } }: Step, { leaves, reread }: Leaves): Promise<Tile[]> {
-  return newlyFull(chain, size, leaves.get(chain) ?? [], async (level, from, to) => {
-    if (level === 0) return reread.get(chain) ?? [];
-    return readRoots(trx, chain, level - 1, from, to);
-  });
+async function tilesOf(
+  trx: Trx,
+  { grown: { chain, size } }: Step,
+  { leaves, reread }: Leaves,
+  known: ReadonlyMap<string, Uint8Array>,
+): Promise<Tile[]> {
+  const earlier = async (level: number, from: number, to: number) =>
+    level === 0 ? (reread.get(chain) ?? []) : readRoots(trx, chain, level - 1, from, to);
+  return newlyFull(chain, size, leaves.get(chain) ?? [], earlier, known);
 }
 
 /** The roots of tiles that are there: hashes of the level above. */
@@ -152,7 +165,7 @@ export async function readRoots(trx: Trx, tree: string, level: number, from: num
   const names = Array.from({ length: to - from }, (_, at) => ({ level, index: from + at }));
   const roots = await readTileRoots(trx, tree, names);
   return names.map(({ index }) => {
-    const root = roots.get(nameOf(level, index));
+    const root = roots.get(tileName(level, index));
     if (root === undefined) throw new TransparencyError('NODE_UNAVAILABLE', `no tile ${level}/${index} of ${tree}`);
     return root;
   });

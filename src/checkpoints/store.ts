@@ -10,7 +10,7 @@ import { splitHashes } from '../transparency/hash-list.ts';
 import type { ChainCheckpoint } from './entry.ts';
 import { CheckpointError } from './errors.ts';
 import type {} from './table.ts';
-import { GLOBAL_TREE, type Tile } from './tiles.ts';
+import { GLOBAL_TREE, type Tile, tileName } from './tiles.ts';
 
 const ENTER = voidRoutine('checkpoint_enter', 7);
 const TILES = voidRoutine('checkpoint_tiles', 5);
@@ -123,13 +123,13 @@ interface TileName {
 /** The hashes of full tiles by `level/index`. */
 export async function readTiles(trx: Trx, tree: string, names: readonly TileName[]): Promise<Map<string, Buffer>> {
   const rows = await tilesByName(trx, tree, names, 'hashes');
-  return new Map(rows.map(({ level, index, value }) => [`${level}/${index}`, value]));
+  return new Map(rows.map(({ level, index, value }) => [tileName(level, index), value]));
 }
 
 /** The roots of full tiles by `level/index`. */
 export async function readTileRoots(trx: Trx, tree: string, names: readonly TileName[]): Promise<Map<string, Buffer>> {
   const rows = await tilesByName(trx, tree, names, 'root');
-  return new Map(rows.map(({ level, index, value }) => [`${level}/${index}`, value]));
+  return new Map(rows.map(({ level, index, value }) => [tileName(level, index), value]));
 }
 
 async function tilesByName(trx: Trx, tree: string, names: readonly TileName[], column: 'hashes' | 'root') {

@@ -5,6 +5,7 @@ import type { NodeReader } from '../transparency/proofs.ts';
 import { TILE_HEIGHT, TILE_WIDTH } from '../transparency/tile-path.ts';
 import type { NodeId } from '../transparency/tree-nodes.ts';
 import { readLeaves, readTileRoots, readTiles } from './store.ts';
+import { tileName } from './tiles.ts';
 
 /** A subtree as hashes of a level of tiles: `count` of them from `first` on. */
 interface Span {
@@ -49,18 +50,14 @@ export function storedTree(trx: Trx, tree: string, size: number): NodeReader {
     function hashesOf(span: Span): Buffer[] {
       const { level, first, count } = span;
       if (isFull(span)) {
-        const tile = tiles.get(nameOf(level, Math.floor(first / TILE_WIDTH)));
+        const tile = tiles.get(tileName(level, Math.floor(first / TILE_WIDTH)));
         const at = first % TILE_WIDTH;
         return tile === undefined ? [] : splitHashes(tile).slice(at, at + count);
       }
       if (level === 0) return leaves.slice(first - tail, first - tail + count);
-      return Array.from({ length: count }, (_, at) => roots.get(nameOf(level - 1, first + at)) ?? []).flat();
+      return Array.from({ length: count }, (_, at) => roots.get(tileName(level - 1, first + at)) ?? []).flat();
     }
   };
-}
-
-export function nameOf(level: number, index: number): string {
-  return `${level}/${index}`;
 }
 
 function spanOf({ level, index }: NodeId): Span {

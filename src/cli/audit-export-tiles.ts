@@ -42,7 +42,10 @@ export async function exportTiles(
       events += size;
     }
     const [lost] = left;
-    if (lost !== undefined) throw new Contradiction(`the directory has events of chain ${lost}, the log has none`);
+    if (lost !== undefined) {
+      const seq = begin.get(lost)?.seq;
+      throw new Contradiction(`the directory has chain ${lost} up to seq ${seq}, the log does not go so far`);
+    }
     const entries = typeof source.log === 'object' ? await exportCheckpoints(directory, source.log) : 0;
     await writeWhole(join(directory, 'signers.json'), `${JSON.stringify({ signers }, null, 2)}\n`);
     return { added, events, entries };

@@ -22,7 +22,7 @@ export function startProgress(stream: Writable & { readonly isTTY?: boolean }, n
     drawn = time;
     visible = true;
     const seconds = (time - started) / 1000;
-    const left = fraction > 0 ? `${Math.ceil((seconds * (1 - fraction)) / fraction)} s left` : '';
+    const left = fraction > 0 ? `${duration(Math.ceil((seconds * (1 - fraction)) / fraction))} left` : '';
     const bar = '#'.repeat(Math.round(fraction * WIDTH)).padEnd(WIDTH, '.');
     stream.write(`\r[${bar}] ${events} events, ${Math.round(events / seconds)}/s ${left}\u001b[K`);
   }
@@ -32,4 +32,11 @@ export function startProgress(stream: Writable & { readonly isTTY?: boolean }, n
   }
 
   return { update, end };
+}
+
+/** Two units are exact enough for a guess. */
+function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

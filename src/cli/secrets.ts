@@ -53,7 +53,7 @@ function findingLines({ findings }: SecretScan): string[] {
 function remarks({ files, findings, allowed, skipped, unreadable, notices }: SecretScan): string[] {
   return [
     ...notices.map(shown),
-    ...skipped.map(({ file, reason }) => `${shown(file)}: only the beginning was looked at: ${reason}`),
+    ...skipped.map(({ file, reason }) => `${shown(file)}: not looked through: ${reason}`),
     ...unreadable.map(({ file, reason }) => `${shown(file)}: cannot be read: ${reason}`),
     `${files} files, ${findings.length} findings, ${allowed} allowed`,
   ];

@@ -16,7 +16,7 @@ export async function readGitTree(
 ): Promise<GitTree | { readonly why: string } | undefined> {
   const top = await git(directory, env, ['rev-parse', '--show-toplevel']);
   if (top.code === 'ENOENT' || /not a git repository/.test(top.err)) return undefined;
-  // Inside .git itself, a bare repository, or one that belongs to somebody else (safe.directory).
+  // Inside .git itself, or a damaged repository.
   if (top.code !== 0) return { why: top.err.trim().split('\n')[0] ?? `git ended with ${top.code}` };
   const ignored = await git(directory, env, ['check-ignore', '--quiet', '.']);
   if (ignored.code === 0) return { top: top.out.trimEnd(), files: undefined };
@@ -31,9 +31,12 @@ interface Ended {
   readonly err: string;
 }
 
+/** A build often runs as another user than the checkout's owner; git's fear is of programs in the tree's settings. */
+const SETTINGS = ['-c', 'safe.directory=*', '-c', 'core.fsmonitor=false'];
+
 /**
  * With nothing of the environment that could point git elsewhere (a hook sets GIT_DIR and GIT_INDEX_FILE), and without the
- * one setting by which a tree that somebody else has made could run a program.
+ * one setting by which a listing could run a program.
  */
 function git(
   directory: string,
@@ -43,7 +46,7 @@ function git(
   const { PATH, HOME, XDG_CONFIG_HOME } = env;
   const settings = { cwd: directory, env: { PATH, HOME, XDG_CONFIG_HOME, LC_ALL: 'C' }, maxBuffer: MAX_OUTPUT };
   return new Promise((resolve) => {
-    execFile('git', ['-c', 'core.fsmonitor=false', ...args], settings, (error, out, err) =>
+    execFile('git', [...SETTINGS, ...args], settings, (error, out, err) =>
       resolve({ code: error === null ? 0 : (error.code ?? 'killed'), out, err }),
     );
   });

@@ -16,6 +16,11 @@ const KEY_FILES: readonly (readonly [kind: string, pattern: RegExp])[] = [
   ],
   // RFC 5958: version, then the algorithm, a SEQUENCE that begins with its OID.
   ['der-private-key', new RegExp(`^\\x30${LENGTH}\\x02\\x01[\\x00\\x01]\\x30${LENGTH}\\x06`, 's')],
+  // RFC 5958, enciphered: the algorithm is one of PKCS#5 (1.2.840.113549.1.5.*).
+  [
+    'der-private-key-encrypted',
+    new RegExp(`^\\x30${LENGTH}\\x30${LENGTH}\\x06\\x09\\x2a\\x86\\x48\\x86\\xf7\\x0d\\x01\\x05.`, 's'),
+  ],
   // RFC 8017: version 0, then the modulus, an INTEGER of 64 bytes and more.
   ['der-private-key', new RegExp(`^\\x30${LENGTH}${VERSION_0}\\x02(?:[\\x40-\\x7f]|\\x81.|\\x82..)\\x00`, 's')],
   // RFC 5915: version 1, then the number in an OCTET STRING.

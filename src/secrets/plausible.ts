@@ -31,7 +31,9 @@ export function entropyOf(text: string): number {
   return bits;
 }
 
-function mixtureOf(text: string): number {
+function mixtureOf(value: string): number {
+  // What joins words (`X-aws-ec2-metadata-token`) is no mixture.
+  const text = value.replaceAll(/[-_./:]/g, '');
   let changes = 0;
   for (let index = 1; index < text.length; index += 1) {
     if (classOf(text.charCodeAt(index)) !== classOf(text.charCodeAt(index - 1))) changes += 1;

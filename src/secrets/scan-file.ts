@@ -40,7 +40,7 @@ export async function scanFile(path: string): Promise<FileScan | undefined> {
       if (bytesRead === 0) return { findings: scan.end() };
       const piece = buffer.subarray(0, bytesRead);
       if (scan.add(piece) === 'binary' && stat.size > BINARY_LIMIT) {
-        return { findings: scan.keyFile(), skipped: `binary, ${stat.size} bytes` };
+        return { findings: scan.keyFile(), skipped: `binary of ${stat.size} bytes` };
       }
     }
   } finally {

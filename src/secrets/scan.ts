@@ -17,7 +17,7 @@ export interface SecretScan {
   readonly files: number;
   readonly findings: SecretFinding[];
   readonly allowed: number;
-  /** Files of which only the beginning was looked at. */
+  /** Large binary files, of which only the beginning was looked at, and directories of installed packages. */
   readonly skipped: { readonly file: string; readonly reason: string }[];
   /** Files and directories that could not be read: the scan is not whole. */
   readonly unreadable: { readonly file: string; readonly reason: string }[];
@@ -48,6 +48,7 @@ async function scanTarget(target: string, env: Environment, scan: Mutable<Secret
     for await (const name of listing.files) {
       await scanOne({ path: join(real, name), shown: join(target, name) }, allowList, scan);
     }
+    for (const name of listing.leftOut) scan.skipped.push({ file: join(target, name), reason: 'installed packages' });
   }
   if (allowList === undefined) return;
   const shown = dirname(allowList.file) === real ? join(target, basename(allowList.file)) : allowList.file;

@@ -1,14 +1,17 @@
-import { createHash, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { TransparencyError } from './errors.ts';
 
 /** SHA-256. */
 export const HASH_BYTES = 32;
 
 // RFC 6962 §2.1: the prefixes keep a leaf from being taken for a node, and so from standing for leaves that never were.
-const LEAF = Buffer.from([0]);
+const LEAF = 0;
 const NODE = 1;
-/** One buffer for all: each call fills it whole before it hashes, and nothing is awaited in between. */
+/** Bytes of an entry that is hashed without a buffer of its own: an audit event is never larger. */
+const USUAL_ENTRY = 65_535;
+/** One buffer each for all: a call fills what it hashes, and nothing is awaited in between. */
 const pair = Buffer.alloc(1 + 2 * HASH_BYTES, NODE);
+const leaf = Buffer.alloc(1 + USUAL_ENTRY, LEAF);
 
 /** The root of a tree without leaves: SHA-256 of nothing. */
 export function emptyRoot(): Buffer {
@@ -17,7 +20,9 @@ export function emptyRoot(): Buffer {
 
 /** SHA-256(0x00 || entry). */
 export function leafHash(entry: Uint8Array): Buffer {
-  return createHash('sha256').update(LEAF).update(entry).digest();
+  const prefixed = entry.length <= USUAL_ENTRY ? leaf : Buffer.alloc(1 + entry.length, LEAF);
+  prefixed.set(entry, 1);
+  return hash('sha256', prefixed.subarray(0, 1 + entry.length), 'buffer');
 }
 
 /** SHA-256(0x01 || left || right). Throws OUT_OF_RANGE for anything but two hashes. */

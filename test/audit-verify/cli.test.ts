@@ -193,6 +193,12 @@ t.test('progress goes to a terminal only', async (t) => {
   terminal.end();
   t.match(drawn, /^\r\[#{15}\.{15}\] 5000 events, 5000\/s 1 s left/);
   t.equal(drawn.split('events').length, 2, 'not drawn again at once');
+  time = 2000;
+  terminal.update(5100, 0.01);
+  t.match(drawn, / 3 min 18 s left/);
+  time = 50_000;
+  terminal.update(5200, 0.01);
+  t.match(drawn, / 1 h 22 min left/);
   const [out, err] = [sink(), sink()];
   const env = { DATABASE_URL: url };
   await auditVerify(['--chain', 'cli'], { env, stdout: out.stream, stderr: err.stream });

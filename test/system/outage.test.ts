@@ -13,6 +13,7 @@ import { quiet } from '../support/postgres.ts';
 import { until } from '../support/process.ts';
 import { type TestService, testService } from '../support/service.ts';
 import bodies from './outage-bodies.json' with { type: 'json' };
+import { QUERIES } from './support/operations.ts';
 
 /** ms; a caller is told within this time (1.8 s for a connection, and the way there and back). */
 const TOLD_WITHIN_MS = 2500;
@@ -38,7 +39,7 @@ async function operations(): Promise<Operation[]> {
     .flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, { operationId }]) => ({
         method: method.toUpperCase(),
-        path: filled(path),
+        path: `${filled(path)}${QUERIES[operationId] ?? ''}`,
         operationId,
       })),
     );

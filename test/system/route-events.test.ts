@@ -51,7 +51,7 @@ t.test('an operation leaves its events and no others, and a change never goes wi
 });
 
 t.test('an operation that only reads leaves nothing', async (t) => {
-  const world = await openWorld(t);
+  const world = await openWorld(t, { checkpoints: {} });
   const agentId = await world.governedAgent('demo');
   const agent = `/v1/workspaces/demo/agents/${agentId}`;
   await world.expect(200, 'operator', 'POST', `${agent}/start`);
@@ -59,6 +59,7 @@ t.test('an operation that only reads leaves nothing', async (t) => {
   const { promotions } = (await world.expect(200, 'operator', 'GET', '/v1/workspaces/demo/promotions')).body;
   const { body } = await world.expect(200, 'kernel-admin', 'POST', '/v1/workspaces/demo/policy/revalidate');
   const { governance } = (await world.expect(200, 'operator', 'GET', `${agent}/governance`)).body;
+  await world.service.app.checkpoints?.round();
   const ids = {
     agentId,
     decisionId: decisions[0].decisionId,

@@ -1,3 +1,4 @@
+import { linkOf, type Predecessor, type Standing } from './chain-standing.ts';
 import { type ChainStart, checkStart } from './chain-start.ts';
 import { BODIES_DIFFER, ChainTree } from './chain-tree.ts';
 import { DeferredRun } from './deferred-run.ts';
@@ -29,22 +30,6 @@ export interface Tally {
   anchored: number;
   /** Reason → events that nothing here can verify. */
   readonly unverifiable: Map<string, number>;
-}
-
-/** The event that the next one has to follow. */
-interface Predecessor {
-  readonly seq: number;
-  /** Hashes of rows at this seq, for telling a copy from a fork. */
-  readonly hashes: string[];
-  /** What the next event's prevHash must be one of; undefined: already broken here, so the next break is explained. */
-  links: string[] | undefined;
-  /** No signature of its own vouches for its hash: if the next event follows another, this one was rewritten. */
-  readonly weak: boolean;
-  /** An event of another chain: a second row at its seq may be the true one. */
-  readonly foreign: boolean;
-  readonly tsMs: number | undefined;
-  /** Body and hash disagree and no signature tells which was edited: the next event's prevHash does. */
-  readonly undecided: EventFacts | undefined;
 }
 
 /**
@@ -293,18 +278,4 @@ export class ChainCheck {
     if (BODIES_DIFFER.has(name)) this.#tree?.differs(seq);
     this.#findings.add(this.#chain, seq, name, detail);
   }
-}
-
-interface Standing {
-  readonly body: EventClaims | undefined;
-  readonly foreign: boolean;
-  /** The signature is missing or wrong. */
-  readonly broken: boolean;
-  readonly weak: boolean;
-  readonly undecided: boolean;
-}
-
-/** The hash that the next event follows: the signed one, whichever column it stands in. */
-function linkOf(facts: EventFacts, verdict: SignatureVerdict | undefined): string[] {
-  return [verdict?.over === 'body' ? facts.bodyHash : facts.hash];
 }

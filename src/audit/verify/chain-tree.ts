@@ -75,9 +75,10 @@ export class ChainTree {
     if (this.#differing.length < MAX_DIFFERING) this.#differing.push(seq);
   }
 
-  /** The tree's bytes at exactly this size; undefined when it has another, or none that can be known. */
+  /** The tree's bytes at exactly this size, to go on from; undefined when it has another, or is not as claimed. */
   bytesAt(size: number): Buffer | undefined {
-    return this.#broken || this.#tree.size !== size ? undefined : this.#tree.bytes();
+    const good = !this.#broken && this.#mismatch === undefined && this.#tree.size === size;
+    return good ? this.#tree.bytes() : undefined;
   }
 
   /** What no damage found before explains. `headTree`: what the head row says. */

@@ -24,8 +24,9 @@ export async function openTilesSource(options: {
 
   async function* pages(begin: Begin = new Map()): AsyncGenerator<SourcePage> {
     for (const [done, name] of names.entries()) {
-      for await (const rows of rowsOf(join(directory, 'chains', name), name, begin.get(name)?.seq ?? from)) {
-        yield { rows, fraction: done / names.length };
+      const path = join(directory, 'chains', name);
+      for await (const { rows, part } of rowsOf(path, name, begin.get(name)?.seq ?? from)) {
+        yield { rows, fraction: (done + part) / names.length };
       }
     }
   }
@@ -40,7 +41,12 @@ export async function openTilesSource(options: {
   };
 }
 
-async function* rowsOf(directory: string, chain: string, from: number): AsyncGenerator<AuditRow[]> {
+/** `part`: how much of the chain has been read, 0 … 1. */
+async function* rowsOf(
+  directory: string,
+  chain: string,
+  from: number,
+): AsyncGenerator<{ rows: AuditRow[]; part: number }> {
   const path = join(directory, 'signatures.jsonl');
   const signatures = await signaturesOf(path);
   for await (const { first, entries = [], hashes } of bundlesOf(directory, from - 1, signatures.last)) {
@@ -50,7 +56,8 @@ async function* rowsOf(directory: string, chain: string, from: number): AsyncGen
       const line = await signatures.take(seq);
       if (seq >= from) rows.push(rowOf(chain, seq, body, { line, stored: hashes?.[at] }));
     }
-    if (rows.length > 0) yield rows;
+    const read = first + rows.length;
+    if (rows.length > 0) yield { rows, part: Math.min(read / Math.max(signatures.last, read), 1) };
   }
 }
 

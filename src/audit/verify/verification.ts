@@ -93,11 +93,14 @@ async function logAt(directory: string): Promise<LogSource> {
 }
 
 /** Writes the state at the end, and before that now and then. */
-function stateKeeper(path: string, registry: Registry): (chains: VerifiedChains, done: boolean) => Promise<void> {
+function stateKeeper(
+  path: string,
+  registry: Registry,
+): (collect: () => VerifiedChains, done: boolean) => Promise<void> {
   let written = performance.now();
-  return async (chains, done) => {
+  return async (collect, done) => {
     if (!done && performance.now() - written < STATE_INTERVAL) return;
-    await writeState(path, registry, chains);
+    await writeState(path, registry, collect());
     written = performance.now();
   };
 }

@@ -33,8 +33,8 @@ export interface VerifyOptions {
   readonly chain?: string | undefined;
   readonly workers: number;
   onProgress(events: number, fraction: number): void;
-  /** Told after each page, and at the end (`done`), how far the log is good; never after anything was found. */
-  onVerified?(chains: VerifiedChains, done: boolean): Promise<void>;
+  /** May ask, after each page and at the end (`done`), how far the log is good; never called after anything was found. */
+  onVerified?(collect: () => VerifiedChains, done: boolean): Promise<void>;
 }
 
 interface CheckedPage {
@@ -76,7 +76,8 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
     await workers.close();
   }
   await keepState(true);
-  const notes = from === 1 ? [] : [`the prevHash of seq ${from} was taken on trust (--from)`];
+  const trust = `the prevHash of seq ${from} was taken on trust (--from), and the trees were not compared`;
+  const notes = from === 1 ? [] : [trust];
   return summarise(findings, tally, strengthOf({ anchors, log, tally, source }), notes);
 
   function chainOf(name: string): ChainCheck {
@@ -107,9 +108,13 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
 
   async function keepState(done: boolean): Promise<void> {
     if (options.onVerified === undefined || findings.total > 0 || tally.unverifiable.size > 0) return;
-    if (tally.signatures === 0) return;
-    for (const [name, chain] of chains) noteGood(name, chain);
-    await options.onVerified(good, done);
+    // In a file without order an event of a chain that seemed good may still come; in order, damage is always further on.
+    if (tally.signatures === 0 || !(done || source.ordered)) return;
+    const collect = () => {
+      for (const [name, chain] of chains) noteGood(name, chain);
+      return good;
+    };
+    await options.onVerified(collect, done);
   }
 
   /** Chains of which there is not one event, though the state or the log of checkpoints knows of some. */

@@ -54,8 +54,16 @@ export function changesState({ method, events }: Operation): boolean {
 
 const NOBODY = '01975a00-0000-7000-8000-0000000000ff';
 
-/** The path with its parameters filled in; ids that are not given are of nothing that exists. */
-export function pathOf({ path }: Operation, given: Readonly<Record<string, string>> = {}): string {
+/** What operations that need a query are asked. */
+export const QUERIES: Readonly<Record<string, string>> = {
+  getAuditProof: '?seq=1',
+  getSystemAuditProof: '?seq=1',
+  getAuditConsistency: '?from=1&to=1',
+  getSystemAuditConsistency: '?from=1&to=1',
+};
+
+/** The path with its parameters filled in, and the query it needs; ids that are not given are of nothing that exists. */
+export function pathOf({ path, operationId }: Operation, given: Readonly<Record<string, string>> = {}): string {
   const values: Readonly<Record<string, string>> = {
     workspaceId: 'demo',
     agentId: NOBODY,
@@ -66,9 +74,10 @@ export function pathOf({ path }: Operation, given: Readonly<Record<string, strin
     signerId: 'nobody',
     ...given,
   };
-  return path.replaceAll(/\{([^}]+)\}/g, (_all, name: string) => {
+  const filled = path.replaceAll(/\{([^}]+)\}/g, (_all, name: string) => {
     const value = values[name];
     if (value === undefined) throw new RangeError(`no value for {${name}}`);
     return value;
   });
+  return `${filled}${QUERIES[operationId] ?? ''}`;
 }

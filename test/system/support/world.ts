@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import pg from 'pg';
 
 import { newId } from '../../../src/ids.ts';
-import { type Answer, type TestService, testService } from '../../support/service.ts';
+import { type Answer, type TestService, type TestServiceOptions, testService } from '../../support/service.ts';
 
 /** A spec that the shipped policy promotes. */
 export const SPEC = {
@@ -48,11 +48,11 @@ export interface World extends TestService {
 }
 
 /** Starts a service whose clock stands unless the test moves it. */
-export async function openWorld(t: Tap): Promise<World> {
+export async function openWorld(t: Tap, options: Pick<TestServiceOptions, 'checkpoints'> = {}): Promise<World> {
   let moved = 0;
   // It runs, so that ids and times of one test are in order; `pass` adds to it.
   const now = () => Date.now() + moved;
-  const service = await testService(t, { clock: now });
+  const service = await testService(t, { ...options, clock: now });
   const { call, database } = service;
   // One connection for everything that is looked at: a new one for each look would be most of a test's time.
   const client = new pg.Client({ connectionString: database.superuserUrl });
