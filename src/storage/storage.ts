@@ -36,7 +36,7 @@ export interface Storage {
   /** One call of a function that reads and enters its workspaces by itself: a single round trip. */
   call<R extends Readonly<Record<string, unknown>>>(routine: Routine, values: readonly unknown[]): Promise<R[]>;
   /**
-   * One READ COMMITTED read-write transaction as castellan_app over the workspaces it enters; for audit/append alone.
+   * One READ COMMITTED read-write transaction as castellan_app over the workspaces it enters; for audit/append and the rounds of checkpoints alone.
    * When the answer to COMMIT is lost the error says `outcomeUnknown`: look, or retry under the same idempotency key.
    */
   transaction<T>(work: (session: Session) => Promise<T>): Promise<T>;
