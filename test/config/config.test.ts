@@ -47,6 +47,39 @@ t.test('what production refuses', async (t) => {
   t.ok(serve(unset, ['--inspect-brk=0.0.0.0:9229']).includes('the inspector is on (--inspect)'));
 });
 
+t.test('production with every key in a KMS or behind a proxy is taken', async (t) => {
+  const {
+    NODE_ENV: _,
+    CASTELLAN_AUDIT_SIGNING_KEY_FILE: _a,
+    CASTELLAN_PROOF_SIGNING_KEY_FILE: _p,
+    ...rest
+  } = DEVELOPMENT;
+  const arn = (n: number) => `arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-4000-8000-00000000000${n}`;
+  const env = {
+    ...rest,
+    AUDIT_SIGNING_KEY_SOURCE: 'kms',
+    AUDIT_SIGNING_KMS_KEY_ID: arn(1),
+    CASTELLAN_PROOF_SIGNING_KEY_SOURCE: 'proxy',
+    CASTELLAN_CHECKPOINT_SIGNING_KEY_SOURCE: 'kms',
+    CASTELLAN_CHECKPOINT_SIGNING_KMS_KEY_ID: arn(2),
+    SIGNING_PROXY_URL: 'https://signer.example/team',
+    CASTELLAN_SIGNING_PROXY_API_KEY: 'only-for-tests',
+  };
+  t.strictSame(serve(env), []);
+  const { signers, checkpoints, environment } = loadServiceConfig(env, []);
+  t.equal(environment, 'production');
+  t.match(signers, {
+    audit: { source: 'kms', signerId: 'castellan-audit-1', keyArn: arn(1) },
+    proof: { source: 'proxy', signerId: 'castellan-proof-1' },
+    services: { proxy: { url: 'https://signer.example/team', apiKey: 'only-for-tests' }, perSecond: 1000 },
+  });
+  t.match(checkpoints, { signer: { source: 'kms', keyArn: arn(2) } });
+  t.match(
+    problems(() => loadDevConfig({ AUDIT_SIGNING_KEY_SOURCE: 'kms' })),
+    [/castellan dev` signs with keys of its own/],
+  );
+});
+
 t.test('all problems at once', async (t) => {
   const all = serve({ DEV_SKIP_MTLS: 'yes', REQUIRE_KMS: 'no', CASTELLAN_X: '1', CASTELLAN_API_PORT: '-1' });
   for (const name of ['DEV_SKIP_MTLS', 'REQUIRE_KMS', 'CASTELLAN_X', 'CASTELLAN_API_PORT', 'DATABASE_URL']) {
