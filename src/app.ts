@@ -13,8 +13,8 @@ import type { LimitsConfig } from './config.ts';
 import { decisionRoutes } from './decisions/routes.ts';
 import type { Failpoints } from './failpoints.ts';
 import { accessLogPlugin } from './http/access-log.ts';
-import { answeredRequestsPlugin } from './http/answered-requests.ts';
 import { connectionsPlugin } from './http/drain.ts';
+import { handlerLimitPlugin } from './http/handler-limit.ts';
 import { jsonBodyPlugin } from './http/json-body.ts';
 import { DOCS_PREFIX, openApiPlugin } from './http/openapi.ts';
 import { problemPlugin } from './http/problem.ts';
@@ -74,7 +74,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(routeContractPlugin, { isPermission, exemptPrefixes: [DOCS_PREFIX] });
   await app.register(requestContextPlugin);
   await app.register(accessLogPlugin);
-  await app.register(answeredRequestsPlugin);
+  await app.register(handlerLimitPlugin);
   await app.register(problemPlugin, {
     random,
     beforeAnswer: (error, request) => auditRefusal(app.accessRecorder, error, request),

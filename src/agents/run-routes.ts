@@ -29,6 +29,9 @@ const AGENTS = '/v1/workspaces/:workspaceId/agents';
 const AGENT = `${AGENTS}/:agentId`;
 const tags = ['running'];
 
+/** ms; a batch has as many agents as take some seconds when the machine is busy. */
+const BATCH_TIMEOUT = 60_000;
+
 export interface RunRoutesOptions {
   readonly start: StartAgent;
   readonly brakes: AgentBrakes;
@@ -154,6 +157,7 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
     // A colon that is part of the path is written twice for the router.
     `${AGENTS}::batch`,
     {
+      handlerTimeout: BATCH_TIMEOUT,
       config: {
         permission: 'agents.run',
         audit: [

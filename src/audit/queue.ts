@@ -8,7 +8,7 @@ const MAX_BRAKES = 4096;
 /** Transactions that only brakes may use. */
 const RESERVED = 1;
 /** Prepared entries for which another shared transaction is begun beside those that are out; fewer wait for the end of one, */
-const WORTH_ANOTHER = 32;
+const WORTH_ANOTHER = 48;
 /** but not longer than this, in ms: one that is slow must not hold up all chains. */
 export const PATIENCE_MS = 50;
 
