@@ -3,7 +3,7 @@ import t from 'tap';
 import { detect } from '../../src/secrets/detect.ts';
 
 const MIB = 1024 * 1024;
-/** Twice the square root of the quadratic: four times the text costs four times the time, or sixteen times. */
+/** Four times the text costs a linear pattern four times the work, a quadratic one sixteen times. */
 const MAX_GROWTH = 9;
 /** Microseconds of CPU below which noise decides. */
 const FLOOR = 400_000;
