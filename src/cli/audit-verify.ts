@@ -16,7 +16,7 @@ Verifies every event of the audit log: bodies, hashes, signatures, the chain, th
 shares no code with what wrote the log, and changes nothing.
 
   --database-url <url>    read the database (default: DATABASE_URL or DATABASE_URL_FILE); any login that sees all rows
-  --export <file>         read a JSONL export instead; it has no head rows, so a cut tail cannot be seen in it
+  --export <file>         read a JSONL export instead; it has no head rows, so a cut tail is seen with --checkpoint (and --log) only
   --tiles <dir>           read a directory of tiles instead (castellan audit export --format tiles)
   --signers <file>        take the signers from this file, not from the database or directory (needed with --export)
   --checkpoint <file>     compare with this note, kept elsewhere; may be repeated. What it covers is then anchored

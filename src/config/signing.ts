@@ -76,6 +76,8 @@ export const CHECKPOINT: Names = {
   kmsKey: 'CASTELLAN_CHECKPOINT_SIGNING_KMS_KEY_ID',
 };
 const ALL = [AUDIT, PROOF, CHECKPOINT];
+/** The driver looks closer (signers/drivers/kms/key-arn.ts); here it is enough to name the setting. */
+const KEY_ARN = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]{1,128}$/;
 
 /** The signers of `serve`, which has to be told each of them. */
 export function readSigning(read: SettingsReader): SigningConfig {
@@ -96,10 +98,25 @@ export function readSigner(read: SettingsReader, names: Names): SignerConfig {
   if (source !== 'local' && read.text(names.keyFile) !== undefined) {
     read.problem(`${names.keyFile} is set, but ${names.source} is not local`);
   }
-  if (source === 'kms') return { source, signerId, keyArn: read.required(names.kmsKey) };
+  if (source === 'kms') return { source, signerId, keyArn: readKeyArn(read, names.kmsKey) };
   if (source === 'proxy') return { source, signerId };
-  const keyFile = read.required(names.keyFile);
+  // Where a file is not allowed at all, it would be wrong to ask for one.
+  const isRefused = read.problems.some((problem) => problem.startsWith(names.source));
+  const keyFile = isRefused ? '' : read.required(names.keyFile);
   return { source: 'local', signerId, algorithm: 'Ed25519', keyFile: optional(keyFile), hmacSecret: undefined };
+}
+
+/** An alias can be pointed at another key, and a bare id means whatever the account of the moment has under it. */
+function readKeyArn(read: SettingsReader, name: SettingName): string {
+  const arn = read.required(name);
+  if (arn !== '' && !KEY_ARN.test(arn)) {
+    read.problem(`${name} is not a full key ARN (arn:aws:kms:<region>:<account>:key/<id>)`);
+  }
+  const others = ALL.map(({ kmsKey }) => kmsKey).filter((other) => other !== name);
+  if (arn !== '' && others.some((other) => read.text(other) === arn)) {
+    read.problem(`${name} names the key of another purpose: one key, one purpose`);
+  }
+  return arn;
 }
 
 function readProofSigner(read: SettingsReader): SignerConfig {

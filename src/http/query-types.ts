@@ -6,8 +6,8 @@ import { ValidationFailed } from './problem.ts';
 const MAX_REPORTED = 32;
 const MAX_NAME = 128;
 
-// Exactly the decimal integers a double holds; Ajv's own coercion would also take '', '1e3' and ' 7'.
-const INTEGER = /^-?(?:0|[1-9][0-9]{0,14})$/;
+// Ajv's own coercion would also take '', '1e3' and ' 7'.
+const INTEGER = /^-?(?:0|[1-9][0-9]{0,15})$/;
 
 /**
  * Turns query strings into the integers, booleans and one-element lists their schema asks for, in an exact spelling only;
@@ -47,7 +47,11 @@ function convert(value: unknown, schema: Record<string, unknown>): unknown {
     return (Array.isArray(value) ? value : [value]).map((item: unknown) => convert(item, items));
   }
   if (typeof value !== 'string') return value;
-  if (schema['type'] === 'integer' && INTEGER.test(value)) return Number(value);
+  if (schema['type'] === 'integer' && INTEGER.test(value)) {
+    const number = Number(value);
+    // What a double rounds stays text, and fails validation.
+    return Number.isSafeInteger(number) ? number : value;
+  }
   if (schema['type'] === 'boolean' && (value === 'true' || value === 'false')) return value === 'true';
   return value;
 }
