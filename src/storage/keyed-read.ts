@@ -4,8 +4,10 @@ import type { Storage } from './storage.ts';
 
 /** Statements of one kind at once; what comes meanwhile shares the next one. */
 const MAX_STATEMENTS = 4;
-/** Rows for which another statement is sent beside those under way: fewer wait for the end of one. */
+/** Rows for which another statement is sent beside those under way: fewer wait for the end of one, */
 const WORTH_ANOTHER = 32;
+/** but not longer than this, in ms: a connection that hangs must not hold up all reads. */
+const PATIENCE_MS = 50;
 /** Rows asked for in one statement. */
 const MAX_KEYS = 128;
 
@@ -23,28 +25,40 @@ export type KeyedRow = { readonly workspace: string; readonly id: string };
 export type KeyedRead<R> = (workspaceId: string, id: string) => Promise<R | undefined>;
 
 /**
- * One row by workspace and id. Requests that arrive together are read together, each under its own workspace's row-level
- * security; a row that cannot be read fails only those who asked for it.
+ * One row by workspace and id. Requests that arrive together are read together, by a function that gives to each workspace
+ * only its own; a row that cannot be read fails only those who asked for it.
  */
 export function createKeyedRead<R extends KeyedRow>(storage: Pick<Storage, 'call'>, name: string): KeyedRead<R> {
   const routine: Routine = tableRoutine(name, 3);
   const waiting: Asked<R>[] = [];
   let statements = 0;
   let scheduled = false;
+  let sentAt = 0;
+  let isPumpDue = false;
 
   function pump(): void {
     scheduled = false;
-    while (
-      waiting.length > 0 &&
-      (statements === 0 || (waiting.length >= WORTH_ANOTHER && statements < MAX_STATEMENTS))
-    ) {
+    while (waiting.length > 0 && maySend()) {
       const asked = waiting.splice(0, MAX_KEYS);
       statements += 1;
+      sentAt = performance.now();
       void answer(asked).finally(() => {
         statements -= 1;
         pump();
       });
     }
+    if (waiting.length === 0 || isPumpDue) return;
+    isPumpDue = true;
+    setTimeout(() => {
+      isPumpDue = false;
+      pump();
+    }, PATIENCE_MS);
+  }
+
+  function maySend(): boolean {
+    if (statements === 0) return true;
+    if (statements >= MAX_STATEMENTS) return false;
+    return waiting.length >= WORTH_ANOTHER || performance.now() - sentAt >= PATIENCE_MS;
   }
 
   async function answer(asked: readonly Asked<R>[]): Promise<void> {

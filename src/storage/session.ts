@@ -4,7 +4,7 @@ import { isWorkspaceId, SYSTEM_CHAIN } from '../ids.ts';
 import { leaseTrx, type Trx, type TrxLease } from './database.ts';
 import { StorageError } from './pg-errors.ts';
 
-/** A function of the database that enters the workspaces it is given, called as a prepared statement. */
+/** A function of the database that keeps to the workspaces it is given, called as a prepared statement. */
 export interface Routine {
   readonly name: string;
   readonly text: string;
@@ -71,7 +71,7 @@ export class Session {
     return this.#failure;
   }
 
-  /** Calls a routine, which enters its workspaces by itself. */
+  /** Calls a routine, which keeps to the workspaces it is given. */
   call<R extends Row>(routine: Routine, values: readonly unknown[]): Promise<R[]> {
     return this.#track(callRoutine<R>(this.#open(), this.#role, routine, values));
   }

@@ -33,7 +33,7 @@ interface PoolStats {
 export interface Storage {
   /** One read-only snapshot as castellan_app for that workspace (or `_system`): row-level security holds. */
   read<T>(workspaceId: string, work: (trx: Trx) => Promise<T>): Promise<T>;
-  /** One call of a function that reads and enters its workspaces by itself: a single round trip. */
+  /** One call of a function that reads and keeps to the workspaces it is given: a single round trip. */
   call<R extends Readonly<Record<string, unknown>>>(routine: Routine, values: readonly unknown[]): Promise<R[]>;
   /**
    * One READ COMMITTED read-write transaction as castellan_app over the workspaces it enters; for audit/append and the rounds of checkpoints alone.
