@@ -15,7 +15,10 @@ const BRAKE_EVENTS: ReadonlySet<unknown> = new Set([
   'agent.invalidated',
   'agent.quarantined',
   'agent.stopped',
+  'audit.hold.placed',
+  'signer.compromise',
   'signer.revoked',
+  'signer.rotation.requested',
 ]);
 
 interface Range {

@@ -22,6 +22,9 @@ const activation = payload({
   reason: Type.Optional(text),
 });
 
+/** The registry as it stands after the change: its number, and the digest of its canonical form (docs/audit-format.md §4). */
+const registry = { registryVersion: Type.Optional(count), registryDigest: Type.Optional(digest) };
+
 /** Every event Castellan writes, with the members of its payload. Names are never changed or reused. */
 export const EVENT_TYPES = {
   'workspace.created': payload({ workspaceId: text, displayName: text }),
@@ -104,6 +107,14 @@ export const EVENT_TYPES = {
     signerId: text,
     expiresAt: time,
   }),
+  'proof.mass.renewed': payload({
+    revalidationId: id,
+    statementDigest: digest,
+    policyHash: digest,
+    signerId: text,
+    expiresAt: time,
+    agents: Type.Array(Type.Object({ agentId: id, proofId: id, previousProofId: id })),
+  }),
   'policy.activated': activation,
   'policy.rolledback': activation,
   'policy.shadowed': activation,
@@ -116,8 +127,30 @@ export const EVENT_TYPES = {
     publicKeyDigest: Type.Union([digest, Type.Null()]),
     notBefore: Type.Optional(time),
     notAfter: Type.Optional(time),
+    ...registry,
   }),
-  'signer.revoked': payload({ signerId: text, purpose: text, revokedAt: time, reason: text }),
+  'signer.rotation.requested': payload({
+    signerId: text,
+    alg: text,
+    purpose: text,
+    publicKeyDigest: digest,
+    replaces: text,
+    emergency: Type.Boolean(),
+    reason: Type.Optional(text),
+    ...registry,
+  }),
+  'signer.rotation.applied': payload({ signerId: text, purpose: text, replaces: text, ...registry }),
+  'signer.retired': payload({ signerId: text, purpose: text, retiredAt: time, ...registry }),
+  'signer.range.closed': payload({ signerId: text, purpose: text, validToSize: count, ...registry }),
+  'signer.revoked': payload({ signerId: text, purpose: text, revokedAt: time, reason: text, ...registry }),
+  'signer.compromise': payload({
+    signerId: text,
+    purpose: text,
+    trustedUpTo: time,
+    validToSize: Type.Optional(count),
+    reason: text,
+    ...registry,
+  }),
   'access.denied': payload({
     code: text,
     route: text,
@@ -127,6 +160,12 @@ export const EVENT_TYPES = {
     count,
   }),
   'audit.deferred.covered': payload({ from: count, to: count }),
+  'audit.signmode.switched': payload({ from: text, to: text }),
+  'audit.range.reattested': payload({ signerId: text, from: count, to: count, hash: text, reason: text }),
+  'audit.hold.placed': payload({ reason: text }),
+  'audit.hold.released': payload({ reason: text }),
+  'audit.pruned': payload({ to: count, hash: text, tree: text, logSize: count, reason: text }),
+  'erasure.performed': payload({ erasureId: id, actorId: Type.Optional(text), values: count, reason: text }),
 } as const;
 
 export type EventType = keyof typeof EVENT_TYPES;

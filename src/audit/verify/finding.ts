@@ -21,6 +21,9 @@ export const FINDING_CLASSES = [
   'clock-regression',
   'non-canonical', // the signed bytes are not the RFC 8785 form of a version 1 event
   'deferred-uncovered', // unsigned so far: incomplete, not tampered
+  'reattested', // signed by a key that was stolen since, and vouched for again by a later event
+  'redacted', // personal values were erased; the event itself is whole
+  'pruned', // events were removed behind a checkpoint, as a signed event says
 ] as const;
 
 export type FindingClass = (typeof FINDING_CLASSES)[number];
@@ -35,6 +38,8 @@ export interface Finding {
 /** Findings kept of each class: the first tell the story, and memory stays bounded. */
 const KEPT_PER_CLASS = 1000;
 const INCOMPLETE: ReadonlySet<FindingClass> = new Set(['deferred-uncovered']);
+/** What a reader must know and is no damage: said, and never a reason to fail. */
+const NOTICES: ReadonlySet<FindingClass> = new Set(['reattested', 'redacted', 'pruned']);
 
 /** Collects findings: counts all, keeps the first 1,000 of each class. */
 export class Findings {
@@ -60,7 +65,12 @@ export class Findings {
     return this.#counts.values().reduce((sum, count) => sum + count, 0);
   }
 
+  /** Notices aside. */
+  get problems(): number {
+    return this.#counts.entries().reduce((sum, [name, count]) => sum + (NOTICES.has(name) ? 0 : count), 0);
+  }
+
   get tampered(): boolean {
-    return this.#counts.keys().some((name) => !INCOMPLETE.has(name));
+    return this.#counts.keys().some((name) => !INCOMPLETE.has(name) && !NOTICES.has(name));
   }
 }

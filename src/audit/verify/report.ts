@@ -35,7 +35,7 @@ export function summarise(
     const counts = [...findings.counts].map(([name, count]) => `${count} ${name}`);
     told.push(`${total - kept.length} findings are not listed; in all: ${counts.join(', ')}`);
   }
-  const incomplete = total > 0 || tally.signatures === 0 || tally.unverifiable.size > 0;
+  const incomplete = findings.problems > 0 || tally.signatures === 0 || tally.unverifiable.size > 0;
   return {
     verdict: findings.tampered ? 'tampered' : incomplete ? 'incomplete' : 'ok',
     strength: strength.level,

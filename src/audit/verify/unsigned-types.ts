@@ -9,5 +9,8 @@ export const UNSIGNED_TYPES: ReadonlySet<string> = new Set([
   'agent.invalidated',
   'agent.quarantined',
   'agent.stopped',
+  'audit.hold.placed',
+  'signer.compromise',
   'signer.revoked',
+  'signer.rotation.requested',
 ]);
