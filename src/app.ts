@@ -53,6 +53,7 @@ export interface AppParts {
   readonly databaseUrl: string;
   /** Chains written at once; below the pool's size. */
   readonly auditTransactions: number;
+  readonly auditSigningMode: 'event' | 'batch';
   readonly metrics: Metrics;
   readonly limits: LimitsConfig;
   readonly auditSigner: KeyedSigner;
@@ -102,7 +103,12 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     proofDriver: parts.proofSigner,
     checkpointDriver: parts.checkpoints?.signer,
   });
-  await app.register(auditPlugin, { clock, transactions: parts.auditTransactions, failpoints: parts.failpoints });
+  await app.register(auditPlugin, {
+    clock,
+    transactions: parts.auditTransactions,
+    signingMode: parts.auditSigningMode,
+    failpoints: parts.failpoints,
+  });
   await app.register(accessAuditPlugin, { clock });
   await app.register(policyPlugin, {
     ...parts.policy,

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 
 import { type CheckpointSettings, readCheckpoints, signsCheckpoints } from './config/checkpoints.ts';
 import { type Environment, SettingsReader } from './config/read.ts';
+import { longSecret } from './config/safe-url.ts';
 import {
   CHECKPOINT,
   checkSigningSources,
@@ -59,6 +60,7 @@ export interface ServiceConfig {
   /** Absent: no checkpoints are made here. */
   readonly checkpoints?: (CheckpointSettings & { readonly signer: SignerConfig }) | undefined;
   readonly limits: LimitsConfig;
+  readonly auditSigningMode: 'event' | 'batch';
   readonly proofTtlDays: number;
   readonly opaBin: string | undefined;
   /** PATH: where an `opa` is looked for when none is named and none came with the packages. */
@@ -169,6 +171,25 @@ export function loadDatabaseUrl(env: Environment, name: DatabaseSetting): string
   return finish(read, { url: read.required(name) }).url;
 }
 
+/** What `audit stream` shows a receiver to be who it is. */
+export interface StreamSecrets {
+  /** Base64 of the shared secret. */
+  readonly webhookSecret: string;
+  readonly authorization: string | undefined;
+}
+
+/** The secrets of `audit stream` to a URL. Throws ConfigError. */
+export function loadStreamSecrets(env: Environment): StreamSecrets {
+  const read = new SettingsReader(env);
+  read.required('CASTELLAN_STREAM_WEBHOOK_SECRET');
+  const webhookSecret = longSecret(read, 'CASTELLAN_STREAM_WEBHOOK_SECRET') ?? '';
+  const authorization = read.text('CASTELLAN_STREAM_AUTHORIZATION');
+  if (authorization !== undefined && !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(authorization)) {
+    read.problem('CASTELLAN_STREAM_AUTHORIZATION is not the value of a header');
+  }
+  return finish(read, { webhookSecret, authorization });
+}
+
 function readShared(read: SettingsReader, env: Environment) {
   refuseAbsentFeatures(read);
   return {
@@ -176,6 +197,7 @@ function readShared(read: SettingsReader, env: Environment) {
       logLevel: read.required('CASTELLAN_LOG_LEVEL'),
       ops: { host: read.required('CASTELLAN_OPS_HOST'), port: read.integer('CASTELLAN_OPS_PORT') },
       limits: readLimits(read),
+      auditSigningMode: read.text('CASTELLAN_AUDIT_SIGNING_MODE') === 'batch' ? ('batch' as const) : ('event' as const),
       proofTtlDays: read.integer('CASTELLAN_PROOF_TTL_DAYS'),
       opaBin: optionalPath(read.text('CASTELLAN_OPA_BIN')),
       searchPath: env['PATH'],

@@ -32,6 +32,7 @@ export async function describeApi(): Promise<string> {
     storage: createStorage({ appUrl: NOWHERE, systemUrl: NOWHERE, poolSize: 4, logger }),
     databaseUrl: NOWHERE,
     auditTransactions: 1,
+    auditSigningMode: 'event',
     limits: defaultLimits(),
     metrics: createMetrics({ clock: systemClock, collectProcess: false }),
     auditSigner: throwAwaySigner('audit'),

@@ -86,6 +86,7 @@ export async function startService(
       storage,
       databaseUrl: database.appUrl,
       auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),
+      auditSigningMode: config.auditSigningMode,
       metrics,
       limits: config.limits,
       auditSigner: signers.audit,

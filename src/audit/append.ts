@@ -7,8 +7,10 @@ import { type ChainOutcome, writeBatches } from './batch.ts';
 import { AuditError } from './errors.ts';
 import { type ChainBatch, ChainQueues, PATIENCE_MS, type Queued, type Turn } from './queue.ts';
 import { type Entry, isLate, lateError, type Outcome } from './run-units.ts';
+import type { Signing } from './sign-batch.ts';
+import { type SigningModeName, signingMode } from './signing-mode.ts';
 import { appendFailure } from './store.ts';
-import { isPrepared, type PreparedUnit, type Unit } from './unit.ts';
+import { type AnyUnit, isAlone, isPrepared, type PreparedUnit, type Unit } from './unit.ts';
 
 export type { Claim, Lookup, PreparedScope, PreparedUnit, Unit, UnitScope, Write } from './unit.ts';
 export { lookupBy } from './unit.ts';
@@ -40,6 +42,8 @@ interface Pending extends Queued, Entry {
 export interface AppenderOptions {
   readonly storage: Storage;
   readonly signer: Signer;
+  /** Default: event. */
+  readonly mode?: SigningModeName | undefined;
   readonly clock: Clock;
   /** Transactions at once, at least 2; below the pool's size. */
   readonly transactions: number;
@@ -53,6 +57,7 @@ export interface AppenderOptions {
  */
 export function createAuditAppender(options: AppenderOptions): AuditAppender {
   const { storage, signer, clock, observe, failpoints } = options;
+  const signing: Signing = { signer, mode: signingMode(options.mode ?? 'event') };
   const shared = Math.max(1, Math.min(SHARED_TRANSACTIONS, options.transactions - 1));
   const queues = new ChainQueues<Pending>({ shared, waiting: Math.max(1, options.transactions - shared) });
   let closing: (() => void) | undefined;
@@ -114,7 +119,7 @@ export function createAuditAppender(options: AppenderOptions): AuditAppender {
     // Of many that are run apart the last must not wait for a lock, each for itself, long after their time is up.
     if (batches.every(({ entries }) => entries.every(isLate))) return failed(batches, lateError());
     try {
-      return await write(batches, signer, waits);
+      return await write(batches, signing, waits);
     } catch (error) {
       if (isSignerFailure(error)) observe.signerFailed();
       if (isFinal(error)) return failed(batches, error);
@@ -124,7 +129,7 @@ export function createAuditAppender(options: AppenderOptions): AuditAppender {
     }
   }
 
-  async function write(batches: readonly ChainBatch<Pending>[], by: Signer | undefined, waits: boolean) {
+  async function write(batches: readonly ChainBatch<Pending>[], by: Signing | undefined, waits: boolean) {
     try {
       const outcomes = await storage.transaction((session) =>
         writeBatches(session, batches, { by, waits }, { clock, failpoints, observe }),

@@ -1,10 +1,10 @@
 import type { Clock } from '../clock.ts';
-import type { Signer } from '../crypto/signer.ts';
 import type { Failpoint, Failpoints } from '../failpoints.ts';
 import type { Session } from '../storage/session.ts';
 import { ChainDraft, type ChainHead } from './chain.ts';
 import { requireGenuine } from './deferred.ts';
 import { AuditError } from './errors.ts';
+import { keepPersonal } from './personal-store.ts';
 import type { ChainBatch } from './queue.ts';
 import {
   ask,
@@ -16,7 +16,7 @@ import {
   runOthers,
   segmentOf,
 } from './run-units.ts';
-import { signaturesOf } from './sign-batch.ts';
+import { type Signing, signaturesOf } from './sign-batch.ts';
 import { appendEvents, createHead, openHeads } from './store.ts';
 import { treeOf } from './tree.ts';
 import { isCreating } from './unit.ts';
@@ -40,7 +40,7 @@ export interface BatchParts {
 export async function writeBatches(
   session: Session,
   batches: readonly ChainBatch<Entry>[],
-  options: { readonly by: Signer | undefined; readonly waits: boolean },
+  options: { readonly by: Signing | undefined; readonly waits: boolean },
   parts: BatchParts,
 ): Promise<ReadonlyMap<string, ChainOutcome>> {
   const { by, waits } = options;
@@ -66,10 +66,12 @@ export async function writeBatches(
       continue;
     }
     if (head === undefined) throw new AuditError('NOT_FOUND', 'no such workspace');
-    const draft = new ChainDraft(head, by?.signerId ?? null);
+    const draft = new ChainDraft(head, by?.signer.signerId ?? null);
     if (by !== undefined) await coverDeferred(session, draft, parts.clock());
+    const opening = switchMode(draft, by, parts.clock());
     const begun = await decideAll(first.get(chain) ?? [], rows, draft, writes, parts.clock);
     outcomes.set(chain, await runOthers({ session, draft, writes, clock: parts.clock }, entries, begun));
+    opening.endUnused();
     written.push(draft);
   }
   await store(session, written, writes, by, parts);
@@ -91,7 +93,7 @@ async function store(
   session: Session,
   written: readonly ChainDraft[],
   writes: PendingWrites,
-  by: Signer | undefined,
+  by: Signing | undefined,
   { failpoints, observe }: BatchParts,
 ): Promise<void> {
   const drafts = written.filter(({ events }) => events.length > 0);
@@ -100,16 +102,25 @@ async function store(
   };
   const grown = await Promise.all(drafts.map(async (draft) => ({ draft, tree: await treeOf(session, draft) })));
   await pass('audit.hashed');
-  const signatures = await signaturesOf(by, drafts, observe.signed);
+  const signatures = await signaturesOf(
+    by,
+    drafts.flatMap(({ events }) => events),
+    observe.signed,
+  );
   await pass('audit.signed');
   flush(session, writes);
   if (drafts.length === 0) return;
+  keepPersonal(
+    session,
+    drafts.flatMap(({ events }) => events),
+  );
   const appended = appendEvents(
     session,
-    grown.map(({ draft: { head, events, tail }, tree }, index) => {
+    grown.map(({ draft: { head, events, tail }, tree }) => {
       const deferredFrom = by === undefined ? (head.deferredFrom ?? events[0]?.seq ?? null) : null;
-      return { head, events, signatures: signatures[index] ?? [], deferredFrom, lastMs: tail.lastMs, tree };
+      return { head, events, deferredFrom, lastMs: tail.lastMs, tree };
     }),
+    signatures,
   );
   // Only a failpoint needs to know that it is stored and not committed; else COMMIT follows at once.
   if (failpoints === undefined) appended.catch(() => undefined);
@@ -139,4 +150,27 @@ async function coverDeferred(session: Session, draft: ChainDraft, now: number): 
     },
     now,
   );
+}
+
+/**
+ * Where signed events of a chain are of another mode than this service's, its own begin by saying so. `endUnused` takes
+ * that back when nothing was said besides.
+ */
+function switchMode(draft: ChainDraft, by: Signing | undefined, now: number): { endUnused(): void } {
+  const from = draft.head.signMode;
+  if (by === undefined || by.mode.name === from) return { endUnused: () => undefined };
+  const before = draft.mark();
+  draft.append(
+    {
+      type: 'audit.signmode.switched',
+      actor: { id: 'castellan', kind: 'system' },
+      payload: { from, to: by.mode.name },
+    },
+    now,
+  );
+  return {
+    endUnused: () => {
+      if (draft.events.length === 1) draft.rewind(before);
+    },
+  };
 }

@@ -2,6 +2,7 @@ import { newId } from '../ids.ts';
 import type { CompactRange } from '../transparency/compact-range.ts';
 import type { EventInput, EventReceipt, SealedEvent } from './event.ts';
 import { sealEvent } from './event.ts';
+import type { SigningModeName } from './signing-mode.ts';
 
 /** The head row of a chain as read under its lock. */
 export interface ChainHead {
@@ -10,6 +11,8 @@ export interface ChainHead {
   readonly hash: string;
   readonly deferredFrom: number | null;
   readonly lastMs: number;
+  /** The mode that its signed events are in from here on, unless it is switched. */
+  readonly signMode: SigningModeName;
   /** Over the bodies up to seq; undefined when the row has none that fits. */
   readonly tree: CompactRange | undefined;
 }

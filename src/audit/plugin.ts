@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import type { Failpoints } from '../failpoints.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type AuditAppender, createAuditAppender } from './append.ts';
+import type { SigningModeName } from './signing-mode.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -15,6 +16,7 @@ export interface AuditPluginOptions {
   readonly clock: Clock;
   /** Chains written at once; below the pool's size, so that reads always find a connection. */
   readonly transactions: number;
+  readonly signingMode: SigningModeName;
   /** For tests of faults only. */
   readonly failpoints?: Failpoints | undefined;
 }
@@ -28,6 +30,7 @@ export const auditPlugin = fastifyPlugin(
       signer: app.signers.audit,
       clock: options.clock,
       transactions: options.transactions,
+      mode: options.signingMode,
       observe: metrics,
       failpoints: options.failpoints,
     });

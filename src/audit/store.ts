@@ -10,12 +10,13 @@ import { splitHashes } from '../transparency/hash-list.ts';
 import type { ChainHead } from './chain.ts';
 import { AuditError, StaleRead } from './errors.ts';
 import { GENESIS_HASH, type SealedEvent } from './event.ts';
+import type { RowSignatures, SigningModeName } from './signing-mode.ts';
 
 const OPEN = tableRoutine('audit_open', 2);
-const APPEND = voidRoutine('audit_append', 10);
+const APPEND = voidRoutine('audit_append', 11);
 const LEAF_HASHES = tableRoutine('audit_leaf_hashes', 3);
 
-/** SQLSTATEs of migrations/0008-hot-paths.ts. */
+/** SQLSTATEs of migrations/0008-hot-paths.ts and 0011-batch-signing.ts. */
 const SIGNER_NOT_ACTIVE = 'CA001';
 const HEAD_MOVED = 'CA002';
 const AGENT_GONE = 'CA003';
@@ -45,10 +46,20 @@ type HeadRow = {
   deferred_from: number | null;
   updated_at: Date;
   tree: Buffer | null;
+  sign_mode: SigningModeName;
 };
 
-function headOf({ chain, seq, hash, deferred_from: deferredFrom, updated_at: updatedAt, tree }: HeadRow): ChainHead {
-  return { chain, seq, hash, deferredFrom, lastMs: updatedAt.getTime(), tree: fittingRange(tree, seq) };
+function headOf(row: HeadRow): ChainHead {
+  const { chain, seq, hash, tree } = row;
+  return {
+    chain,
+    seq,
+    hash,
+    deferredFrom: row.deferred_from,
+    lastMs: row.updated_at.getTime(),
+    signMode: row.sign_mode,
+    tree: fittingRange(tree, seq),
+  };
 }
 
 function fittingRange(bytes: Buffer | null, seq: number): CompactRange | undefined {
@@ -102,14 +113,14 @@ export async function createHead(client: PoolClient, chain: string): Promise<Cha
     values: [chain, GENESIS_HASH, epoch],
   });
   if (rowCount !== 1) return undefined;
-  return { chain, seq: 0, hash: GENESIS_HASH, deferredFrom: null, lastMs: epoch.getTime(), tree: emptyRange() };
+  const [deferredFrom, signMode] = [null, 'event' as const];
+  return { chain, seq: 0, hash: GENESIS_HASH, deferredFrom, lastMs: epoch.getTime(), signMode, tree: emptyRange() };
 }
 
-/** Events of one chain, signed or (null) deferred, and what the head says behind them. */
+/** Events of one chain, and what the head says behind them. */
 export interface Appended {
   readonly head: ChainHead;
   readonly events: readonly SealedEvent[];
-  readonly signatures: readonly (string | null)[];
   readonly deferredFrom: number | null;
   readonly lastMs: number;
   /** Over all bodies of the chain, these among them. */
@@ -117,10 +128,15 @@ export interface Appended {
 }
 
 /**
- * Stores the events behind their heads and moves the heads over them; the rows' other columns are read out of the bodies.
+ * Stores the events behind their heads, each with its signature, and moves the heads over them; the rows' other columns are
+ * read out of the bodies.
  * Fails when the signer is not an active audit signer in the registry at this moment. See appendFailure.
  */
-export function appendEvents(session: Session, chains: readonly Appended[]): Promise<unknown> {
+export function appendEvents(
+  session: Session,
+  chains: readonly Appended[],
+  { signatures, paths }: RowSignatures,
+): Promise<unknown> {
   const events = chains.flatMap((chain) => chain.events);
   return session.call(APPEND, [
     chains.map((chain) => chain.head.chain),
@@ -129,10 +145,11 @@ export function appendEvents(session: Session, chains: readonly Appended[]): Pro
     chains.map((chain) => chain.deferredFrom),
     Buffer.concat(events.map((event) => event.body)),
     events.map((event) => event.body.length),
-    chains.flatMap((chain) => chain.signatures),
+    signatures,
     events[0]?.signerId ?? null,
     chains.map((chain) => new Date(chain.lastMs)),
     chains.map((chain) => encodeRange(chain.tree)),
+    paths,
   ]);
 }
 

@@ -8,6 +8,7 @@ export interface AuditHeadsTable {
   updated_at: Date;
   /** The compact range over the bodies up to seq. */
   tree: Buffer | null;
+  sign_mode: ColumnType<'event' | 'batch', 'event' | 'batch' | undefined, never>;
 }
 
 export interface AuditEventsTable {
@@ -25,6 +26,9 @@ export interface AuditEventsTable {
   signature: string | null;
   signer_id: string | null;
   sign_mode: 'event' | 'batch' | 'deferred';
+  batch_index: number | null;
+  batch_size: number | null;
+  batch_path: Buffer | null;
 }
 
 declare module '../storage/database.ts' {

@@ -76,6 +76,12 @@ export const SETTINGS = {
   AUDIT_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the audit signer, by its full ARN (kms).' },
   AUDIT_SIGNER_KID: { kind: 'text', default: 'castellan-audit-1', doc: 'signerId of the audit signer.' },
   CASTELLAN_AUDIT_SIGNING_KEY_FILE: { kind: 'path', doc: 'Ed25519 private key (PKCS#8 PEM) of a local audit signer.' },
+  CASTELLAN_AUDIT_SIGNING_MODE: {
+    kind: 'text',
+    default: 'event',
+    oneOf: ['event', 'batch'],
+    doc: 'event: a signature for each audit event. batch: one for all events of a transaction.',
+  },
   CASTELLAN_PROOF_SIGNING_KEY_SOURCE: {
     kind: 'text',
     default: 'local',
@@ -168,6 +174,16 @@ export const SETTINGS = {
     kind: 'text',
     default: '',
     doc: 'C2SP witnesses, comma separated, each its verifier key (name+hash+key), a space and the URL before /add-checkpoint.',
+  },
+  CASTELLAN_STREAM_WEBHOOK_SECRET: {
+    kind: 'text',
+    secret: true,
+    doc: '`audit stream` to a URL: base64 of at least 32 bytes, the key of the HMAC-SHA256 in webhook-signature.',
+  },
+  CASTELLAN_STREAM_AUTHORIZATION: {
+    kind: 'text',
+    secret: true,
+    doc: '`audit stream` to a URL: what is sent as the Authorization header, scheme included.',
   },
   REQUIRE_KMS: {
     kind: 'boolean',

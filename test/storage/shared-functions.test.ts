@@ -141,6 +141,7 @@ t.test('audit_append stores nothing for a chain that the call does not name', as
       null,
       chains.map(() => NOW),
       chains.map(() => Buffer.alloc(8)),
+      null,
     );
   const stored = async () => (await database.query('SELECT chain, seq::int FROM audit_events ORDER BY 1')).rows;
 

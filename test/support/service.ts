@@ -109,6 +109,7 @@ function serviceConfig(database: TestDatabase, certsDir: string, signers: Servic
     signers,
     // The test's own work is on the service's event loop: its lateness says nothing here.
     limits: { ...defaultLimits(), maxWaitMs: 10_000, latencyMs: 10_000, eventLoopDelayMs: 600_000 },
+    auditSigningMode: 'event',
     proofTtlDays: 90,
     opaBin: undefined,
     searchPath: undefined,
