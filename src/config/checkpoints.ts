@@ -1,11 +1,8 @@
 import { resolve } from 'node:path';
 
 import type { SettingsReader } from './read.ts';
-import type { SettingName } from './settings.ts';
+import { isSafeUrl, longSecret, safeUrl } from './safe-url.ts';
 
-/** Bytes of a shared secret at least. */
-const MIN_SECRET = 32;
-const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '[::1]', 'localhost']);
 /** name+hash+key and a URL. */
 const WITNESS = /^([^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+)\s+(\S+)$/u;
 
@@ -85,12 +82,9 @@ function s3(read: SettingsReader): CheckpointSinks['s3'] {
 
 function webhook(read: SettingsReader): CheckpointSinks['webhook'] {
   const url = safeUrl(read, 'CASTELLAN_CHECKPOINT_WEBHOOK_URL');
-  const secret = read.text('CASTELLAN_CHECKPOINT_WEBHOOK_SECRET');
+  const secret = longSecret(read, 'CASTELLAN_CHECKPOINT_WEBHOOK_SECRET');
   if ((url === undefined) !== (secret === undefined)) {
     read.problem('CASTELLAN_CHECKPOINT_WEBHOOK_URL and CASTELLAN_CHECKPOINT_WEBHOOK_SECRET go together');
-  }
-  if (secret !== undefined && Buffer.from(secret, 'base64').length < MIN_SECRET) {
-    read.problem(`CASTELLAN_CHECKPOINT_WEBHOOK_SECRET must be base64 of at least ${MIN_SECRET} bytes`);
   }
   return url === undefined || secret === undefined ? undefined : { url, secret };
 }
@@ -101,25 +95,11 @@ function witnesses(read: SettingsReader): CheckpointSinks['witnesses'] {
     .filter((one) => one !== '')
     .map((one) => {
       const [, verifierKey = '', url = ''] = WITNESS.exec(one) ?? [];
-      if (!isSafe(url)) {
+      if (!isSafeUrl(url)) {
         read.problem(
           'CASTELLAN_CHECKPOINT_WITNESSES must be pairs of a verifier key and an https URL, comma separated',
         );
       }
       return { verifierKey, url };
     });
-}
-
-function safeUrl(read: SettingsReader, name: SettingName): string | undefined {
-  const url = read.text(name);
-  if (url !== undefined && !isSafe(url))
-    read.problem(`${name} must be https (or http on loopback), without credentials`);
-  return url;
-}
-
-/** What is sent must not be read on the way, nor go to whoever answers there. */
-function isSafe(text: string): boolean {
-  const url = URL.parse(text);
-  if (url === null || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return false;
-  return url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.has(url.hostname));
 }
