@@ -16,6 +16,11 @@ export function parseCanonical(bytes: Uint8Array): { value: unknown } | undefine
   }
 }
 
+/** The RFC 8785 form of a value. Throws RangeError for what has none. */
+export function canonicalText(value: unknown): string {
+  return serialise(value, 0);
+}
+
 function serialise(value: unknown, depth: number): string {
   if (depth > MAX_DEPTH) throw new RangeError('too deep');
   if (typeof value === 'string') {

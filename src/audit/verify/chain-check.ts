@@ -6,9 +6,11 @@ import { type EventClaims, type EventFacts, TILE_HASH } from './event-check.ts';
 import type { FindingClass, Findings } from './finding.ts';
 import { Positions } from './positions.ts';
 import type { Registry } from './registry.ts';
+import { type KnownRegistry, RegistryCheck } from './registry-check.ts';
 import type { Head } from './row.ts';
 import type { SignatureVerdict } from './signature.ts';
-import { CLOCK_TOLERANCE_MS, rangeProblem } from './signer-range.ts';
+import { SignerCheck } from './signer-check.ts';
+import { CLOCK_TOLERANCE_MS } from './signer-range.ts';
 
 const GENESIS_HASH = '0'.repeat(64);
 /** Rows at one seq whose hashes the next event may follow. */
@@ -32,16 +34,28 @@ export interface Tally {
   readonly unverifiable: Map<string, number>;
 }
 
+export interface ChainContext {
+  readonly registry: Registry;
+  /** The registry as the events of `_system` may name it. */
+  readonly known?: KnownRegistry | undefined;
+  readonly findings: Findings;
+  readonly tally: Tally;
+}
+
+/** The chain whose events change the registry. */
+const SYSTEM_CHAIN = '_system';
+
 /**
  * One chain, event by event in the order of its rows. Each damage is named once, at its cause: a broken link right after
  * an event that is itself found edited, forged, missing or displaced is that damage's consequence and not told again.
  */
 export class ChainCheck {
   readonly #chain: string;
-  readonly #registry: Registry;
   readonly #findings: Findings;
   readonly #tally: Tally;
   readonly #positions = new Positions();
+  readonly #signers: SignerCheck;
+  readonly #registry: RegistryCheck;
   readonly #deferred: DeferredRun;
   /** The hash of the first event, from an earlier verification. */
   readonly #trusted: string | undefined;
@@ -50,13 +64,14 @@ export class ChainCheck {
   #last: number;
   #before: Predecessor;
 
-  constructor(chain: string, start: ChainStart, context: { registry: Registry; findings: Findings; tally: Tally }) {
-    const { from, trusted, claims } = start;
+  constructor(chain: string, start: ChainStart, context: ChainContext) {
+    const { from, trusted, claims, covered } = start;
     this.#chain = chain;
     this.#trusted = trusted?.hash;
     // From a later seq on there is no tree without the one of an earlier verification.
     this.#tree = from === 1 || trusted !== undefined ? new ChainTree(claims, trusted?.tree) : undefined;
-    this.#registry = context.registry;
+    this.#signers = new SignerCheck(chain, covered, context);
+    this.#registry = new RegistryCheck(chain === SYSTEM_CHAIN ? context.known : undefined);
     this.#findings = context.findings;
     this.#tally = context.tally;
     this.#deferred = new DeferredRun(from);
@@ -97,6 +112,11 @@ export class ChainCheck {
         `seq ${from} to ${to} are unsigned and not covered by a signed event yet`,
       );
     }
+    this.#signers.finish();
+    const { misfit } = this.#registry;
+    if (misfit !== undefined) {
+      this.#report(misfit, 'projection-edited', 'registry: the signers are not those that the event names');
+    }
     if (this.#deferred.dropped) this.#report(this.#last, 'deferred-uncovered', 'too many unsigned events to follow');
     if (head === undefined) this.#report(this.#last, 'chain-missing', 'the chain has events but no head row');
     else if (head !== null) this.#checkTail(head);
@@ -110,9 +130,11 @@ export class ChainCheck {
   get resumePoint(): ResumePoint | undefined {
     const { seq, hashes, links, weak, undecided } = this.#before;
     const [hash] = hashes;
-    const settled = links !== undefined && !weak && undecided === undefined && this.#deferred.uncovered.length === 0;
+    const decided = this.#deferred.uncovered.length === 0 && this.#signers.settled;
+    const settled = links !== undefined && !weak && undecided === undefined && decided;
     const tree = settled ? this.#tree?.bytesAt(seq) : undefined;
-    return tree === undefined || hash === undefined || !this.#positions.inOrder ? undefined : { seq, hash, tree };
+    const good = this.#positions.inOrder && this.#registry.misfit === undefined;
+    return tree === undefined || hash === undefined || !good ? undefined : { seq, hash, tree };
   }
 
   #advance(facts: EventFacts, verdict: SignatureVerdict | undefined): void {
@@ -132,7 +154,10 @@ export class ChainCheck {
     else this.#positions.filled(seq);
     const settled = body !== undefined && body.seq === seq && !foreign;
     if (settled && follows) this.#checkLink(seq, body, broken);
-    if (settled && !broken) this.#trackDeferred(facts, body);
+    if (settled && !broken) {
+      this.#trackDeferred(facts, body);
+      this.#registry.named(seq, body.registry);
+    }
     this.#before = {
       seq,
       hashes: [facts.hash],
@@ -174,7 +199,7 @@ export class ChainCheck {
     if (edited.length > 0) {
       this.#report(seq, 'projection-edited', `${edited.join(', ')}: not what the body says`);
     }
-    if (signed && !problem) this.#checkRange(seq, body);
+    if (signed && !problem) this.#signers.add(seq, body, over === 'body' ? facts.bodyHash : facts.hash);
     return { body, foreign: false, broken: problem, weak, undecided };
   }
 
@@ -207,12 +232,6 @@ export class ChainCheck {
 
   #unverifiable(reason: string): void {
     this.#tally.unverifiable.set(reason, (this.#tally.unverifiable.get(reason) ?? 0) + 1);
-  }
-
-  #checkRange(seq: number, body: EventClaims): void {
-    const signer = body.signerId === null ? undefined : this.#registry.get(body.signerId);
-    const problem = signer === undefined ? undefined : rangeProblem(signer, body.tsMs);
-    if (problem !== undefined) this.#report(seq, problem.class, problem.detail);
   }
 
   #checkLink(seq: number, body: EventClaims, broken: boolean): void {

@@ -2,6 +2,7 @@ import type { ChainClaims } from './claims.ts';
 import { VerifyError } from './errors.ts';
 import type { EventFacts } from './event-check.ts';
 import type { GrowingTree } from './growing-tree.ts';
+import type { Covered } from './signer-range.ts';
 
 /** Where the verification of a chain begins. */
 export interface ChainStart {
@@ -10,6 +11,7 @@ export interface ChainStart {
   readonly trusted?: { readonly hash: string; readonly tree: GrowingTree } | undefined;
   /** What the log of checkpoints says of the chain. */
   readonly claims?: ChainClaims | undefined;
+  readonly covered?: Covered | undefined;
 }
 
 /** Throws VerifyError STATE unless the first event is the one at which the earlier verification ended (`trusted`). */

@@ -19,6 +19,10 @@ export interface EventClaims {
   readonly signerId: string | null;
   /** The unsigned events it vouches for, if it is an `audit.deferred.covered`; NaN for what is no position. */
   readonly covers: { readonly from: number; readonly to: number } | undefined;
+  /** The doubtful events it vouches for, if it is an `audit.range.reattested`. */
+  readonly reattests: { signerId: string; from: number; to: number; hash: string } | undefined;
+  /** The registry after it, if it changed that. */
+  readonly registry: { readonly version: number; readonly digest: string } | undefined;
 }
 
 /** What one row shows by itself, before its signature and its neighbours are looked at. Holds neither body nor payload. */
@@ -74,7 +78,19 @@ export function checkEvent(row: AuditRow): EventFacts {
 function claimsOf({ chain, seq, tsMs, prevHash, signerId, eventType, payload }: EventBody): EventClaims {
   const covering = eventType === 'audit.deferred.covered';
   const covers = covering ? { from: position(payload['from']), to: position(payload['to']) } : undefined;
-  return { chain, seq, tsMs, prevHash, signerId, covers };
+  const reattests = eventType === 'audit.range.reattested' ? reattestedBy(payload) : undefined;
+  const registry = eventType.startsWith('signer.') ? registryAfter(payload) : undefined;
+  return { chain, seq, tsMs, prevHash, signerId, covers, reattests, registry };
+}
+
+function reattestedBy({ signerId, from, to, hash: last }: EventBody['payload']): EventClaims['reattests'] {
+  if (typeof signerId !== 'string' || typeof last !== 'string') return undefined;
+  return { signerId, from: position(from), to: position(to), hash: last };
+}
+
+function registryAfter({ registryVersion, registryDigest }: EventBody['payload']): EventClaims['registry'] {
+  if (typeof registryDigest !== 'string') return undefined;
+  return { version: position(registryVersion), digest: registryDigest };
 }
 
 function position(value: unknown): number {

@@ -8,6 +8,7 @@ import type { Anchor } from './anchors.ts';
 import { Claims } from './claims.ts';
 import type { Findings } from './finding.ts';
 import { GrowingTree } from './growing-tree.ts';
+import { LogCover, limitingSizes } from './log-cover.ts';
 import { parseLogEntry } from './log-entry.ts';
 import type { StoredEntry, StoredNote } from './log-source.ts';
 import { registeredNoteKeys } from './note-keys.ts';
@@ -26,6 +27,8 @@ export interface LogContext {
 /** The log of checkpoints, entry by entry and note by note in the order of their sizes. */
 export class LogCheck {
   readonly claims = new Claims();
+  /** What it covers at the sizes that limit signers. */
+  readonly cover: LogCover;
   readonly #context: LogContext;
   readonly #tree = new GrowingTree();
   readonly #keys = new Map<string, readonly NoteKey[]>();
@@ -43,6 +46,7 @@ export class LogCheck {
 
   constructor(context: LogContext) {
     this.#context = context;
+    this.cover = new LogCover(limitingSizes(context.registry));
   }
 
   get size(): number {
@@ -73,6 +77,7 @@ export class LogCheck {
     this.#tree.add(leafHash(entry));
     const parsed = parseLogEntry(entry);
     if (typeof parsed === 'string') {
+      this.cover.add(undefined);
       this.#report(index + 1, 'non-canonical', parsed);
       this.#broken = true;
       return;
@@ -83,6 +88,7 @@ export class LogCheck {
     }
     const before = this.#sizes.get(chain) ?? 0;
     if (size <= before) {
+      this.cover.add(undefined);
       const detail = `the entry has chain ${chain} at ${size}, and one before it at ${before}`;
       this.#report(index + 1, 'history-rewritten', detail);
       return;
@@ -90,7 +96,9 @@ export class LogCheck {
     this.#own.entered(chain, before);
     this.#outside.entered(chain, before);
     this.#sizes.set(chain, size);
-    if (this.#context.chain === undefined || this.#context.chain === chain) this.claims.add(chain, size, root);
+    const asked = this.#context.chain === undefined || this.#context.chain === chain;
+    this.cover.add(asked ? chain : undefined, size);
+    if (asked) this.claims.add(chain, size, root);
   }
 
   /** A note of the log's own. Those past its end come after its last entry. */

@@ -19,6 +19,13 @@ export interface SignerEntry {
   readonly notBefore: number | null;
   readonly notAfter: number | null;
   readonly revokedAt: number | null;
+  /** Of a compromised signer: until when its word counts. */
+  readonly trustedUpTo: number | null;
+  /** Entries of the log of checkpoints: what they cover of a chain comes before the signer's events there … */
+  readonly validFromSize: number | null;
+  /** … and what these cover ends them. */
+  readonly validToSize: number | null;
+  readonly replaces: string | null;
 }
 
 export type Registry = ReadonlyMap<string, SignerEntry>;
@@ -35,15 +42,16 @@ export function parseRegistry(entries: unknown): Registry {
   return registry;
 }
 
-/** The registry in a signers.json, as `castellan signers list --json` prints it. */
-export async function readRegistry(path: string): Promise<Registry> {
+/** The registry in a signers.json, as `castellan signers export` prints it, and which version it says it is. */
+export async function readRegistry(path: string): Promise<{ registry: Registry; version: number | undefined }> {
   let document: unknown;
   try {
     document = JSON.parse(await readFile(path, 'utf8'));
   } catch (cause) {
     throw new VerifyError('UNREADABLE', `cannot read the signers file ${path}`, cause);
   }
-  return parseRegistry(isRecord(document) ? document['signers'] : undefined);
+  const { signers, version } = isRecord(document) ? document : {};
+  return { registry: parseRegistry(signers), version: typeof version === 'number' ? version : undefined };
 }
 
 function parseEntry(value: unknown): SignerEntry {
@@ -58,6 +66,10 @@ function parseEntry(value: unknown): SignerEntry {
   if (typeof purpose !== 'string') throw unreadable(`${signerId}: no purpose`);
   const known = STATES.find((name) => name === state);
   if (known === undefined) throw unreadable(`${signerId}: unknown state`);
+  const replaces = value['replaces'] ?? null;
+  if (replaces !== null && typeof replaces !== 'string') throw unreadable(`${signerId}: replaces is no signerId`);
+  const texts = [signerId, publicKey ?? '', purpose, replaces ?? ''];
+  if (!texts.every((text) => text.isWellFormed())) throw unreadable('an entry holds what is no Unicode text');
   return {
     signerId,
     alg: algorithm,
@@ -67,6 +79,10 @@ function parseEntry(value: unknown): SignerEntry {
     notBefore: time(value['notBefore'], signerId),
     notAfter: time(value['notAfter'], signerId),
     revokedAt: time(value['revokedAt'], signerId),
+    trustedUpTo: time(value['trustedUpTo'], signerId),
+    validFromSize: size(value['validFromSize'], signerId),
+    validToSize: size(value['validToSize'], signerId),
+    replaces,
   };
 }
 
@@ -75,6 +91,12 @@ function time(value: unknown, signerId: string): number | null {
   const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
   if (Number.isNaN(ms)) throw unreadable(`${signerId}: a date is not RFC 3339`);
   return ms;
+}
+
+function size(value: unknown, signerId: string): number | null {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw unreadable(`${signerId}: a size is no number of entries`);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -18,6 +18,11 @@ export class SeqRanges {
     return this.#dropped;
   }
 
+  /** How many numbers they hold. */
+  get count(): number {
+    return this.#ranges.reduce((sum, [from, to]) => sum + to - from + 1, 0);
+  }
+
   has(seq: number): boolean {
     const range = this.#ranges[this.#firstEndingFrom(seq)];
     return range !== undefined && range[0] <= seq;

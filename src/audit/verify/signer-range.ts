@@ -9,14 +9,23 @@ export interface RangeProblem {
   readonly detail: string;
 }
 
-/** Whether the registry lets this signer sign at `tsMs`; undefined when it does. */
-export function rangeProblem(signer: SignerEntry, tsMs: number): RangeProblem | undefined {
-  const { signerId, state, notBefore, notAfter, revokedAt } = signer;
+/** What the first `size` entries of the log of checkpoints cover of a chain; undefined where that is not known. */
+export type Covered = (size: number) => number | undefined;
+
+/** Whether the registry lets this signer sign the event at `seq`, which is dated `tsMs`; undefined when it does. */
+export function rangeProblem(
+  signer: SignerEntry,
+  { seq, tsMs }: { readonly seq: number; readonly tsMs: number },
+  covered: Covered | undefined,
+): RangeProblem | undefined {
+  const { signerId, state, notBefore, notAfter, revokedAt, trustedUpTo, validFromSize, validToSize } = signer;
+  const end = validToSize === null ? undefined : covered?.(validToSize);
   if (state === 'compromised') {
     // No tolerance: what a stolen key may have signed is doubtful from the first millisecond on.
-    return revokedAt !== null && tsMs <= revokedAt
-      ? undefined
-      : { class: 'signer-compromised', detail: `signer ${signerId} is compromised` };
+    const until = trustedUpTo ?? revokedAt;
+    if (until === null || tsMs > until || (end !== undefined && seq > end)) {
+      return { class: 'signer-compromised', detail: `signer ${signerId} is compromised` };
+    }
   }
   if (state === 'pending') return outside(`signer ${signerId} is not active yet`);
   if (state === 'revoked' && (revokedAt === null || tsMs > revokedAt + CLOCK_TOLERANCE_MS)) {
@@ -24,6 +33,13 @@ export function rangeProblem(signer: SignerEntry, tsMs: number): RangeProblem | 
   }
   if (notBefore !== null && tsMs < notBefore - CLOCK_TOLERANCE_MS) return outside(`signer ${signerId} starts later`);
   if (notAfter !== null && tsMs > notAfter + CLOCK_TOLERANCE_MS) return outside(`signer ${signerId} ended before`);
+  if (end !== undefined && seq > end) {
+    return outside(`signer ${signerId} ended with entry ${validToSize} of the log of checkpoints, which is before`);
+  }
+  const start = validFromSize === null ? undefined : covered?.(validFromSize);
+  if (start !== undefined && seq <= start) {
+    return outside(`signer ${signerId} starts after entry ${validFromSize} of the log of checkpoints`);
+  }
   return undefined;
 }
 

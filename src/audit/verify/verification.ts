@@ -6,6 +6,7 @@ import { VerifyError } from './errors.ts';
 import { openExportSource } from './export-source.ts';
 import type { LogSource } from './log-source.ts';
 import { type Registry, readRegistry } from './registry.ts';
+import { digestOf, type KnownRegistry } from './registry-check.ts';
 import type { VerifyReport } from './report.ts';
 import type { EventSource } from './row.ts';
 import { readState, type VerifiedChains, writeState } from './state.ts';
@@ -40,13 +41,13 @@ export type OnProgress = (events: number, fraction: number) => void;
 /** Opens what the request names, verifies it and closes it again. Throws VerifyError when it cannot be read. */
 export async function runVerification(request: VerificationRequest, onProgress: OnProgress): Promise<VerifyReport> {
   const { chain, from, workers, logPath, checkpoints, statePath } = request;
-  const { source, registry } = await open(request);
+  const { source, registry, known } = await open(request);
   try {
     const anchors = checkpoints === undefined ? [] : await openAnchors(checkpoints, registry);
     const log = logPath === undefined ? undefined : await logAt(logPath);
     const verified = statePath === undefined ? undefined : await readState(statePath, registry);
     const onVerified = statePath === undefined ? undefined : stateKeeper(statePath, registry);
-    const options = { source, log, registry, anchors, from, chain, workers, onProgress };
+    const options = { source, log, registry, known, anchors, from, chain, workers, onProgress };
     const report = await verifyLog({
       ...options,
       ...(verified === undefined ? {} : { verified }),
@@ -58,28 +59,46 @@ export async function runVerification(request: VerificationRequest, onProgress: 
   }
 }
 
-async function open(request: VerificationRequest): Promise<{ source: EventSource; registry: Registry }> {
+interface Opened {
+  readonly source: EventSource;
+  readonly registry: Registry;
+  readonly known: KnownRegistry | undefined;
+}
+
+async function open(request: VerificationRequest): Promise<Opened> {
   const { databaseUrl, exportPath, tilesPath, signersPath, chain, from } = request;
   const inDirectory = tilesPath === undefined ? undefined : join(tilesPath, SIGNERS);
   const path = signersPath ?? inDirectory;
-  const named = path === undefined ? undefined : await readRegistry(path);
+  const file = path === undefined ? undefined : await readRegistry(path);
+  const named = file && { registry: file.registry, known: knownElsewhere(file) };
   if (databaseUrl !== undefined) return openDatabase(databaseUrl, named, { chain, from });
   if (named === undefined) throw new VerifyError('UNREADABLE', 'an export needs a signers file');
   if (exportPath !== undefined) {
-    return { source: await openExportSource({ path: exportPath, chain, from }), registry: named };
+    return { source: await openExportSource({ path: exportPath, chain, from }), ...named };
   }
   if (tilesPath === undefined) throw new VerifyError('UNREADABLE', 'no database, export or directory was named');
-  return { source: await openTilesSource({ directory: tilesPath, chain, from }), registry: named };
+  const source = await openTilesSource({ directory: tilesPath, chain, from });
+  return signersPath === undefined ? ownRegistry(source, named.registry) : { source, ...named };
+}
+
+/** A file from elsewhere may be older or newer than the log: only the event of its own version can be about it. */
+function knownElsewhere({ registry, version }: { registry: Registry; version: number | undefined }) {
+  return version === undefined ? undefined : { digest: digestOf(registry), version };
+}
+
+/** The one that lies beside the events, as of the same moment. */
+function ownRegistry(source: EventSource, registry: Registry): Opened {
+  return { source, registry, known: { digest: digestOf(registry), version: undefined } };
 }
 
 async function openDatabase(
   databaseUrl: string,
-  named: Registry | undefined,
+  named: Omit<Opened, 'source'> | undefined,
   options: { chain: string | undefined; from: number },
-): Promise<{ source: EventSource; registry: Registry }> {
+): Promise<Opened> {
   const source = await openDatabaseSource({ databaseUrl, ...options });
   try {
-    return { source, registry: named ?? (await source.registry()) };
+    return named === undefined ? ownRegistry(source, await source.registry()) : { source, ...named };
   } catch (error) {
     await source.close();
     throw error;

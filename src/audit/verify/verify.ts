@@ -9,6 +9,7 @@ import type { LogCheck } from './log-check.ts';
 import type { LogSource } from './log-source.ts';
 import { readLog } from './read-log.ts';
 import type { Registry } from './registry.ts';
+import type { KnownRegistry } from './registry-check.ts';
 import { summarise, type VerifyReport } from './report.ts';
 import type { EventSource, SourcePage } from './row.ts';
 import type { SignatureVerdict } from './signature.ts';
@@ -24,6 +25,8 @@ export interface VerifyOptions {
   /** Where the log of checkpoints is, if it is not the source's own. */
   readonly log?: LogSource | undefined;
   readonly registry: Registry;
+  /** The registry as events may name it; undefined: nothing says which one it is. */
+  readonly known?: KnownRegistry | undefined;
   /** Checkpoints from outside, their signatures good. */
   readonly anchors?: readonly Anchor[];
   /** First seq; its prevHash is taken on trust when it is not 1. */
@@ -86,8 +89,10 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
     const point = verified.get(name);
     const tree = point === undefined ? undefined : GrowingTree.from(point.tree);
     const trusted = point === undefined || tree === undefined ? undefined : { hash: point.hash, tree };
-    const claims = log?.named.has(name) === true ? undefined : log?.claims.of(name);
-    const started = new ChainCheck(name, { from: point?.seq ?? from, trusted, claims }, { registry, findings, tally });
+    const said = log?.named.has(name) === true ? undefined : log;
+    const covered = said && ((size: number) => said.cover.of(name, size));
+    const begin = { from: point?.seq ?? from, trusted, claims: said?.claims.of(name), covered };
+    const started = new ChainCheck(name, begin, { registry, known: options.known, findings, tally });
     chains.set(name, started);
     if (point !== undefined || log?.claims.of(name) !== undefined) met.add(name);
     return started;
@@ -107,7 +112,7 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
   }
 
   async function keepState(done: boolean): Promise<void> {
-    if (options.onVerified === undefined || findings.total > 0 || tally.unverifiable.size > 0) return;
+    if (options.onVerified === undefined || findings.problems > 0 || tally.unverifiable.size > 0) return;
     // In a file without order an event of a chain that seemed good may still come; in order, damage is always further on.
     if (tally.signatures === 0 || !(done || source.ordered)) return;
     const collect = () => {
