@@ -10,7 +10,7 @@ import { type Entry, isLate, lateError, type Outcome } from './run-units.ts';
 import type { Signing } from './sign-batch.ts';
 import { type SigningModeName, signingMode } from './signing-mode.ts';
 import { appendFailure } from './store.ts';
-import { type AnyUnit, isAlone, isPrepared, type PreparedUnit, type Unit } from './unit.ts';
+import { isPrepared, type PreparedUnit, type Unit } from './unit.ts';
 
 export type { Claim, Lookup, PreparedScope, PreparedUnit, Unit, UnitScope, Write } from './unit.ts';
 export { lookupBy } from './unit.ts';
@@ -71,7 +71,7 @@ export function createAuditAppender(options: AppenderOptions): AuditAppender {
       unit: unit as Entry['unit'],
       brake: unit.brake === true,
       // A unit that starts a chain is alone in its transaction, so that its failure takes the new head with it.
-      alone: 'creates' in unit && unit.creates === true,
+      alone: ('creates' in unit && unit.creates === true) || ('alone' in unit && unit.alone === true),
       prepared: isPrepared(unit),
       deadline: performance.now() + MAX_WAIT_MS,
       // The promise is typed by the unit.

@@ -3,6 +3,8 @@ import { type Static, type TObject, type TProperties, Type } from '@sinclair/typ
 const id = Type.String({ description: 'UUIDv7' });
 const digest = Type.String({ description: 'sha256: and lower-case hex' });
 const text = Type.String();
+/** What a person wrote: in the body a commitment to it, `{ "c": … }`, which outlives its erasure (personal.ts). */
+const personal = Type.String({ personal: true });
 const time = Type.String({ description: 'RFC 3339 UTC with milliseconds' });
 const count = Type.Integer();
 const denies = Type.Array(Type.Object({ code: text, reason: text, severity: text, check: text }));
@@ -19,7 +21,7 @@ const activation = payload({
   wasmSha256: digest,
   compilerVersion: text,
   previousHash: Type.Union([digest, Type.Null()]),
-  reason: Type.Optional(text),
+  reason: Type.Optional(personal),
 });
 
 /** The registry as it stands after the change: its number, and the digest of its canonical form (docs/audit-format.md §4). */
@@ -55,17 +57,17 @@ export const EVENT_TYPES = {
     policyHash: digest,
     denies,
   }),
-  'agent.stopped': payload({ agentId: id, reason: Type.Optional(text) }),
+  'agent.stopped': payload({ agentId: id, reason: Type.Optional(personal) }),
   'agent.expired': payload({ agentId: id, expiresAt: time, wasRunning: Type.Boolean() }),
-  'agent.quarantined': payload({ agentId: id, reason: text, wasRunning: Type.Boolean() }),
+  'agent.quarantined': payload({ agentId: id, reason: personal, wasRunning: Type.Boolean() }),
   'agent.released': payload({
     agentId: id,
-    reason: text,
+    reason: personal,
     decisionId: id,
     policyHash: digest,
     proofId: Type.Optional(id),
   }),
-  'agent.release.denied': payload({ agentId: id, reason: text, decisionId: id, policyHash: digest, denies }),
+  'agent.release.denied': payload({ agentId: id, reason: personal, decisionId: id, policyHash: digest, denies }),
   'agent.revalidated': payload({ agentId: id, revalidationId: id, policyHash: digest }),
   'agent.invalidated': payload({
     agentId: id,
@@ -136,19 +138,19 @@ export const EVENT_TYPES = {
     publicKeyDigest: digest,
     replaces: text,
     emergency: Type.Boolean(),
-    reason: Type.Optional(text),
+    reason: Type.Optional(personal),
     ...registry,
   }),
   'signer.rotation.applied': payload({ signerId: text, purpose: text, replaces: text, ...registry }),
   'signer.retired': payload({ signerId: text, purpose: text, retiredAt: time, ...registry }),
   'signer.range.closed': payload({ signerId: text, purpose: text, validToSize: count, ...registry }),
-  'signer.revoked': payload({ signerId: text, purpose: text, revokedAt: time, reason: text, ...registry }),
+  'signer.revoked': payload({ signerId: text, purpose: text, revokedAt: time, reason: personal, ...registry }),
   'signer.compromise': payload({
     signerId: text,
     purpose: text,
     trustedUpTo: time,
     validToSize: Type.Optional(count),
-    reason: text,
+    reason: personal,
     ...registry,
   }),
   'access.denied': payload({
@@ -161,11 +163,11 @@ export const EVENT_TYPES = {
   }),
   'audit.deferred.covered': payload({ from: count, to: count }),
   'audit.signmode.switched': payload({ from: text, to: text }),
-  'audit.range.reattested': payload({ signerId: text, from: count, to: count, hash: text, reason: text }),
-  'audit.hold.placed': payload({ reason: text }),
-  'audit.hold.released': payload({ reason: text }),
-  'audit.pruned': payload({ to: count, hash: text, tree: text, logSize: count, reason: text }),
-  'erasure.performed': payload({ erasureId: id, actorId: Type.Optional(text), values: count, reason: text }),
+  'audit.range.reattested': payload({ signerId: text, from: count, to: count, hash: text, reason: personal }),
+  'audit.hold.placed': payload({ reason: personal }),
+  'audit.hold.released': payload({ reason: personal }),
+  'audit.pruned': payload({ to: count, hash: text, tree: text, logSize: count, reason: personal }),
+  'erasure.performed': payload({ erasureId: id, actorId: Type.Optional(text), values: count, reason: personal }),
 } as const;
 
 export type EventType = keyof typeof EVENT_TYPES;

@@ -2,6 +2,7 @@ import { canonicalBytes } from '../crypto/canonical-json.ts';
 import { sha256, sha256Hex } from '../crypto/digest.ts';
 import { pae } from '../crypto/dsse.ts';
 import type { EventPayload, EventType } from './event-types.ts';
+import { commit, type PersonalValue } from './personal.ts';
 
 export const GENESIS_HASH = '0'.repeat(64);
 /** Bytes; PostgreSQL and the verifier hold the same bound. */
@@ -33,7 +34,10 @@ export interface SealedEvent extends Position {
   readonly eventType: EventType;
   readonly ts: string;
   readonly actor: Actor;
+  /** As the body has it: commitments in the place of what people wrote. */
   readonly payload: unknown;
+  /** What those stand for. */
+  readonly personal: readonly PersonalValue[];
   readonly signerId: string | null;
   readonly body: Buffer;
   readonly hash: string;
@@ -52,6 +56,7 @@ export function sealEvent(
   at: Position,
   stamp: { id: string; ts: string; signerId: string | null },
 ): SealedEvent {
+  const { payload, personal } = commit(event.type, event.payload);
   const body = canonicalBytes({
     v: 1,
     chain: at.chain,
@@ -60,7 +65,7 @@ export function sealEvent(
     eventType: event.type,
     ts: stamp.ts,
     actor: { id: event.actor.id, kind: event.actor.kind },
-    payload: event.payload,
+    payload,
     prevHash: at.prevHash,
     signerId: stamp.signerId,
     ...(event.traceId === undefined ? {} : { traceId: event.traceId }),
@@ -74,7 +79,8 @@ export function sealEvent(
     eventType: event.type,
     ts: stamp.ts,
     actor: event.actor,
-    payload: event.payload,
+    payload,
+    personal,
     signerId: stamp.signerId,
     body,
     hash: sha256Hex(body),

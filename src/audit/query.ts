@@ -1,4 +1,5 @@
 import type { Static } from '@sinclair/typebox';
+import { sql } from 'kysely';
 
 import { type CursorScope, DEFAULT_LIMIT, decodeCursor, encodeCursor } from '../http/pagination.ts';
 import { ValidationFailed } from '../http/problem.ts';
@@ -9,6 +10,11 @@ import type {} from './table.ts';
 
 type Query = Static<typeof ListEventsQuery>;
 
+/** What people wrote in an event, where it is not erased. */
+const PERSONAL = sql<Record<string, string> | null>`(
+  SELECT jsonb_object_agg(p.member, p.value) FROM audit_personal p
+  WHERE p.chain = audit_events.chain AND p.seq = audit_events.seq)`;
+
 /** One page of a chain by seq ascending. Keyset: the cost does not grow with the position. */
 export async function listEvents(trx: Trx, chain: string, query: Query): Promise<Static<typeof EventPage>> {
   const { after, cursor, limit = DEFAULT_LIMIT, ...filters } = query;
@@ -17,7 +23,12 @@ export async function listEvents(trx: Trx, chain: string, query: Query): Promise
   const from = queryTime('from', query.from);
   const to = queryTime('to', query.to);
 
-  let select = trx.selectFrom('audit_events').selectAll().where('chain', '=', chain).where('seq', '>', position);
+  let select = trx
+    .selectFrom('audit_events')
+    .selectAll()
+    .select(PERSONAL.as('personal'))
+    .where('chain', '=', chain)
+    .where('seq', '>', position);
   if (query.type !== undefined) select = select.where('event_type', '=', query.type);
   if (query.actor !== undefined) select = select.where('actor_id', '=', query.actor);
   if (from !== undefined) select = select.where('ts', '>=', from);
@@ -36,6 +47,7 @@ export async function listEvents(trx: Trx, chain: string, query: Query): Promise
       ts: row.ts.toISOString(),
       actor: { id: row.actor_id, kind: row.actor_kind },
       payload: row.payload,
+      ...(row.personal === null ? {} : { personal: row.personal }),
       prevHash: row.prev_hash,
       hash: row.hash,
       signature: row.signature,

@@ -14,6 +14,11 @@ export const AuditEventSchema = Type.Object({
   ts: Type.String(),
   actor: Type.Object({ id: Type.String(), kind: Type.String() }),
   payload: Type.Object({}, { additionalProperties: true }),
+  personal: Type.Optional(
+    Type.Record(Type.String(), Type.String(), {
+      description: 'What people wrote, by the member of payload that commits to it; absent once it is erased',
+    }),
+  ),
   prevHash: Type.String(),
   hash: Type.String(),
   signature: nullableText,

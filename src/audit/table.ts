@@ -31,9 +31,20 @@ export interface AuditEventsTable {
   batch_path: Buffer | null;
 }
 
+/** What people wrote in events, by the member of the payload that has the commitment. Written and erased by functions. */
+export interface AuditPersonalTable {
+  chain: string;
+  seq: number;
+  member: string;
+  value: string;
+  salt: Buffer;
+  actor_id: string;
+}
+
 declare module '../storage/database.ts' {
   interface Database {
     audit_heads: AuditHeadsTable;
     audit_events: AuditEventsTable;
+    audit_personal: AuditPersonalTable;
   }
 }

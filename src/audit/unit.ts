@@ -76,6 +76,8 @@ interface BaseUnit<T> {
 export interface Unit<T> extends BaseUnit<T> {
   /** The unit starts the chain (a new workspace). */
   readonly creates?: boolean;
+  /** It must find all that the units before it leave, which those of its own transaction store after it: it has one to itself. */
+  readonly alone?: boolean;
   work(scope: UnitScope): Promise<T>;
 }
 
