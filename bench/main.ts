@@ -2,14 +2,17 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
-import { append, verify } from './phases/audit.ts';
+import { append } from './phases/append.ts';
+import { checkpoints } from './phases/checkpoints.ts';
 import { memory } from './phases/memory.ts';
 import { overload } from './phases/overload.ts';
 import { page } from './phases/page.ts';
 import { policy } from './phases/policy.ts';
+import { reproof } from './phases/reproof.ts';
 import { revalidation } from './phases/revalidation.ts';
 import { start1, start64 } from './phases/start.ts';
 import { status } from './phases/status.ts';
+import { verify, verifyMemory } from './phases/verify.ts';
 import { caution, lastLine, table } from './report.ts';
 import type { Figure } from './support/figure.ts';
 import { runLoad } from './support/load.ts';
@@ -27,8 +30,11 @@ const PHASES: readonly Phase[] = [
   page,
   policy,
   revalidation,
+  reproof,
   append,
   verify,
+  verifyMemory,
+  checkpoints,
   memory,
   overload,
 ];

@@ -1,18 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
-import { readShippedBundle } from '../../src/policy/shipped.ts';
 import { type Agents, settleTables, workspaceWithAgents } from '../support/agents.ts';
 import { type Figure, figure } from '../support/figure.ts';
 import { requestBytes } from '../support/http-connection.ts';
 import { cpuFigures, latencyFigures, rates } from '../support/load-figures.ts';
 import type { Bench, Phase } from '../support/phase.ts';
+import { changedBundle, promoteAll, secondsOf, untilDone } from '../support/revalidations.ts';
 import { inTurn } from '../support/rounds.ts';
 
 const AGENTS = { usual: 2000, full: 10_000 };
-/** As many as one batch may name. */
-const BATCH = 200;
-const POLL_MS = 20;
-const DONE_MS = 120_000;
 const CONNECTIONS = 64;
 /** As long as the slowest machine needs for all of them. */
 const WAVE_SECONDS = 600;
@@ -22,14 +16,6 @@ export const revalidation: Phase = {
   what: 'hot reload of the policy, and revalidation of every governed agent',
   run: measureRevalidation,
 };
-
-interface Revalidation {
-  readonly id: string;
-  readonly state: 'running' | 'done';
-  readonly total: number;
-  readonly done: number;
-  readonly invalidated: number;
-}
 
 async function measureRevalidation(bench: Bench): Promise<Figure[]> {
   const { world, options } = bench;
@@ -47,11 +33,11 @@ async function measureRevalidation(bench: Bench): Promise<Figure[]> {
     const started = performance.now();
     const bundle = await changedBundle(round);
     const reloaded = await bench.profile('hotreload', async () =>
-      untilDone(bench, policy, await world.call('POST', `${policy}/hotreload`, bundle), count),
+      untilDone(world.call, policy, await world.call('POST', `${policy}/hotreload`, bundle), count),
     );
     const reloadSeconds = (performance.now() - started) / 1000;
     const begun = performance.now();
-    await untilDone(bench, policy, await world.call('POST', `${policy}/revalidate`, {}), count);
+    await untilDone(world.call, policy, await world.call('POST', `${policy}/revalidate`, {}), count);
     const askedSeconds = (performance.now() - begun) / 1000;
     const workedSeconds = await secondsOf(bench, reloaded.id);
     bench.say(
@@ -95,44 +81,4 @@ async function measureGovernedStarts(bench: Bench, agents: Agents): Promise<Figu
     ...latencyFigures('governed', results.start),
     ...cpuFigures('governed', results.start),
   ];
-}
-
-/** Through the API, for their proofs must be real. Answers the rate. */
-async function promoteAll({ world }: Bench, agents: Agents): Promise<number> {
-  const started = performance.now();
-  for (let at = 0; at < agents.count; at += BATCH) {
-    const agentIds = Array.from({ length: Math.min(BATCH, agents.count - at) }, (_, index) => agents.id(at + index));
-    const path = `/v1/workspaces/${agents.workspaceId}/agents:batch`;
-    const answer = await world.call('POST', path, { action: 'promote', agentIds });
-    const { results } = answer as { results: { success: boolean }[] };
-    const failed = results.find(({ success }) => !success);
-    if (failed !== undefined) throw new Error(`not promoted: ${JSON.stringify(failed)}`);
-  }
-  return agents.count / ((performance.now() - started) / 1000);
-}
-
-/** The shipped policy with other data in each round, so that each has to be compiled; every agent still passes. */
-async function changedBundle(round: number) {
-  const { modules, data } = await readShippedBundle();
-  return { policySet: 'default', bundle: { modules, data: { ...data, bench: { round } } } };
-}
-
-async function untilDone(bench: Bench, policy: string, answer: unknown, count: number): Promise<Revalidation> {
-  const { revalidation } = answer as { revalidation: Revalidation };
-  let now = revalidation;
-  for (const deadline = Date.now() + DONE_MS; now.state !== 'done'; await delay(POLL_MS)) {
-    if (Date.now() > deadline) throw new Error(`the revalidation does not end: ${JSON.stringify(now)}`);
-    now = (await bench.world.call('GET', `${policy}/revalidations/${revalidation.id}`)) as Revalidation;
-  }
-  if (now.done !== count || now.invalidated !== 0) throw new Error(`not as expected: ${JSON.stringify(now)}`);
-  return { ...now, id: revalidation.id };
-}
-
-/** From the activation to the last agent, by the service's clock: without the compilation and our polling. */
-async function secondsOf({ world }: Bench, id: string): Promise<number> {
-  const { rows } = await world.db.query(
-    'SELECT extract(epoch FROM updated_at - created_at)::float8 AS seconds FROM revalidations WHERE id = $1',
-    [id],
-  );
-  return rows[0].seconds;
 }

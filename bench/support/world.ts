@@ -6,15 +6,16 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 
 import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
-import { SETTINGS, type Setting } from '../../src/config/settings.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/storage/embedded/server.ts';
 import { provisionLogins } from '../../src/storage/logins.ts';
 import { migrate } from '../../src/storage/migrator.ts';
 import { type Child, type ChildOptions, startChild } from './child.ts';
 import { HttpConnection, requestBytes, type Target } from './http-connection.ts';
+import { serveSettings, withoutLimits } from './service-settings.ts';
 import { preloadStatements } from './statement-profile.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const SERVE = fileURLToPath(new URL('../serve-program.ts', import.meta.url));
 const BASELINE = fileURLToPath(new URL('../baseline-server.ts', import.meta.url));
 
 export interface Server {
@@ -27,6 +28,13 @@ export interface Service extends Server {
   readonly ops: string;
   /** The WebSocket of its inspector, when it is to be profiled. */
   readonly inspector: string | undefined;
+}
+
+/** One that is asked by itself, and ended by who started it. */
+export interface OwnService extends Service {
+  /** As World.call. */
+  call(method: string, path: string, body?: unknown, status?: number): Promise<unknown>;
+  stop(): Promise<void>;
 }
 
 export interface ServiceManner {
@@ -58,6 +66,8 @@ export interface World {
     settings: Readonly<Record<string, string>>,
     how?: ServiceManner,
   ): Promise<Service & { stop(): Promise<void> }>;
+  /** Another one, with the settings of `serve` and those given: its keys and where they are. */
+  startServe(settings: Readonly<Record<string, string>>): Promise<OwnService>;
   close(): Promise<void>;
 }
 
@@ -119,6 +129,17 @@ async function open(
     return { target: targetOf(api, tls), pid: child.pid, ops, inspector, stop: child.stop };
   };
   const service = await startService({});
+  const startServe = async (settings: Readonly<Record<string, string>>): Promise<OwnService> => {
+    const child = await start({ args: [SERVE], env: { ...serveSettings(database, certsDir), ...settings } });
+    const { api, ops } = readyLine(child.ready);
+    const target = targetOf(api, tls);
+    const connection = new HttpConnection(target);
+    const stop = async () => {
+      connection.close();
+      await child.stop();
+    };
+    return { target, pid: child.pid, ops, inspector: undefined, call: caller(connection, target), stop };
+  };
   const baseline = once(async () => {
     const env = { BENCH_CERTS_DIR: certsDir, BENCH_DATABASE_URL: postgres.superuserUrl };
     const child = await start({ args: [BASELINE], env });
@@ -138,13 +159,18 @@ async function open(
     baseline,
     start,
     startService,
+    startServe,
     close,
-    call: async (method, path, body, status = 200) => {
-      const answer = await connection.send(requestBytes(service.target, method, path, body));
-      const text = answer.body.toString('utf8');
-      if (answer.status !== status) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 500)}`);
-      return JSON.parse(text);
-    },
+    call: caller(connection, service.target),
+  };
+}
+
+function caller(connection: HttpConnection, target: Target): World['call'] {
+  return async (method, path, body, status = 200) => {
+    const answer = await connection.send(requestBytes(target, method, path, body));
+    const text = answer.body.toString('utf8');
+    if (answer.status !== status) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 500)}`);
+    return JSON.parse(text);
   };
 }
 
@@ -182,12 +208,6 @@ async function prepareDatabase(superuserUrl: string): Promise<Readonly<Record<st
 async function clientTls(certsDir: string) {
   const pem = (name: string) => readFile(join(certsDir, name), 'utf8');
   return { ca: await pem('ca.crt'), cert: await pem('kernel-admin.crt'), key: await pem('kernel-admin.key') };
-}
-
-/** Every rate limit as far up as it goes: what is measured is what the service can do, not what it lets through. */
-function withoutLimits(): Readonly<Record<string, string>> {
-  const limits = Object.entries<Setting>(SETTINGS).filter(([name]) => name.startsWith('CASTELLAN_LIMITS_'));
-  return Object.fromEntries(limits.map(([name, { max }]) => [name, String(max)]));
 }
 
 function readyLine(line: unknown): { api: string; ops: string } {
