@@ -31,6 +31,7 @@ import type { Metrics } from './metrics/metrics.ts';
 import { metricsPlugin } from './metrics/plugin.ts';
 import { type PolicyPluginOptions, policyPlugin } from './policy/plugin.ts';
 import { promotionPlugin } from './promotion/plugin.ts';
+import { pruningRoutes } from './retention/pruning-routes.ts';
 import { revalidationPlugin } from './revalidation/plugin.ts';
 import { runtimePlugin } from './runtime/plugin.ts';
 import { signersPlugin } from './signers/plugin.ts';
@@ -159,7 +160,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     settings: parts.checkpoints,
     failpoints: parts.failpoints,
   });
-  await app.register(signerRoutes);
+  await app.register(pruningRoutes);
+  await app.register(signerRoutes, { own: app.signers.own, distrusted: () => undefined });
   await app.register(decisionRoutes);
   await app.ready();
   return app;

@@ -21,6 +21,7 @@ import type { Logger } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
+import { SignerMismatch } from './signers/errors.ts';
 import { openSigners } from './signers/open.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
 import { checkLogin } from './storage/login-check.ts';
@@ -107,7 +108,7 @@ export async function startService(
   });
   try {
     await requireSchema(storage);
-    await app.signers.ensureRegistered(app.audit);
+    await admitSigners(app, config, logger);
     await app.signers.trial();
     await app.policy.ready();
     const opsUrl = await ops.listen(config.ops);
@@ -117,6 +118,18 @@ export async function startService(
   } catch (error) {
     await ops.close();
     await app.close();
+    throw error;
+  }
+}
+
+/** Under production rules no key is trusted that nobody has announced. */
+async function admitSigners(app: FastifyInstance, { environment }: ServiceConfig, logger: Logger): Promise<void> {
+  const trustsUnlisted = (signerId: string) =>
+    logger.warn({ signerId }, 'a key that nobody has announced is trusted; in production it needs a rotation');
+  try {
+    await app.signers.ensureRegistered(app.audit, environment === 'production' ? {} : { trustsUnlisted });
+  } catch (error) {
+    if (error instanceof SignerMismatch) throw new ConfigError([error.message]);
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { CodedError } from '../errors.ts';
 export type SignerRegistryErrorCode =
   | 'SIGNER_INVALID' // the key does not fit its algorithm, or cannot be registered
   | 'ALREADY_EXISTS' // a signer of that id, or that very key, is registered
-  | 'SIGNER_STATE_CONFLICT'; // revoked already
+  | 'SIGNER_STATE_CONFLICT'; // its state does not allow the step
 
 /** A change of the signer registry that did not happen. */
 export class SignerRegistryError extends CodedError {

@@ -3,7 +3,11 @@ import { sha256Digest } from '../crypto/digest.ts';
 import type { NewSigner } from './store.ts';
 
 /** The event of a new registry entry; the key itself goes in by digest. */
-export function registeredEvent(signer: NewSigner, actor: Actor, traceId: string | undefined): EventInput {
+export function registeredEvent(
+  signer: NewSigner,
+  actor: Actor,
+  traceId: string | undefined,
+): EventInput<'signer.registered'> {
   const { signerId, alg, purpose, publicKey, notBefore, notAfter } = signer;
   return {
     type: 'signer.registered',

@@ -3,21 +3,26 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { type Answer, answerWith } from '../idempotency/answer.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
 import {
+  ImportedSigners,
+  ImportSignersBody,
   NoQuery,
   RegisterSignerBody,
-  RevokeSignerBody,
+  RotateSignerBody,
   SignerEntry,
   SignerList,
-  SignerParams,
   type SignerView,
 } from './schema.ts';
-import { createSignerRegistry } from './service.ts';
+import { createSignerRegistry, type SignerRegistryOptions } from './service.ts';
+import { callerOf, signerStepRoutes } from './step-routes.ts';
 
 const tags = ['signers'];
 
 /** The signer registry over HTTP. */
-export const signerRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  const registry = createSignerRegistry({ storage: app.storage, audit: app.audit });
+export const signerRoutes: FastifyPluginAsyncTypebox<Pick<SignerRegistryOptions, 'own' | 'distrusted'>> = async (
+  app,
+  { own = new Set(), distrusted = () => undefined },
+) => {
+  const registry = createSignerRegistry({ storage: app.storage, audit: app.audit, own, distrusted });
 
   app.get(
     '/v1/signers',
@@ -47,31 +52,48 @@ export const signerRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (request, reply) => {
-      const caller = { ...request.principal, traceId: request.traceId };
-      return answerWith(reply, registered(await registry.register(request.body, caller, claimOf(request, registered))));
+      const view = await registry.register(request.body, callerOf(request), claimOf(request, listed));
+      return answerWith(reply, listed(view));
     },
   );
 
   app.post(
-    '/v1/signers/:signerId/revoke',
+    '/v1/signers/import',
     {
-      config: { permission: 'signers.write', audit: ['signer.revoked'], scope: 'global', lane: 'brake' },
+      config: { permission: 'signers.write', audit: ['signer.registered'], scope: 'global' },
       schema: {
-        operationId: 'revokeSigner',
+        operationId: 'importSigners',
         tags,
-        summary: 'End the trust in a signer for good; what it signed no longer vouches for anything',
-        params: SignerParams,
-        body: RevokeSignerBody,
-        response: { 200: SignerEntry },
+        summary: 'Trust the keys of a signers.json: all of them, or none',
+        body: ImportSignersBody,
+        response: { 200: ImportedSigners },
       },
     },
-    (request) => {
-      const caller = { ...request.principal, traceId: request.traceId };
-      return registry.revoke(request.params.signerId, request.body.reason, caller, claimOf(request));
+    (request) => registry.importAll(request.body.signers, callerOf(request), claimOf(request)),
+  );
+
+  app.post(
+    '/v1/signers/rotations',
+    {
+      config: { permission: 'signers.write', audit: ['signer.rotation.requested'], scope: 'global', lane: 'brake' },
+      schema: {
+        operationId: 'rotateSigner',
+        tags,
+        summary:
+          'List a key that is to take the place of another; the first replica that signs with it puts it in force',
+        body: RotateSignerBody,
+        response: { 201: SignerEntry },
+      },
+    },
+    async (request, reply) => {
+      const view = await registry.rotate(request.body, callerOf(request), claimOf(request, listed));
+      return answerWith(reply, listed(view));
     },
   );
+
+  await app.register(signerStepRoutes, { registry });
 };
 
-function registered(entry: SignerView): Answer<SignerView> {
+function listed(entry: SignerView): Answer<SignerView> {
   return { status: 201, body: entry };
 }

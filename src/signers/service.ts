@@ -1,122 +1,106 @@
-import type { AuditAppender, Claim } from '../audit/append.ts';
-import type { Actor } from '../audit/event.ts';
-import { KeyError, verificationKey } from '../crypto/verify.ts';
-import { NotFound } from '../http/problem.ts';
+import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import type { Storage } from '../storage/storage.ts';
-import { SignerRegistryError } from './errors.ts';
-import { publicKeyPem } from './keys.ts';
-import { registeredEvent } from './registered-event.ts';
-import type { RegisterSigner, SignerView } from './schema.ts';
-import { findSigner, insertSigner, listSigners, revokeSigner, type SignerRow } from './store.ts';
+import { admitSigner, applyRotation, newSigner, pendingSigner, requestRotation } from './admit.ts';
+import { conflict, found, type SignerCaller } from './caller.ts';
+import { importSigners, readImport } from './import.ts';
+import type {
+  CompromiseSigner,
+  ImportedEntry,
+  ImportResult,
+  RegisterSigner,
+  RotateSigner,
+  SignerView,
+} from './schema.ts';
+import { findSigner, listSigners, type SignerRow } from './store.ts';
 import { signerView } from './view.ts';
+import { compromiseSigner, retireSigner, revokeSigner } from './withdraw.ts';
 
-interface SignerCaller extends Actor {
-  readonly traceId?: string | undefined;
-}
+type Kept = Claim<SignerView> | undefined;
 
 /** Who may vouch for what: the registry, and what changes it. */
 export interface SignerRegistry {
   /** Every entry by signerId, in the form of signers.json. */
   list(): Promise<SignerView[]>;
-  /** Trusts a key from now on. Throws SignerRegistryError SIGNER_INVALID or ALREADY_EXISTS. */
-  register(request: RegisterSigner, caller: SignerCaller, claim?: Claim<SignerView>): Promise<SignerView>;
+  /** Trusts a key from now on. Throws SignerRegistryError. */
+  register(request: RegisterSigner, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
+  /** Trusts the keys of a signers.json: all, or none. Throws SignerRegistryError. */
+  importAll(
+    entries: readonly ImportedEntry[],
+    caller: SignerCaller,
+    claim?: Claim<ImportResult>,
+  ): Promise<ImportResult>;
+  /** Lists a key that is to take another's place; in an emergency even when nothing can be signed. */
+  rotate(request: RotateSigner, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
+  /** Puts a pending key of manifests in force; the others are put in force by the replica that signs with them. */
+  activate(signerId: string, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
+  /** Ends an overlap. Throws NotFound, SIGNER_STATE_CONFLICT. */
+  retire(signerId: string, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
   /** Ends the trust in a signer for good, even when nothing can be signed. Throws NotFound, SIGNER_STATE_CONFLICT. */
-  revoke(signerId: string, reason: string, caller: SignerCaller, claim?: Claim<SignerView>): Promise<SignerView>;
+  revoke(signerId: string, reason: string, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
+  /** As revoke, and takes the trust back up to a moment. */
+  compromise(signerId: string, request: CompromiseSigner, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
 }
 
-export function createSignerRegistry({ storage, audit }: { storage: Storage; audit: AuditAppender }): SignerRegistry {
-  async function list(): Promise<SignerView[]> {
-    const rows = await storage.read(SYSTEM_CHAIN, listSigners);
-    return rows.map(signerView);
-  }
+export interface SignerRegistryOptions {
+  readonly storage: Storage;
+  readonly audit: AuditAppender;
+  /** The signers of this process. */
+  readonly own?: ReadonlySet<string>;
+  /** Called after a signer of proofs has lost its trust. */
+  readonly distrusted?: () => void;
+}
 
-  async function register(
-    request: RegisterSigner,
-    caller: SignerCaller,
-    claim?: Claim<SignerView>,
-  ): Promise<SignerView> {
-    const { signerId, alg, purpose } = request;
-    const publicKey = normalizedKey(request);
-    const { notBefore, notAfter } = windowOf(request);
-    const signer = { signerId, alg, publicKey, purpose, notBefore, notAfter, createdBy: caller.id };
-    return audit.commit({
-      chain: SYSTEM_CHAIN,
-      claim,
-      work: async (scope) => {
-        if (!(await insertSigner(scope.trx, signer, new Date(scope.now)))) {
-          throw new SignerRegistryError('ALREADY_EXISTS', 'the signerId or the key is registered already');
-        }
-        scope.append(registeredEvent(signer, actorOf(caller), caller.traceId));
-        return signerView(found(await findSigner(scope.trx, signerId)));
-      },
-    });
-  }
+export function createSignerRegistry(options: SignerRegistryOptions): SignerRegistry {
+  const { storage, audit, own = new Set(), distrusted = () => undefined } = options;
 
-  async function revoke(
-    signerId: string,
-    reason: string,
-    caller: SignerCaller,
-    claim?: Claim<SignerView>,
+  function change(
+    work: (scope: UnitScope) => Promise<SignerRow>,
+    claim: Kept,
+    { brake = false } = {},
   ): Promise<SignerView> {
     return audit.commit({
       chain: SYSTEM_CHAIN,
       claim,
-      brake: true,
-      work: async (scope) => {
-        const { state, purpose } = found(await findSigner(scope.trx, signerId));
-        if (state === 'revoked' || state === 'compromised') {
-          throw new SignerRegistryError('SIGNER_STATE_CONFLICT', `the signer is ${state} already`);
-        }
-        const now = new Date(scope.now);
-        const row = await revokeSigner(scope.trx, signerId, reason, now);
-        scope.append({
-          type: 'signer.revoked',
-          actor: actorOf(caller),
-          payload: { signerId, purpose, revokedAt: now.toISOString(), reason },
-          traceId: caller.traceId,
-        });
-        return signerView(row);
-      },
+      brake,
+      work: async (scope) => signerView(await work(scope)),
     });
   }
 
-  return { list, register, revoke };
-}
-
-/** The key in its one spelling, so that no second entry can hold it under another. */
-function normalizedKey({ alg, publicKey }: RegisterSigner): string {
-  if (alg === 'HMAC-SHA256') {
-    throw new SignerRegistryError('SIGNER_INVALID', 'a shared secret has no public key: it is set by configuration');
+  async function distrust(work: (scope: UnitScope) => Promise<SignerRow>, claim: Kept): Promise<SignerView> {
+    const view = await change(work, claim, { brake: true });
+    if (view.purpose === 'proof') distrusted();
+    return view;
   }
-  try {
-    const pem = publicKeyPem(verificationKey(alg, publicKey));
-    if (pem !== null) return pem;
-  } catch (error) {
-    if (!(error instanceof KeyError)) throw error;
-    throw new SignerRegistryError('SIGNER_INVALID', error.message, error);
-  }
-  throw new SignerRegistryError('SIGNER_INVALID', 'not a public key');
-}
 
-function windowOf(request: RegisterSigner): { notBefore: Date | null; notAfter: Date | null } {
-  const notBefore = request.notBefore === undefined ? null : new Date(request.notBefore);
-  const notAfter = request.notAfter === undefined ? null : new Date(request.notAfter);
-  // RFC 3339 knows leap seconds, Date does not.
-  if ([notBefore, notAfter].some((time) => time !== null && Number.isNaN(time.getTime()))) {
-    throw new SignerRegistryError('SIGNER_INVALID', 'notBefore or notAfter cannot be represented');
-  }
-  if (notBefore !== null && notAfter !== null && notAfter <= notBefore) {
-    throw new SignerRegistryError('SIGNER_INVALID', 'notAfter is not later than notBefore');
-  }
-  return { notBefore, notAfter };
-}
-
-function actorOf({ id, kind }: SignerCaller): Actor {
-  return { id, kind };
-}
-
-function found(row: SignerRow | undefined): SignerRow {
-  if (row === undefined) throw new NotFound();
-  return row;
+  return {
+    list: async () => {
+      const rows = await storage.read(SYSTEM_CHAIN, listSigners);
+      return rows.map(signerView);
+    },
+    register: async (request, caller, claim) => {
+      const signer = newSigner(request, caller);
+      return change((scope) => admitSigner(scope, signer, caller), claim);
+    },
+    importAll: async (entries, caller, claim) => {
+      const imports = entries.map((entry) => readImport(entry, caller));
+      return audit.commit({ chain: SYSTEM_CHAIN, claim, work: (scope) => importSigners(scope, imports, caller) });
+    },
+    rotate: async (request, caller, claim) => {
+      const signer = pendingSigner(request, caller);
+      const brake = request.emergency === true;
+      return change((scope) => requestRotation(scope, request, signer, caller), claim, { brake });
+    },
+    activate: (signerId, caller, claim) =>
+      change(async (scope) => {
+        const row = found(await findSigner(scope.trx, signerId));
+        if (row.purpose !== 'manifest') throw conflict('it is put in force by the first replica that signs with it');
+        return applyRotation(scope, row, caller);
+      }, claim),
+    retire: (signerId, caller, claim) => change((scope) => retireSigner(scope, signerId, caller, own), claim),
+    revoke: (signerId, reason, caller, claim) =>
+      distrust((scope) => revokeSigner(scope, signerId, reason, caller), claim),
+    compromise: (signerId, request, caller, claim) =>
+      distrust((scope) => compromiseSigner(scope, signerId, request, caller), claim),
+  };
 }

@@ -1,22 +1,18 @@
-import type { AuditAppender, UnitScope } from '../audit/append.ts';
-import type { Actor } from '../audit/event.ts';
+import type { AuditAppender } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import { type Signer, SignerError } from '../crypto/signer.ts';
 import type { VerificationKey } from '../crypto/verify.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import type { Trx } from '../storage/database.ts';
-import { isUniqueViolation } from '../storage/pg-errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import { SignerMismatch } from './errors.ts';
+import { admitOwn, type BootRules, type OwnSigner } from './boot.ts';
 import { notInForce } from './in-force.ts';
 import { createKeyOf, type KeyOf, publicKeyPem } from './keys.ts';
-import { registeredEvent } from './registered-event.ts';
-import { findRevocations, findSigner, insertSigner, type SignerRow } from './store.ts';
+import { findRevocations, findSigner, type SignerRow } from './store.ts';
 import type { SignerPurpose, SignerState } from './table.ts';
 import { type KeyedSigner, verifiedSigner } from './verified-signer.ts';
 
 const TRIAL_BYTES = Buffer.from('castellan: a trial signature, evidence of nothing');
-const ACTOR: Actor = { id: 'castellan', kind: 'system' };
 
 /** The keys this process signs with, and the keys it verifies with. */
 export interface Signers {
@@ -28,6 +24,8 @@ export interface Signers {
   readonly proofInBackground: Signer;
   /** Signs checkpoints, with its key; undefined where none are made. Every signature is verified before it is used. */
   readonly checkpoint: { readonly signer: Signer; readonly key: VerificationKey } | undefined;
+  /** Ids of the signers of this process. */
+  readonly own: ReadonlySet<string>;
   /** The key of a registry row. */
   readonly keyOf: KeyOf;
   /** The proof signer's registered key. Rejects with SignerError unless the registry has it in force now. */
@@ -54,8 +52,11 @@ export interface Signers {
   probe(): Promise<void>;
   /** Ends connections to where keys are held. */
   close(): void;
-  /** At boot: lists own signers that the registry lacks. SignerMismatch when it has another key under their id. */
-  ensureRegistered(audit: AuditAppender): Promise<void>;
+  /**
+   * At boot: lists own signers that the registry lacks, and puts pending ones in force. SignerMismatch when it has another
+   * key under their id, or others of their purpose, unless `trustsUnlisted` is there to be told.
+   */
+  ensureRegistered(audit: AuditAppender, rules?: Pick<BootRules, 'trustsUnlisted'>): Promise<void>;
 }
 
 /** A registry entry with its parsed key; times in ms since the epoch. */
@@ -67,12 +68,9 @@ interface RegisteredSigner {
   readonly notAfter?: number;
 }
 
-interface Own {
-  readonly signer: Signer;
+interface Own extends OwnSigner {
   readonly inBackground: Signer;
   readonly key: VerificationKey;
-  readonly purpose: SignerPurpose;
-  readonly publicKey: string | null;
   probe(): Promise<void>;
   close(): void;
 }
@@ -158,31 +156,13 @@ export function createSigners(options: {
     });
   }
 
-  async function ensureRegistered(audit: AuditAppender): Promise<void> {
-    // Nothing to write, no signature needed: a replica also boots while its signer is away or revoked.
-    if (await storage.read(SYSTEM_CHAIN, allRegistered)) return;
-    try {
-      await registerOwn(audit);
-    } catch (error) {
-      // Another replica's first boot was a moment faster; now there is a chain to queue on.
-      if (!isUniqueViolation(error)) throw error;
-      await registerOwn(audit);
-    }
-  }
-
-  async function allRegistered(trx: Trx): Promise<boolean> {
-    for (const one of own) if (!(await isRegistered(trx, one))) return false;
-    return true;
-  }
-
-  /** The first boot of all also starts the system chain. */
-  function registerOwn(audit: AuditAppender): Promise<void> {
-    return audit.commit({
-      chain: SYSTEM_CHAIN,
-      creates: true,
-      work: async (scope) => {
-        for (const one of own) if (!(await isRegistered(scope.trx, one))) await registerOne(scope, one);
-      },
+  async function ensureRegistered(
+    audit: AuditAppender,
+    { trustsUnlisted }: Pick<BootRules, 'trustsUnlisted'> = {},
+  ): Promise<void> {
+    await admitOwn({ storage, audit }, own, {
+      ...(trustsUnlisted && { trustsUnlisted }),
+      tries: ({ signer }) => signer.sign(TRIAL_BYTES),
     });
   }
 
@@ -191,6 +171,7 @@ export function createSigners(options: {
     proof: proofSigner.signer,
     proofInBackground: proofSigner.inBackground,
     checkpoint: checkpointSigner && { signer: checkpointSigner.signer, key: checkpointSigner.key },
+    own: new Set(own.map(({ signer }) => signer.signerId)),
     keyOf,
     proofKey,
     requireProofSigner,
@@ -221,22 +202,4 @@ function ownSigner(driver: KeyedSigner, purpose: SignerPurpose): Own {
     },
     close: () => driver.close?.(),
   };
-}
-
-/** SignerMismatch when its id is taken by another key. */
-async function isRegistered(trx: Trx, one: Own): Promise<boolean> {
-  const { signerId, algorithm } = one.signer;
-  const row = await findSigner(trx, signerId);
-  if (row === undefined) return false;
-  if (row.alg === algorithm && row.public_key === one.publicKey && row.purpose === one.purpose) return true;
-  throw new SignerMismatch(`signer ${signerId} is registered with another key or purpose`);
-}
-
-async function registerOne(scope: UnitScope, { signer: { signerId, algorithm: alg }, ...one }: Own): Promise<void> {
-  const { publicKey, purpose } = one;
-  const signer = { signerId, alg, publicKey, purpose, notBefore: null, notAfter: null, createdBy: ACTOR.id };
-  if (!(await insertSigner(scope.trx, signer, new Date(scope.now)))) {
-    throw new SignerMismatch(`the key of signer ${signerId} is registered under another id`);
-  }
-  scope.append(registeredEvent(signer, ACTOR, undefined));
 }

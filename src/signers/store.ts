@@ -1,8 +1,8 @@
-import { type Selectable, sql } from 'kysely';
+import { type Selectable, sql, type Updateable } from 'kysely';
 
 import type { SignatureAlgorithm } from '../crypto/signer.ts';
 import type { Trx } from '../storage/database.ts';
-import type { SignerPurpose, SignersTable } from './table.ts';
+import type { SignerPurpose, SignerState, SignersTable } from './table.ts';
 
 export type SignerRow = Selectable<SignersTable>;
 
@@ -14,6 +14,8 @@ export interface NewSigner {
   readonly notBefore: Date | null;
   readonly notAfter: Date | null;
   readonly createdBy: string;
+  /** Pending until it is put in the place of that one; else in force at once. */
+  readonly replaces?: string;
 }
 
 export async function findSigner(trx: Trx, signerId: string): Promise<SignerRow | undefined> {
@@ -25,8 +27,20 @@ export async function listSigners(trx: Trx): Promise<SignerRow[]> {
   return trx.selectFrom('signers').selectAll().orderBy('signer_id').execute();
 }
 
-/** Adds an active signer; false, and nothing stored, when its id or its key is registered. On chain `_system` alone. */
+/** States of the signers of a purpose, but for one. */
+export async function statesOfOthers(trx: Trx, purpose: SignerPurpose, signerId: string): Promise<SignerState[]> {
+  const rows = await trx
+    .selectFrom('signers')
+    .select('state')
+    .where('purpose', '=', purpose)
+    .where('signer_id', '<>', signerId)
+    .execute();
+  return rows.map(({ state }) => state);
+}
+
+/** Adds a signer; false, and nothing stored, when its id or its key is registered. On chain `_system` alone. */
 export async function insertSigner(trx: Trx, signer: NewSigner, now: Date): Promise<boolean> {
+  const isPending = signer.replaces !== undefined;
   const { numInsertedOrUpdatedRows } = await trx
     .insertInto('signers')
     .values({
@@ -34,9 +48,11 @@ export async function insertSigner(trx: Trx, signer: NewSigner, now: Date): Prom
       alg: signer.alg,
       public_key: signer.publicKey,
       purpose: signer.purpose,
-      state: 'active',
+      state: isPending ? 'pending' : 'active',
       not_before: signer.notBefore,
       not_after: signer.notAfter,
+      valid_from_size: isPending ? null : await firstSize(trx, signer.purpose, signer.signerId),
+      replaces: signer.replaces ?? null,
       created_at: now,
       created_by: signer.createdBy,
       updated_at: now,
@@ -46,20 +62,38 @@ export async function insertSigner(trx: Trx, signer: NewSigner, now: Date): Prom
   return numInsertedOrUpdatedRows === 1n;
 }
 
-/** Ends the trust in a signer for good. On chain `_system` alone. */
-export async function revokeSigner(trx: Trx, signerId: string, reason: string, now: Date): Promise<SignerRow> {
+type Change = Updateable<Omit<SignersTable, 'version' | 'updated_at' | 'created_at' | 'created_by'>>;
+
+/** Changes a row that is there. On chain `_system` alone. */
+export async function changeSigner(trx: Trx, signerId: string, change: Change, now: Date): Promise<SignerRow> {
   return trx
     .updateTable('signers')
-    .set({
-      state: 'revoked',
-      revoked_at: now,
-      revoked_reason: reason,
-      updated_at: now,
-      version: sql<number>`version + 1`,
-    })
+    .set({ ...change, updated_at: now, version: sql<number>`version + 1` })
     .where('signer_id', '=', signerId)
     .returningAll()
     .executeTakeFirstOrThrow();
+}
+
+/** Behind which size of the log a signer counts that comes into force now; null for the first of its purpose, or without a log. */
+export async function firstSize(trx: Trx, purpose: SignerPurpose, signerId: string): Promise<number | null> {
+  const others = await statesOfOthers(trx, purpose, signerId);
+  return others.some((state) => state !== 'pending') ? logSize(trx, null) : null;
+}
+
+/** Entries of the log of checkpoints, or those it had at a moment; null when there is no log. */
+export async function logSize(trx: Trx, at: Date | null): Promise<number | null> {
+  const { rows } = await sql<{ size: number | null }>`SELECT checkpoint_log_size(${at}) AS size`.execute(trx);
+  return rows[0]?.size ?? null;
+}
+
+/** Counts a change of the registry, and says which one it is. */
+export async function nextRegistryVersion(trx: Trx): Promise<number> {
+  const { version } = await trx
+    .updateTable('signer_registry')
+    .set({ version: sql<number>`version + 1` })
+    .returning('version')
+    .executeTakeFirstOrThrow();
+  return version;
 }
 
 /** Signers that are not trusted any more, and a number that rises with every change of the registry. */
