@@ -1,5 +1,12 @@
 import type { Trx } from '../storage/database.ts';
-import { type CompactRange, decodeRange, emptyRange, extendRange, rootOf } from '../transparency/compact-range.ts';
+import {
+  type CompactRange,
+  decodeRange,
+  emptyRange,
+  endsWith,
+  extendRange,
+  rootOf,
+} from '../transparency/compact-range.ts';
 import { TransparencyError } from '../transparency/errors.ts';
 import { TILE_HEIGHT, TILE_WIDTH } from '../transparency/tile-path.ts';
 import { coverOf } from '../transparency/tree-nodes.ts';
@@ -141,12 +148,6 @@ function isIntact({ grown, to }: Step, before: CompactRange, range: CompactRange
   // A head without a tree was not written by this release; the next append makes one from the rows.
   const head = to === grown.seq ? fittingRange(grown.headTree, to) : undefined;
   return head === undefined ? to < grown.seq || grown.headTree === null : rootOf(head).equals(rootOf(range));
-}
-
-/** Whether `leaves`, from the start of a tile on, are the last of the range. */
-function endsWith({ hashes }: CompactRange, leaves: readonly Buffer[]): boolean {
-  const tail = extendRange(emptyRange(), leaves).hashes;
-  return Buffer.concat(tail).equals(Buffer.concat(hashes.slice(hashes.length - tail.length)));
 }
 
 async function tilesOf(

@@ -5,10 +5,13 @@ import { NotFound, ValidationFailed } from '../http/problem.ts';
 import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { parseCheckpoint } from '../transparency/checkpoint.ts';
+import { type CompactRange, endsWith, rootOf } from '../transparency/compact-range.ts';
 import { TransparencyError } from '../transparency/errors.ts';
 import { leafHash } from '../transparency/merkle.ts';
 import { parseNote } from '../transparency/note.ts';
 import { consistencyProof, inclusionProof, rootAt } from '../transparency/proofs.ts';
+import { TILE_WIDTH } from '../transparency/tile-path.ts';
+import { coverOf } from '../transparency/tree-nodes.ts';
 import { verifyConsistency, verifyInclusion } from '../transparency/verify-proof.ts';
 import { entryBytes } from './entry.ts';
 import { CheckpointError } from './errors.ts';
@@ -26,6 +29,17 @@ export interface CheckpointProofs {
   inclusion(chain: string, seq: number): Promise<Static<typeof InclusionSchema>>;
   /** Between two sizes of the chain, the later one covered. */
   consistency(chain: string, from: number, to: number): Promise<Static<typeof ConsistencySchema>>;
+  /** What the newest note covers of a chain; undefined for nothing. */
+  covered(chain: string): Promise<Covered | undefined>;
+  /** The range over the first `to` events, which a note covers, and the hashes of the leaves in its last tile. */
+  range(chain: string, to: number): Promise<{ readonly range: CompactRange; readonly leaves: readonly Buffer[] }>;
+}
+
+export interface Covered {
+  /** Events of the chain. */
+  readonly size: number;
+  /** Entries of the log under the note. */
+  readonly logSize: number;
 }
 
 export function createCheckpointProofs(storage: Storage): CheckpointProofs {
@@ -57,16 +71,42 @@ export function createCheckpointProofs(storage: Storage): CheckpointProofs {
         mustHold(verifyConsistency({ oldSize: to, size: entry.size, oldRoot: root, root: entryRoot, proof: covering }));
         return { chain, from, to, fromRoot: base64(oldRoot), toRoot: base64(root), proof: proof.map(base64) };
       }),
+    covered: (chain) =>
+      guarded(storage, async (trx) => {
+        const checkpoint = await checkpointIfAny(trx, chain);
+        return checkpoint && { size: checkpoint.entry.size, logSize: checkpoint.size };
+      }),
+    range: (chain, to) =>
+      guarded(storage, async (trx) => {
+        const { entry } = await checkpointOf(trx, chain);
+        if (to > entry.size) throw new NotFound();
+        const tree = storedTree(trx, chain, entry.size);
+        const hashes = await tree(coverOf({ begin: 0, end: to }));
+        const range = { begin: 0, end: to, hashes: hashes.filter((hash) => hash !== undefined) };
+        mustHold(range.hashes.length === hashes.length);
+        const proof = await consistencyProof(to, entry.size, tree);
+        const root = Buffer.from(entry.root, 'base64');
+        mustHold(verifyConsistency({ oldSize: to, size: entry.size, oldRoot: rootOf(range), root, proof }));
+        const leaves = await readLeaves(trx, chain, to - (to % TILE_WIDTH), to);
+        mustHold(leaves.length === to % TILE_WIDTH && endsWith(range, leaves));
+        return { range, leaves };
+      }),
   };
 }
 
 async function checkpointOf(trx: Trx, chain: string): Promise<Static<typeof CheckpointSchema>> {
+  const checkpoint = await checkpointIfAny(trx, chain);
+  if (checkpoint === undefined) throw new NotFound();
+  return checkpoint;
+}
+
+async function checkpointIfAny(trx: Trx, chain: string): Promise<Static<typeof CheckpointSchema> | undefined> {
   const newest = await readNewestNote(trx);
-  if (newest === undefined) throw new NotFound();
+  if (newest === undefined) return undefined;
   const { note, signerId, createdAt } = newest;
   const { origin, size, rootHash } = parseCheckpoint(parseNote(note).text);
   const row = await readEntry(trx, chain, size);
-  if (row === undefined) throw new NotFound();
+  if (row === undefined) return undefined;
   const { index, root, entry } = row;
   mustHold(entryBytes({ chain, size: row.size, root }).equals(entry));
   const proof = await inclusionProof(index, size, storedTree(trx, GLOBAL_TREE, size));

@@ -31,6 +31,8 @@ export const PROBLEM_TABLE = {
   POLICY_HASH_CONFLICT: { status: 409, title: 'Another policy version is active' },
   ALREADY_EXISTS: { status: 409, title: 'It exists already' },
   SIGNER_STATE_CONFLICT: { status: 409, title: 'The state of the signer does not allow this' },
+  NOT_CHECKPOINTED: { status: 409, title: 'No published checkpoint covers the events' },
+  LEGAL_HOLD: { status: 409, title: 'The chain is under a legal hold' },
   NOT_QUARANTINED: { status: 409, title: 'The agent is not quarantined' },
   IDEMPOTENCY_IN_FLIGHT: { status: 409, title: 'The same request is under way' },
   PRECONDITION_FAILED: { status: 412, title: 'The resource has changed since it was read' },

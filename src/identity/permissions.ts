@@ -36,6 +36,7 @@ export const PERMISSIONS = {
   'settings.write': ADMINS,
   'workspaces.write': ADMINS,
   'killswitch.write': ADMINS,
+  'audit.prune': ADMINS,
 
   'signers.read': ['kernel-admin', 'auditor', 'kernel-approver'],
   'audit.read': AUDITORS,

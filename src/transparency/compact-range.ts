@@ -32,6 +32,12 @@ export function extendRange(range: CompactRange, leaves: readonly Uint8Array[], 
   return { begin: range.begin, end, hashes };
 }
 
+/** Whether `leaves`, from the start of a tile on, are the last of the range. */
+export function endsWith({ hashes }: CompactRange, leaves: readonly Uint8Array[]): boolean {
+  const tail = extendRange(emptyRange(), leaves).hashes;
+  return Buffer.concat(tail).equals(Buffer.concat(hashes.slice(hashes.length - tail.length)));
+}
+
 /** Both ranges as one; `right` begins where `left` ends, else OUT_OF_RANGE. */
 export function mergeRanges(left: CompactRange, right: CompactRange): CompactRange {
   if (left.end !== right.begin) throw new TransparencyError('OUT_OF_RANGE', 'the ranges are not neighbours');

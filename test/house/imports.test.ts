@@ -20,7 +20,7 @@ const LAYERS = [
   ['admission'],
   ['agents'],
   ['promotion'],
-  ['revalidation', 'workspaces'],
+  ['revalidation', 'retention', 'workspaces'],
   ['jobs'],
   ['app', 'ops', 'embedded'],
   ['service', 'describe-api'],

@@ -1,0 +1,107 @@
+import type { Static } from '@sinclair/typebox';
+
+import type { AuditAppender, Claim } from '../audit/append.ts';
+import { AuditError } from '../audit/errors.ts';
+import type { Actor } from '../audit/event.ts';
+import type { CheckpointProofs, Covered } from '../checkpoints/proofs.ts';
+import { sha256Hex } from '../crypto/digest.ts';
+import { ValidationFailed } from '../http/problem.ts';
+import { SYSTEM_CHAIN } from '../ids.ts';
+import type { Storage } from '../storage/storage.ts';
+import { encodeRange } from '../transparency/compact-range.ts';
+import { leafHash } from '../transparency/merkle.ts';
+import { PruningError } from './pruning-error.ts';
+import type { PruneBody, PruningSchema } from './pruning-schema.ts';
+import { hashAt, insertPruning, type Limits, lastBefore, readLimits } from './pruning-store.ts';
+
+type Request = Static<typeof PruneBody>;
+type View = Static<typeof PruningSchema>;
+
+export interface PruningCaller extends Actor {
+  readonly traceId?: string | undefined;
+}
+
+/** Approves the removal of the oldest events of a chain. The service itself removes nothing, and cannot. */
+export interface Prunings {
+  /** Throws PruningError for events that must stay. */
+  approve(chain: string, request: Request, caller: PruningCaller, claim?: Claim<View>): Promise<View>;
+}
+
+export function createPrunings(parts: {
+  storage: Storage;
+  audit: AuditAppender;
+  proofs: Pick<CheckpointProofs, 'covered' | 'inclusion' | 'range'>;
+}): Prunings {
+  const { storage, audit, proofs } = parts;
+
+  async function approve(chain: string, request: Request, caller: PruningCaller, claim?: Claim<View>): Promise<View> {
+    const covered = await proofs.covered(chain);
+    if (covered === undefined) throw new PruningError('NOT_CHECKPOINTED', 'no published checkpoint covers the chain');
+    const to = await lastOf(chain, request, covered);
+    if (to > covered.size) {
+      const detail = `the newest published checkpoint covers the chain up to seq ${covered.size}`;
+      throw new PruningError('NOT_CHECKPOINTED', detail);
+    }
+    requireRemovable(chain, to, await storage.read(chain, (trx) => readLimits(trx, chain)));
+    const { range, leaves } = await proofs.range(chain, to);
+    const hash = await boundHash(chain, to);
+    const tree = encodeRange(range);
+    const { id, kind, traceId } = caller;
+    const { logSize } = covered;
+    return audit.commit({
+      chain,
+      claim,
+      work: async ({ trx, now, append }) => {
+        // Again, now that nothing can be put in between.
+        requireRemovable(chain, to, await readLimits(trx, chain));
+        const receipt = append({
+          type: 'audit.pruned',
+          actor: { id, kind },
+          payload: { to, hash, tree: tree.toString('base64'), logSize, reason: request.reason },
+          traceId,
+        });
+        const createdAt = new Date(now);
+        const kept = { hash, tree, leaves: Buffer.concat(leaves), logSize, createdAt };
+        await insertPruning(trx, { chain, to, eventSeq: receipt.seq, ...kept });
+        return { chain, to, hash, logSize, receipt };
+      },
+    });
+  }
+
+  async function lastOf(chain: string, request: Request, { size }: Covered): Promise<number> {
+    if ('to' in request) return request.to;
+    const before = new Date(request.before);
+    if (Number.isNaN(before.getTime())) {
+      throw new ValidationFailed([{ pointer: '/before', detail: 'cannot be represented' }]);
+    }
+    return storage.read(chain, async (trx) => {
+      const { head, approved, registry } = await readLimits(trx, chain);
+      const last = registry > 0 ? Math.min(size, head - 1, registry - 1) : Math.min(size, head - 1);
+      const to = await lastBefore(trx, chain, before, last);
+      if (to > approved) return to;
+      throw new PruningError('CONFLICT', 'no more events than were approved before are older and may be removed');
+    });
+  }
+
+  /** The hash of an event whose body is the one that the checkpoint covers. */
+  async function boundHash(chain: string, seq: number): Promise<string> {
+    const row = await storage.read(chain, (trx) => hashAt(trx, chain, seq));
+    const proven = await proofs.inclusion(chain, seq);
+    const holds = row !== undefined && leafHash(row.body).toString('base64') === proven.leafHash;
+    if (holds && sha256Hex(row.body) === row.hash) return row.hash;
+    throw new AuditError('AUDIT_UNAVAILABLE', `the stored event ${seq} is not the one that the checkpoint covers`);
+  }
+
+  return { approve };
+}
+
+function requireRemovable(chain: string, to: number, { head, approved, registry, held }: Limits): void {
+  if (held) throw new PruningError('LEGAL_HOLD', 'the chain is under a legal hold');
+  if (to >= head) throw new PruningError('CONFLICT', 'the newest event of the chain stays');
+  if (to <= approved) throw new PruningError('CONFLICT', `the removal up to seq ${approved} was approved before`);
+  if (chain !== SYSTEM_CHAIN || registry === 0 || to < registry) return;
+  throw new PruningError(
+    'CONFLICT',
+    `the event at seq ${registry} vouches for the registry of signers: it has to stay`,
+  );
+}
