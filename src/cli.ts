@@ -1,5 +1,6 @@
 import { auditCheckpointCommand } from './cli/audit-checkpoint.ts';
 import { auditExportCommand } from './cli/audit-export.ts';
+import { auditStreamCommand } from './cli/audit-stream.ts';
 import { auditVerifyCommand } from './cli/audit-verify.ts';
 import { certsCommand } from './cli/certs.ts';
 import { type Command, type CommandIo, EXIT } from './cli/command.ts';
@@ -18,6 +19,7 @@ const COMMANDS: readonly Command[] = [
   migrateCommand,
   auditVerifyCommand,
   auditExportCommand,
+  auditStreamCommand,
   auditCheckpointCommand,
   policyCheckCommand,
   policyTestCommand,
