@@ -2,6 +2,7 @@ import type { Lookup } from '../audit/append.ts';
 import type { Clock } from '../clock.ts';
 import type { VerificationKey } from '../crypto/verify.ts';
 import { isUuid } from '../ids.ts';
+import { referredStatement } from '../proofs/reference.ts';
 import type { KeyRow } from '../signers/keys.ts';
 import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -20,6 +21,7 @@ import { createRuntimePolicy } from './interceptors/runtime-policy.ts';
 import { workspaceState } from './interceptors/workspace-state.ts';
 import { askPolicy, type PolicyActor, type PolicyAnswers, policyInput, policyOf } from './policy-question.ts';
 import { askShadow, type ShadowAnswer } from './shadow.ts';
+import { createSharedProofs } from './shared-proofs.ts';
 import { type FingerprintRow, findFingerprints, findSubjects, fingerprintLookup, subjectRead } from './store.ts';
 import type { AdmissionSubject } from './subject.ts';
 import { subjectOf } from './subject-of.ts';
@@ -113,8 +115,13 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
   const { storage, policy, keyOf, clock, onFailure, timeoutMs = CHAIN_TIMEOUT_MS } = options;
   const readSubject = subjectRead(storage);
   const { verify, remember } = createVerifiedEnvelopes();
-  const checks = admissionChecks(verify);
-  const proofLinks = [proofPresence, specHash, signerRevocation, createSignatureCheck(verify), proofExpiry];
+  const shared = createSharedProofs(storage);
+  const signature = createSignatureCheck(verify, ({ workspaceId, proof }) => {
+    const digest = referredStatement(proof?.envelope);
+    if (digest !== undefined) shared.forget(workspaceId, digest);
+  });
+  const checks = admissionChecks(signature);
+  const proofLinks = [proofPresence, specHash, signerRevocation, signature, proofExpiry];
   const interceptors = [
     quarantine,
     workspaceState,
@@ -127,14 +134,23 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
   async function load(workspaceId: string, agentId: string, actor: AdmissionActor) {
     if (!isUuid(agentId)) return undefined;
     const row = await readSubject(workspaceId, agentId);
-    return row === undefined ? undefined : subjectOf(row, { workspaceId, actor, now: clock(), keyOf });
+    if (row === undefined) return undefined;
+    const digest = referredStatement(row.envelope);
+    const statement = digest === undefined ? undefined : await shared.read(workspaceId, digest);
+    return subjectOf(row, { workspaceId, actor, now: clock(), keyOf, shared: statement });
   }
 
   async function loadMany(trx: Trx, workspaceId: string, ids: readonly string[], actor: AdmissionActor) {
     if (ids.length === 0) return [];
     const rows = await findSubjects(trx, workspaceId, ids);
+    const digests = rows.map((row) => referredStatement(row.envelope));
+    const wanted = digests.filter((digest) => digest !== undefined);
+    const statements = await shared.readMany(trx, workspaceId, wanted);
     const context = { workspaceId, actor, now: clock(), keyOf };
-    return rows.map((row) => subjectOf(row, context));
+    return rows.map((row, index) => {
+      const digest = digests[index];
+      return subjectOf(row, { ...context, shared: digest === undefined ? undefined : statements.get(digest) });
+    });
   }
 
   /** Loading is not part of a check's time: a replica that has just started denies nobody (contract §7). */

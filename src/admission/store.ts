@@ -73,6 +73,25 @@ export async function findFingerprints(
   return rows;
 }
 
+/** A statement over several agents; `id` is its digest. What migrations/0015-shared-statements.ts returns. */
+export type StatementRow = KeyedRow & { readonly envelope: unknown };
+
+export async function findStatements(
+  trx: Trx,
+  workspaceId: string,
+  digests: readonly string[],
+): Promise<StatementRow[]> {
+  const { rows } = await sql<StatementRow>`
+    SELECT * FROM proof_statements_by_digest(${[workspaceId]}::text[], ${[digests.length]}::integer[],
+      ${[...digests]}::text[])`.execute(trx);
+  return rows;
+}
+
+/** The statements that requests ask for at the same time, in one statement of SQL. */
+export function statementRead(storage: Storage): KeyedRead<StatementRow> {
+  return createKeyedRead<StatementRow>(storage, 'proof_statements_by_digest');
+}
+
 /** The agents that requests ask for at the same time, in one statement. */
 export function subjectRead(storage: Storage): KeyedRead<SubjectRow & KeyedRow> {
   return createKeyedRead<SubjectRow & KeyedRow>(storage, 'agents_admission_subjects');

@@ -1,5 +1,6 @@
 import type { VerificationKey } from '../crypto/verify.ts';
 import type { KeyRow } from '../signers/keys.ts';
+import type { SharedReading } from './shared-proofs.ts';
 import type { SubjectRow } from './store.ts';
 import type { AdmissionSubject, ProofSigner } from './subject.ts';
 
@@ -11,9 +12,11 @@ export function subjectOf(
     readonly actor: AdmissionSubject['actor'];
     readonly now: number;
     readonly keyOf: (row: KeyRow) => VerificationKey | undefined;
+    /** The statement that the proof refers to, if it is a reference. */
+    readonly shared?: SharedReading | undefined;
   },
 ): AdmissionSubject {
-  const { workspaceId, actor, now, keyOf } = context;
+  const { workspaceId, actor, now, keyOf, shared } = context;
   return {
     workspaceId,
     agentId: row.id,
@@ -25,7 +28,7 @@ export function subjectOf(
     specVersion: row.spec_version,
     specHash: row.spec_hash,
     spec: specOf(row),
-    proof: proofOf(row),
+    proof: proofOf(row, shared),
     everProved: row.ever_proved,
     signer: signerOf(row, keyOf),
     policy: {
@@ -49,13 +52,14 @@ function specOf({ spec_json: json, spec_bytes: bytes, stored_spec_hash: hash }: 
   return bytes === null || hash === null ? null : { json, bytes, hash };
 }
 
-function proofOf(row: SubjectRow): AdmissionSubject['proof'] {
+function proofOf(row: SubjectRow, shared: SharedReading | undefined): AdmissionSubject['proof'] {
   const { proof_id: id, proof_spec_version: specVersion, proof_spec_hash: specHash } = row;
   const { proof_policy_hash: policyHash, promotion_id: promotionId, proof_expires_at: expiresAt } = row;
   // A proof row has them all; null means that there is no row.
   if (id === null || specVersion === null || specHash === null) return null;
   if (policyHash === null || promotionId === null || expiresAt === null) return null;
-  return { id, envelope: row.envelope, specVersion, specHash, policyHash, promotionId, expiresAt };
+  const stored = { envelope: row.envelope, ...(shared === undefined ? {} : { shared }) };
+  return { id, ...stored, specVersion, specHash, policyHash, promotionId, expiresAt };
 }
 
 function signerOf(row: SubjectRow, keyOf: (row: KeyRow) => VerificationKey | undefined): ProofSigner | null {

@@ -1,5 +1,6 @@
 import type { VerificationKey } from '../crypto/verify.ts';
 import type { Denial } from './check.ts';
+import type { SharedReading } from './shared-proofs.ts';
 
 /** The registry's word on the signer that a proof names. */
 export interface ProofSigner {
@@ -28,7 +29,10 @@ export interface AdmissionSubject {
   /** The row agents.proof_id points to. */
   readonly proof: {
     readonly id: string;
+    /** As stored: an envelope, or a reference to a statement over several agents. */
     readonly envelope: unknown;
+    /** The statement that is referred to; absent when the proof is no reference. */
+    readonly shared?: SharedReading;
     readonly specVersion: number;
     readonly specHash: string;
     readonly policyHash: string;

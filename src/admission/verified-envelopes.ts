@@ -3,23 +3,26 @@ import { createHash } from 'node:crypto';
 import type { DsseEnvelope } from '../crypto/dsse.ts';
 import type { VerificationKey } from '../crypto/verify.ts';
 import { checkSignatureAsync } from '../proofs/envelope.ts';
-import type { VerifyEnvelope } from './checks/signature.ts';
+import type { SharedProof } from '../proofs/shared-proof.ts';
+import type { VerifyProofSignature } from './checks/signature.ts';
 
 /** About 100 bytes each: a few MiB for as many agents as a replica starts again and again. */
 const MAX_ENTRIES = 50_000;
 
 export interface VerifiedEnvelopes {
-  readonly verify: VerifyEnvelope;
+  readonly verify: VerifyProofSignature;
   /** For an envelope that was signed here with the private half of that key. */
   readonly remember: (envelope: DsseEnvelope, key: VerificationKey) => void;
 }
 
 /**
- * Verifies, and remembers by key and exact envelope what was valid, the least recently used forgotten first. What
- * failed is never remembered, and what else may have changed (revocation, expiry, policy) is not this function's.
+ * Verifies, and remembers by key what was valid: exact envelopes, the least recently used forgotten first, and statements
+ * over many agents for as long as they are kept. What failed is never remembered, and what else may have changed
+ * (revocation, expiry, policy) is not this function's.
  */
 export function createVerifiedEnvelopes(maxEntries: number = MAX_ENTRIES): VerifiedEnvelopes {
   const verifiedBy = new WeakMap<VerificationKey, Map<string, true>>();
+  const sharedBy = new WeakMap<VerificationKey, WeakMap<SharedProof, Promise<boolean>>>();
 
   function keep(name: string, verified: Map<string, true>): void {
     verified.delete(name);
@@ -33,14 +36,27 @@ export function createVerifiedEnvelopes(maxEntries: number = MAX_ENTRIES): Verif
     return verified;
   }
 
+  async function verifyEnvelope(envelope: DsseEnvelope, key: VerificationKey): Promise<boolean> {
+    const verified = verifiedWith(key);
+    const name = digestOf(envelope);
+    if (!verified.has(name) && !(await checkSignatureAsync(envelope, key))) return false;
+    keep(name, verified);
+    return true;
+  }
+
+  /** Once for all who ask at the same time: the agents of one statement start together. */
+  async function verifyShared(proof: SharedProof, key: VerificationKey): Promise<boolean> {
+    const verified = sharedBy.get(key) ?? new WeakMap<SharedProof, Promise<boolean>>();
+    sharedBy.set(key, verified);
+    const checking = verified.get(proof) ?? checkSignatureAsync(proof.envelope(), key);
+    verified.set(proof, checking);
+    const valid = await checking;
+    if (!valid) verified.delete(proof);
+    return valid;
+  }
+
   return {
-    verify: async (envelope, key) => {
-      const verified = verifiedWith(key);
-      const name = digestOf(envelope);
-      if (!verified.has(name) && !(await checkSignatureAsync(envelope, key))) return false;
-      keep(name, verified);
-      return true;
-    },
+    verify: (signed, key) => ('statementFor' in signed ? verifyShared(signed, key) : verifyEnvelope(signed, key)),
     remember: (envelope, key) => keep(digestOf(envelope), verifiedWith(key)),
   };
 }

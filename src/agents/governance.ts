@@ -10,9 +10,15 @@ export function governanceOf(subject: AdmissionSubject): GovernanceView {
     specHash: subject.specHash,
     policyHash: subject.proof?.policyHash ?? null,
     currentPolicyHash: subject.policy.hash,
-    proof: subject.proof?.envelope ?? null,
+    proof: envelopeOf(subject.proof),
     ...(subject.invalidation === null ? {} : { invalidation: invalidationOf(subject.invalidation) }),
   };
+}
+
+/** The whole envelope, also where the row only refers to it; a row that was damaged is shown as it is. */
+function envelopeOf(proof: AdmissionSubject['proof']): unknown {
+  if (proof === null) return null;
+  return proof.shared?.readable === true ? proof.shared.proof.envelope() : proof.envelope;
 }
 
 function statusOf(subject: AdmissionSubject): GovernanceView['status'] {

@@ -11,6 +11,8 @@ export interface Signer {
   readonly algorithm: SignatureAlgorithm;
   /** The key that every signature was verified with before `sign` gives it; absent: nobody has looked at them. */
   readonly verifiedWith?: VerificationKey;
+  /** The most that it signs at once; absent: whatever it is given. */
+  readonly maxBytes?: number;
   /** Signs `data` as it is (the algorithm hashes). Rejects with SignerError, also when `signal` fires first. */
   sign(data: Uint8Array, signal?: AbortSignal): Promise<Buffer>;
 }

@@ -86,6 +86,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
           'agent.revalidated',
           'agent.invalidated',
           'proof.renewed',
+          'proof.mass.renewed',
         ],
       },
       schema: {
@@ -120,6 +121,7 @@ export const policyRoutes: FastifyPluginAsyncTypebox<PolicyRoutesOptions> = asyn
           'agent.revalidated',
           'agent.invalidated',
           'proof.renewed',
+          'proof.mass.renewed',
         ],
       },
       schema: {

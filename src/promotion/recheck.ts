@@ -26,7 +26,7 @@ export function createRecheck(admission: Pick<AdmissionService, 'proofHolds' | '
   return async (subject) => {
     const broken = await admission.proofHolds(subject);
     if (broken.length > 0) return { outcome: 'invalid', denies: broken };
-    const reading = readProof(subject.proof?.envelope);
+    const reading = readProof(subject);
     if (subject.mode !== 'governed' || !reading.readable) return { outcome: 'invalid', denies: [NO_PROOF] };
     const { statement } = reading;
     const { promoter, approvals } = statement.predicate;

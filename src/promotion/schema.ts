@@ -37,6 +37,14 @@ export const VerifyProofBody = Type.Object(
     spec: Type.Optional(
       Type.Unsafe<unknown>({ type: 'object', description: 'The spec that the proof is meant to be about' }),
     ),
+    agentId: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 64,
+        description:
+          'The agent that the proof is meant to be about. Of a proof of several agents it says which: without it, and without a `spec` that only one of them has, such a proof is MALFORMED',
+      }),
+    ),
   },
   closed,
 );

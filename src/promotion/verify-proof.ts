@@ -12,7 +12,7 @@ import type { VerifyProofView } from './schema.ts';
 /** Says whether a proof holds in this workspace now: with its registry, for its active policy, for the spec given. */
 export type VerifyProof = (
   workspaceId: string,
-  request: { readonly proof: unknown; readonly spec?: unknown },
+  request: { readonly proof: unknown; readonly spec?: unknown; readonly agentId?: string },
   /** Set when only proofs about that agent may be asked about. */
   onlyAgent?: string,
 ) => Promise<VerifyProofView>;
@@ -25,7 +25,11 @@ export function createVerifyProof(parts: {
 }): VerifyProof {
   const { storage, head, findSigner, clock } = parts;
 
-  return async (workspaceId, { proof, spec }, onlyAgent) => {
+  return async (workspaceId, { proof, spec, agentId: named }, onlyAgent) => {
+    // To who may ask about one agent alone, a proof of any other is one about another agent.
+    if (onlyAgent !== undefined && named !== undefined && named !== onlyAgent)
+      return { valid: false, reason: 'MALFORMED' };
+    const agentId = onlyAgent ?? named;
     const signerId = signerIn(proof);
     const { policyHash, signer } = await storage.read(workspaceId, async (trx) => ({
       policyHash: (await head(trx, workspaceId)).hash,
@@ -40,7 +44,7 @@ export function createVerifyProof(parts: {
         workspaceId,
         ...(isDigest(policyHash) ? { policyHash } : {}),
         ...(specHash === undefined ? {} : { specHash }),
-        ...(onlyAgent === undefined ? {} : { agentId: onlyAgent }),
+        ...(agentId === undefined ? {} : { agentId }),
       },
     });
     return verdict.valid ? { valid: true } : { valid: false, reason: verdict.reason };

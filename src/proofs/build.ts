@@ -3,14 +3,15 @@ import { type DsseEnvelope, pae } from '../crypto/dsse.ts';
 import { type Signer, SignerError } from '../crypto/signer.ts';
 import type { VerificationKey } from '../crypto/verify.ts';
 import { checkSignatureAsync } from './envelope.ts';
-import { PAYLOAD_TYPE, type ProofStatement } from './statement.ts';
+import type { AnyStatement } from './shared-statement.ts';
+import { PAYLOAD_TYPE } from './statement.ts';
 
 /**
  * The signed envelope over `statement`. `key` is what the registry lists for this signer: a signature that it does not
  * confirm (wrong key, repointed alias, broken proxy) is a SignerError, and never leaves this function.
  */
 export async function issueProof(
-  statement: ProofStatement,
+  statement: AnyStatement,
   signer: Signer,
   key: VerificationKey,
   signal?: AbortSignal,

@@ -3,7 +3,8 @@ import { type Digest, sha256Digest } from '../crypto/digest.ts';
 import { type DsseEnvelope, DsseError, type DsseSignature, pae, parseEnvelope } from '../crypto/dsse.ts';
 import { type VerificationKey, verifySignature, verifySignatureAsync } from '../crypto/verify.ts';
 import { parseStrictJson, StrictJsonError } from '../http/strict-json.ts';
-import { PAYLOAD_TYPE, ProofError, type ProofStatement, parseStatement } from './statement.ts';
+import { type AnyStatement, parseAnyStatement } from './shared-statement.ts';
+import { PAYLOAD_TYPE, ProofError } from './statement.ts';
 
 /** `value` as the envelope of a proof: DSSE form, the in-toto type, exactly one signature. Trusts nothing. */
 export function parseProofEnvelope(value: unknown): DsseEnvelope {
@@ -20,9 +21,9 @@ export function parseProofEnvelope(value: unknown): DsseEnvelope {
 }
 
 /** The statement inside a parsed envelope, **unverified**: who relies on it must have checked the signature. */
-export function openProof(envelope: DsseEnvelope): ProofStatement {
+export function openProof(envelope: DsseEnvelope): AnyStatement {
   const payload = payloadOf(envelope);
-  const statement = parseStatement(parsePayload(payload));
+  const statement = parseAnyStatement(parsePayload(payload));
   if (!canonicalBytes(statement).equals(payload)) throw new ProofError('the payload is not canonical JSON');
   return statement;
 }

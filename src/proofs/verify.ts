@@ -1,3 +1,4 @@
+import type { Digest } from '../crypto/digest.ts';
 import {
   checkAgent,
   checkPolicy,
@@ -11,6 +12,7 @@ import {
   refuse,
 } from './checks.ts';
 import { checkSignature, openProof, parseProofEnvelope, signerIdOf } from './envelope.ts';
+import { type AnyStatement, isShared, statementFor } from './shared-statement.ts';
 import { ProofError, type ProofStatement } from './statement.ts';
 
 export interface ProofQuestion {
@@ -38,7 +40,8 @@ export function verifyProof({ envelope: value, signer: lookup, now, expected = {
     const distrusted = checkSigner(signer);
     if (distrusted !== undefined) return distrusted;
     if (!checkSignature(envelope, signer.key)) return refuse('SIGNATURE_INVALID', 'the signature does not verify');
-    const statement = openProof(envelope);
+    const statement = statementMeant(openProof(envelope), expected);
+    if ('valid' in statement) return statement;
     return (
       checkAgent(statement, expected) ??
       checkSignerRange(statement, signer) ??
@@ -50,4 +53,22 @@ export function verifyProof({ envelope: value, signer: lookup, now, expected = {
     if (error instanceof ProofError) return refuse('MALFORMED', error.message);
     throw error;
   }
+}
+
+/**
+ * Of a statement over several agents the one that is asked about: the agent that is expected, or else the only one with the
+ * spec that is expected. When nobody has that spec, whoever is meant has another: checkSpec says so.
+ */
+function statementMeant(statement: AnyStatement, { agentId, specHash }: ExpectedProof): ProofStatement | ProofRefusal {
+  if (!isShared(statement)) return statement;
+  const asked = agentId ?? agentWithSpec(statement, specHash);
+  if (asked === undefined) return refuse('MALFORMED', 'the proof is about several agents: say which one is meant');
+  return statementFor(statement, asked) ?? refuse('MALFORMED', 'the proof is about another agent');
+}
+
+function agentWithSpec({ subject }: AnyStatement, specHash: Digest | undefined): string | undefined {
+  if (specHash === undefined) return undefined;
+  const [first, ...more] = subject.filter(({ digest }) => `sha256:${digest.sha256}` === specHash);
+  if (more.length > 0) return undefined;
+  return (first ?? subject[0])?.name;
 }

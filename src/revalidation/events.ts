@@ -23,8 +23,29 @@ export function appendInvalidation(
   scope.append({ type: 'agent.invalidated', actor: ACTOR, payload });
 }
 
-/** The events of an agent that passed and has a new proof. */
-export function appendRenewal(scope: UnitScope, run: { readonly id: string }, proof: RenewedProof): void {
+/** The events of agents that passed and have new proofs: one for all that share a statement. */
+export function appendRenewals(scope: UnitScope, run: { readonly id: string }, proofs: readonly RenewedProof[]): void {
+  for (const [statement, agents] of Map.groupBy(proofs, (proof) => proof.statement)) {
+    const [first] = agents;
+    if (statement === undefined || first === undefined) for (const proof of agents) appendRenewal(scope, run, proof);
+    else {
+      scope.append({
+        type: 'proof.mass.renewed',
+        actor: ACTOR,
+        payload: {
+          revalidationId: run.id,
+          statementDigest: statement.digest,
+          policyHash: first.policyHash,
+          signerId: first.signerId,
+          expiresAt: first.expiresAt.toISOString(),
+          agents: agents.map(({ agentId, id: proofId, previousProofId }) => ({ agentId, proofId, previousProofId })),
+        },
+      });
+    }
+  }
+}
+
+function appendRenewal(scope: UnitScope, run: { readonly id: string }, proof: RenewedProof): void {
   const { agentId, policyHash } = proof;
   scope.append({
     type: 'proof.renewed',

@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 import type { AdmissionSubject } from '../admission/subject.ts';
-import { SignerError } from '../crypto/signer.ts';
 import type { PolicyHead } from '../policy/head.ts';
 import type { Recheck, RecheckOutcome } from '../promotion/recheck.ts';
 import type { ProofStatement } from '../proofs/statement.ts';
@@ -10,6 +9,7 @@ import type { Storage } from '../storage/storage.ts';
 import { JudgementOverdue } from './errors.ts';
 import type { AgentResult, RenewedProof } from './outcome.ts';
 import { SIGN_DEADLINE_MS } from './renew.ts';
+import type { DueProof, Renewals } from './renew-many.ts';
 import type { Invalidation } from './store.ts';
 
 /** Ms; below the lease, so that whoever hangs gives up before another replica takes over. */
@@ -26,13 +26,8 @@ export interface JudgeDependencies {
   readonly recheck: Recheck;
   /** Whether a proof that holds is to be replaced: its policy is not the active one, or its life is nearly over. */
   readonly needsRenewal: (statement: ProofStatement, head: PolicyHead, now: number) => boolean;
-  /** Signs; rejects with SignerError. */
-  readonly renew: (
-    subject: AdmissionSubject,
-    statement: ProofStatement,
-    head: PolicyHead,
-    signal?: AbortSignal,
-  ) => Promise<RenewedProof>;
+  /** Signs, as few statements as it can; tells what the signer did not sign. */
+  readonly renew: (due: readonly DueProof[], head: PolicyHead, signal: AbortSignal) => Promise<Renewals>;
 }
 
 /** `restrict`: only what fails is acted on, for nothing can be signed now. */
@@ -135,24 +130,21 @@ async function renewAll(
   mode: PageMode,
 ): Promise<Pick<Judged, 'passed' | 'unsigned'>> {
   const passed: Passed[] = [];
-  let unsigned = mode === 'restrict';
-  // One for all: they are signed at once, and a timer for each costs more than it is worth.
-  const signal = AbortSignal.timeout(SIGN_DEADLINE_MS);
-  await Promise.all(
-    ruled.map(async ({ subject, outcome }) => {
-      if (outcome.outcome !== 'valid') return;
-      if (mode === 'restrict' || !deps.needsRenewal(outcome.statement, head, subject.now)) {
-        passed.push({ subject, proof: undefined });
-        return;
-      }
-      try {
-        passed.push({ subject, proof: await deps.renew(subject, outcome.statement, head, signal) });
-      } catch (error) {
-        if (!(error instanceof SignerError)) throw error;
-        unsigned = true;
-      }
-    }),
-  );
+  const due: DueProof[] = [];
+  for (const { subject, outcome } of ruled) {
+    if (outcome.outcome !== 'valid') continue;
+    const { statement } = outcome;
+    if (mode === 'restrict' || !deps.needsRenewal(statement, head, subject.now)) {
+      passed.push({ subject, proof: undefined });
+    } else due.push({ subject, statement });
+  }
+  if (due.length === 0) return { passed, unsigned: mode === 'restrict' };
+  const { proofs, unsigned } = await deps.renew(due, head, AbortSignal.timeout(SIGN_DEADLINE_MS));
+  const byAgent = new Map(proofs.map((proof) => [proof.agentId, proof]));
+  for (const { subject } of due) {
+    const proof = byAgent.get(subject.agentId);
+    if (proof !== undefined) passed.push({ subject, proof });
+  }
   return { passed, unsigned };
 }
 

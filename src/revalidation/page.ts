@@ -4,7 +4,7 @@ import { StaleRead } from '../audit/errors.ts';
 import { SignerError } from '../crypto/signer.ts';
 import type { Trx } from '../storage/database.ts';
 import { LeaseLost } from './errors.ts';
-import { appendInvalidation, appendRenewal } from './events.ts';
+import { appendInvalidation, appendRenewals } from './events.ts';
 import { type JudgeDependencies, type Judged, type JudgedPage, judgePage, type PageMode } from './judgement.ts';
 import type { AgentResult } from './outcome.ts';
 import { advance, holdLease, type Lease, storeInvalidations, storeRenewals } from './store.ts';
@@ -129,7 +129,7 @@ async function commitRenewals(
         await deps.requireSigner(scope.trx, scope.now);
         await storeRenewals(scope.trx, workspaceId, proofs, now);
       }
-      for (const proof of proofs) appendRenewal(scope, run, proof);
+      appendRenewals(scope, run, proofs);
       if (failing.length + changed.size === 0) {
         await advance(scope.trx, workspaceId, id, { afterId: page.at(-1) ?? '', done: page.length }, now);
       }

@@ -9,6 +9,7 @@ import type { ProofRenewal } from '../promotion/release.ts';
 import { sharedKey } from '../proofs/shared-key.ts';
 import type {} from '../signers/plugin.ts';
 import { needsRenewal, renewProof } from './renew.ts';
+import { renewMany } from './renew-many.ts';
 import { renewProofs } from './renewal.ts';
 import { revalidationRoutes } from './routes.ts';
 import { createRevalidationService, type RevalidationOptions, type RevalidationService } from './service.ts';
@@ -58,7 +59,7 @@ export const revalidationPlugin = fastifyPlugin(
       observe,
       clock,
       needsRenewal: renewal.needed,
-      renew: renewal.renew,
+      renew: (due, active, signal) => renewMany(issuer, due, active, signal),
       workerId: newId(),
       failed: (error) => app.log.error({ err: error }, 'a revalidation could not go on'),
     });

@@ -1,3 +1,4 @@
+import { readProof } from '../admission/proof-reading.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
 import { timestamp } from '../clock.ts';
 import type { Digest } from '../crypto/digest.ts';
@@ -6,7 +7,8 @@ import { newId } from '../ids.ts';
 import type { PolicyHead } from '../policy/head.ts';
 import type { ProofIssuer } from '../promotion/issue.ts';
 import { issueProof } from '../proofs/build.ts';
-import { parseProofEnvelope, proofDigest } from '../proofs/envelope.ts';
+import { proofDigest } from '../proofs/envelope.ts';
+import type { AnyStatement } from '../proofs/shared-statement.ts';
 import { buildStatement, type ProofStatement, statedSpecHash } from '../proofs/statement.ts';
 import type { RenewedProof } from './outcome.ts';
 
@@ -33,8 +35,7 @@ export async function renewProof(
   head: PolicyHead,
   signal: AbortSignal = AbortSignal.timeout(SIGN_DEADLINE_MS),
 ): Promise<RenewedProof> {
-  const { proof } = subject;
-  if (proof === null) throw new RangeError('an agent without a proof has none to renew');
+  const previous = previousOf(subject);
   const issuedAt = issuer.clock();
   const expiresAt = issuedAt + issuer.ttlMs;
   const { previousProof: _, ...kept } = old.predicate;
@@ -46,9 +47,9 @@ export async function renewProof(
     policyHash: asDigest(head.hash),
     issuedAt: timestamp(issuedAt),
     expiresAt: timestamp(expiresAt),
-    previousProof: proofDigest(parseProofEnvelope(proof.envelope)),
+    previousProof: previous.digest,
   });
-  const envelope = await sign(issuer, statement, signal);
+  const envelope = await signProof(issuer, statement, signal);
   return {
     id: newId(),
     agentId: subject.agentId,
@@ -59,13 +60,21 @@ export async function renewProof(
     specHash: statedSpecHash(old),
     policyHash: head.hash,
     promotionId: kept.promotionId,
-    previousProofId: proof.id,
+    previousProofId: previous.id,
     issuedAt: new Date(issuedAt),
     expiresAt: new Date(expiresAt),
   };
 }
 
-async function sign(issuer: ProofIssuer, statement: ProofStatement, signal: AbortSignal) {
+/** The proof that a new one follows: its row, and the digest of what was signed. */
+export function previousOf(subject: AdmissionSubject): { readonly id: string; readonly digest: Digest } {
+  const reading = readProof(subject);
+  if (subject.proof === null || !reading.readable) throw new RangeError('an agent without a proof has none to renew');
+  return { id: subject.proof.id, digest: reading.digest() };
+}
+
+/** The signed envelope; every failure of the signer is a SignerError. */
+export async function signProof(issuer: ProofIssuer, statement: AnyStatement, signal: AbortSignal) {
   try {
     const key = await issuer.key();
     const envelope = await issueProof(statement, issuer.signer, key, signal);
@@ -76,6 +85,6 @@ async function sign(issuer: ProofIssuer, statement: ProofStatement, signal: Abor
   }
 }
 
-function asDigest(text: string): Digest {
+export function asDigest(text: string): Digest {
   return `sha256:${text.replace(/^sha256:/, '')}`;
 }

@@ -22,7 +22,13 @@ export const revalidationRoutes: FastifyPluginAsyncTypebox<{ revalidation: Reval
     {
       config: {
         permission: 'policy.revalidate',
-        audit: ['revalidation.requested', 'agent.revalidated', 'agent.invalidated', 'proof.renewed'],
+        audit: [
+          'revalidation.requested',
+          'agent.revalidated',
+          'agent.invalidated',
+          'proof.renewed',
+          'proof.mass.renewed',
+        ],
       },
       schema: {
         operationId: 'revalidateAgents',

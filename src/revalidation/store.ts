@@ -192,15 +192,28 @@ export async function modesOf(
     .execute();
 }
 
-/** Stores the proofs and makes each the agent's own, in one statement whatever their number. */
+/**
+ * Stores the proofs and makes each the agent's own, in one statement whatever their number. A statement that several share
+ * is stored with the first of them, so none is there that no proof refers to: proofs are evidence, and never removed.
+ */
 export async function storeRenewals(
   trx: Trx,
   workspaceId: string,
   proofs: readonly RenewedProof[],
   now: Date,
 ): Promise<void> {
+  const statements = new Map(
+    proofs.flatMap(({ statement }) => (statement === undefined ? [] : [[statement.digest, statement]])),
+  );
   await sql`
-    WITH stored AS (
+    WITH shared AS (
+      INSERT INTO proof_statements (workspace_id, digest, envelope, created_at)
+      SELECT ${workspaceId}, s.digest, s.envelope, ${now}
+      FROM unnest(
+        ${[...statements.keys()]}::text[],
+        ${[...statements.values()].map(({ envelope }) => JSON.stringify(envelope))}::jsonb[]
+      ) AS s(digest, envelope)
+    ), stored AS (
       INSERT INTO agent_proofs (workspace_id, id, agent_id, envelope, spec_version, spec_hash, policy_hash, signer_id,
         promotion_id, previous_proof, issued_at, expires_at)
       SELECT ${workspaceId}, renewed.*

@@ -23,13 +23,17 @@ export interface KeyedSigner {
  * SignerError, and so is one that does not come before the deadline, whether or not the driver minds the signal.
  */
 export function verifiedSigner({ signer, key, inProcess = false }: KeyedSigner): Signer {
-  const { signerId, algorithm } = signer;
+  const { signerId, algorithm, maxBytes } = signer;
+  const limits = maxBytes === undefined ? {} : { maxBytes };
   if (algorithm !== key.algorithm) throw new SignerError(`signer ${signerId}: its key is for ${key.algorithm}`);
   // Verifying costs three times the signing, and could only say what the derivation has said.
-  if (inProcess) return { signerId, algorithm, verifiedWith: key, sign: (data, signal) => signer.sign(data, signal) };
+  if (inProcess) {
+    return { signerId, algorithm, ...limits, verifiedWith: key, sign: (data, signal) => signer.sign(data, signal) };
+  }
   return {
     signerId,
     algorithm,
+    ...limits,
     verifiedWith: key,
     async sign(data, signal = AbortSignal.timeout(SIGN_DEADLINE_MS)) {
       const signature = await inTime(signer, data, signal);

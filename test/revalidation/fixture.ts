@@ -14,7 +14,8 @@ import { bumpRevision } from '../../src/policy/store.ts';
 import { createRecheck } from '../../src/promotion/recheck.ts';
 import { issueProof } from '../../src/proofs/build.ts';
 import { buildStatement } from '../../src/proofs/statement.ts';
-import { needsRenewal, renewProof } from '../../src/revalidation/renew.ts';
+import { needsRenewal } from '../../src/revalidation/renew.ts';
+import { renewMany } from '../../src/revalidation/renew-many.ts';
 import type { RevalidationOptions } from '../../src/revalidation/service.ts';
 import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import { createSigners } from '../../src/signers/signers.ts';
@@ -184,7 +185,7 @@ export async function world(t: Teardown): Promise<World> {
       fingerprints: admission.fingerprints,
       recheck: createRecheck(admission),
       needsRenewal,
-      renew: (subject, statement, head) => renewProof(issuer, subject, statement, head),
+      renew: (due, head, signal) => renewMany(issuer, due, head, signal),
       requireSigner: signers.requireProofSigner,
       observe: { invalidated: nothing },
       workerId: 'worker-1',

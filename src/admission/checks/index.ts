@@ -3,19 +3,11 @@ import { policyHashBinding } from './policy-hash-binding.ts';
 import { proofPresence } from './proof-presence.ts';
 import { sandboxContainment } from './sandbox-containment.ts';
 import { sandboxExpiry } from './sandbox-expiry.ts';
-import { createSignatureCheck, type VerifyEnvelope } from './signature.ts';
+import { createSignatureCheck } from './signature.ts';
 import { signerRevocation } from './signer-revocation.ts';
 import { specHash } from './spec-hash.ts';
 
 /** The seven of the contract (§9), in its order. */
-export function admissionChecks(verify?: VerifyEnvelope): readonly AdmissionCheck[] {
-  return [
-    sandboxExpiry,
-    sandboxContainment,
-    proofPresence,
-    specHash,
-    policyHashBinding,
-    signerRevocation,
-    createSignatureCheck(verify),
-  ];
+export function admissionChecks(signature: AdmissionCheck = createSignatureCheck()): readonly AdmissionCheck[] {
+  return [sandboxExpiry, sandboxContainment, proofPresence, specHash, policyHashBinding, signerRevocation, signature];
 }

@@ -8,9 +8,10 @@ const CODE = 'POLICY_HASH_MISMATCH';
 /** The proof was made under the policy that is active now. RESTRICT: the agent is intact, a revalidation mends it. */
 export const policyHashBinding: AdmissionCheck = {
   name: NAME,
-  check({ mode, proof, policy }) {
+  check(subject) {
+    const { mode, proof, policy } = subject;
     if (mode !== 'governed' || proof === null) return SKIP;
-    const reading = readProof(proof.envelope);
+    const reading = readProof(subject);
     if (!reading.readable) return deny(NAME, CODE, 'the proof names no policy', 'RESTRICT');
     const { policyHash } = reading.statement.predicate;
     // The signed word first; the column is what lists and revalidation go by.

@@ -35,10 +35,11 @@ function storedSpecProblem({ spec, specHash: rowHash }: AdmissionSubject): strin
   return undefined;
 }
 
-function provedSpecProblem({ proof, specVersion, specHash: rowHash }: AdmissionSubject): string | undefined {
+function provedSpecProblem(subject: AdmissionSubject): string | undefined {
+  const { proof, specVersion, specHash: rowHash } = subject;
   // Without a proof there is nothing to compare with; proofPresence has refused already.
   if (proof === null) return undefined;
-  const reading = readProof(proof.envelope);
+  const reading = readProof(subject);
   if (!reading.readable) return 'the proof names no spec';
   const { statement } = reading;
   if (statedSpecHash(statement) !== rowHash) return 'the proof binds another spec';

@@ -6,9 +6,10 @@ import { deny } from '../verdict.ts';
 /** The proof has not run out. Its signed times count; the column is only what the renewal job goes by. */
 export const proofExpiry: AdmissionCheck = {
   name: 'proofExpiry',
-  check({ mode, proof, now }) {
+  check(subject) {
+    const { mode, proof, now } = subject;
     if (mode !== 'governed' || proof === null) return SKIP;
-    const reading = readProof(proof.envelope);
+    const reading = readProof(subject);
     if (!reading.readable) return deny('proofExpiry', 'PROOF_EXPIRED', 'the proof names no time of expiry');
     const refusal = checkTime(reading.statement, now);
     return refusal === undefined ? PASS : deny('proofExpiry', 'PROOF_EXPIRED', `the proof: ${refusal.detail}`);

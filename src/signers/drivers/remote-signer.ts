@@ -17,6 +17,8 @@ export interface RemoteLimits {
 export interface RemoteKey {
   readonly signerId: string;
   readonly key: VerificationKey;
+  /** The most that it takes at once; absent: any. */
+  readonly maxBytes?: number | undefined;
   signOnce(data: Uint8Array, signal: AbortSignal): Promise<Buffer>;
   probeOnce(signal: AbortSignal): Promise<void>;
   close(): void;
@@ -34,7 +36,7 @@ export interface RemoteSigner extends KeyedSigner {
 
 /** Gives a key its limits of time and quota, and tries again what may pass. */
 export function remoteSigner(remote: RemoteKey, limits: RemoteLimits): RemoteSigner {
-  const { signerId, key } = remote;
+  const { signerId, key, maxBytes } = remote;
   const { quota = createSigningQuota(), deadlineMs = DEADLINE_MS } = limits;
 
   function attempts<T>(
@@ -51,6 +53,7 @@ export function remoteSigner(remote: RemoteKey, limits: RemoteLimits): RemoteSig
       signer: {
         signerId,
         algorithm: key.algorithm,
+        ...(maxBytes === undefined ? {} : { maxBytes }),
         sign: (data, signal) => attempts((attempt) => remote.signOnce(data, attempt), workload, signal),
       },
     };

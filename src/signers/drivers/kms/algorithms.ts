@@ -39,6 +39,11 @@ export function messageOf(
   return { Message: data, MessageType: 'RAW' };
 }
 
+/** The most that KMS signs with such a key; undefined where it is given a digest. */
+export function maxBytesOf(algorithm: KmsAlgorithm): number | undefined {
+  return algorithm === 'Ed25519' ? MAX_RAW_BYTES : undefined;
+}
+
 /** SignerError for data that KMS would not take as it is. */
 export function requireRaw(data: Uint8Array): void {
   if (data.length <= MAX_RAW_BYTES) return;

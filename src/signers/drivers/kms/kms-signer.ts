@@ -5,7 +5,7 @@ import { SignerError } from '../../../crypto/signer.ts';
 import { KeyError, type VerificationKey, verificationKey } from '../../../crypto/verify.ts';
 import { withAttempts } from '../attempts.ts';
 import { type RemoteLimits, type RemoteSigner, remoteSigner } from '../remote-signer.ts';
-import { algorithmOf, type KmsAlgorithm, messageOf, signingAlgorithm } from './algorithms.ts';
+import { algorithmOf, type KmsAlgorithm, maxBytesOf, messageOf, signingAlgorithm } from './algorithms.ts';
 import { connectKms, type KmsConnection, type KmsSdk } from './client.ts';
 import { kmsFailure } from './failure.ts';
 
@@ -42,6 +42,7 @@ export async function openKmsSigner(options: KmsSignerOptions): Promise<RemoteSi
     const remote = {
       signerId: options.signerId,
       key,
+      maxBytes: maxBytesOf(algorithm),
       signOnce: (data: Uint8Array, signal: AbortSignal) => sign(kms, algorithm, data, signal),
       probeOnce: (signal: AbortSignal) => probe(kms, algorithm, signal),
       close: () => client.destroy(),
