@@ -3,7 +3,6 @@ import { join } from 'node:path';
 
 import { openDatabaseSource } from '../audit/verify/database-source.ts';
 import type { AuditRow } from '../audit/verify/row.ts';
-import { readRegistryOfDatabase } from '../signers/registry-file.ts';
 import { exportChain } from './audit-export-chain.ts';
 import { exportCheckpoints } from './audit-export-log.ts';
 import { writeWhole } from './audit-export-whole.ts';
@@ -26,7 +25,6 @@ export async function exportTiles(
   chain: string | undefined,
   directory: string,
 ): Promise<TilesExport> {
-  const signers = await readRegistryOfDatabase(databaseUrl);
   const source = await openDatabaseSource({ databaseUrl, chain });
   try {
     const chains = join(directory, 'chains');
@@ -47,6 +45,8 @@ export async function exportTiles(
       throw new Contradiction(`the directory has chain ${lost} up to seq ${seq}, the log does not go so far`);
     }
     const entries = typeof source.log === 'object' ? await exportCheckpoints(directory, source.log) : 0;
+    // Of the same moment as the events: the newest of them about the registry names exactly this one.
+    const signers = await source.signers();
     await writeWhole(join(directory, 'signers.json'), `${JSON.stringify({ signers }, null, 2)}\n`);
     return { added, events, entries };
   } finally {

@@ -1,8 +1,18 @@
 import { openDatabaseLog } from './database-log.ts';
+import { readSigners } from './database-registry.ts';
 import { type EventRecord, toRow } from './database-row.ts';
 import { openSession } from './database-session.ts';
+import { DatabaseValues, strayValues, valuesSeen } from './database-values.ts';
 import { parseRegistry, type Registry } from './registry.ts';
-import { type Begin, type EventSource, type Head, MAX_BODY_BYTES, type MissingChain, type SourcePage } from './row.ts';
+import {
+  type AuditRow,
+  type Begin,
+  type EventSource,
+  type Head,
+  MAX_BODY_BYTES,
+  type MissingChain,
+  type SourcePage,
+} from './row.ts';
 
 /** Most rows of a page. */
 const PAGE_ROWS = 250;
@@ -14,17 +24,25 @@ const FIRST_PAGE = 32;
 const MAX_TEXT = 2048;
 const MAX_PAYLOAD = 1_048_576;
 const HIDDEN_LOG = 'the log of checkpoints was not compared: this login does not see all of it';
+const HIDDEN_VALUES = 'personal values were not compared: this login may not read them';
 /** Bytes of the tree in a head that are read; no honest one is longer. */
 const MAX_TREE = 2048;
+/** Bytes of a path in a batch that are read: one hash more than the longest has. */
+const MAX_PATH = 1024;
 
 export interface DatabaseSourceOptions {
   readonly databaseUrl: string;
   readonly chain?: string | undefined;
   readonly from?: number | undefined;
+  /** With what people wrote, where the login sees it; without, it is not even read. */
+  readonly personal?: boolean | undefined;
 }
 
 export interface DatabaseSource extends EventSource {
+  /** As of the same moment as the events. */
   registry(): Promise<Registry>;
+  /** The same as the entries of a signers.json. */
+  signers(): Promise<object[]>;
 }
 
 /**
@@ -39,10 +57,14 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
     const total = await expected(begin);
     let read = 0;
     for (const { name, first } of await parts(begin)) {
+      const values = seen === 'all' ? new DatabaseValues(query) : undefined;
+      await values?.open(name, first);
       for await (const records of eventsOf(name, first)) {
         read += records.length;
-        yield { rows: records.map(toRow), fraction: total > 0 ? Math.min(read / total, 1) : 0 };
+        const rows = values === undefined ? records.map(toRow) : await withValues(records, values);
+        yield { rows, fraction: total > 0 ? Math.min(read / total, 1) : 0 };
       }
+      await values?.close();
     }
   }
 
@@ -67,7 +89,8 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
           left(actor_id, ${MAX_TEXT}) AS actor_id, left(actor_kind, ${MAX_TEXT}) AS actor_kind,
           left(payload::text, ${MAX_PAYLOAD}) AS payload, substring(body FROM 1 FOR ${MAX_BODY_BYTES + 1}) AS body,
           left(hash, ${MAX_TEXT}) AS hash, left(prev_hash, ${MAX_TEXT}) AS prev_hash,
-          left(signature, ${MAX_TEXT}) AS signature, left(signer_id, ${MAX_TEXT}) AS signer_id, sign_mode
+          left(signature, ${MAX_TEXT}) AS signature, left(signer_id, ${MAX_TEXT}) AS signer_id, sign_mode,
+          ${batchColumns}
         FROM public.audit_events AS event ${where} ${range} ORDER BY event.chain, event.seq`,
       [name],
     );
@@ -124,33 +147,35 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
     }
   }
 
-  async function registry(): Promise<Registry> {
-    const iso = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-    return parseRegistry(
-      await query(
-        `SELECT signer_id AS "signerId", alg, public_key AS "publicKey", purpose, state,
-          ${iso('not_before')} AS "notBefore", ${iso('not_after')} AS "notAfter", ${iso('revoked_at')} AS "revokedAt"
-        FROM public.signers`,
-      ),
-    );
-  }
-
-  const treeColumn = await orClose(async () => {
-    const [column] = await query(
-      `SELECT FROM pg_attribute WHERE attrelid = 'public.audit_heads'::regclass AND attname = 'tree' AND NOT attisdropped`,
-    );
-    return column === undefined ? 'NULL::bytea' : `substring(tree FROM 1 FOR ${MAX_TREE})`;
-  });
+  // A log that was written before there were these columns has none of them.
+  const hasTree = await orClose(() => hasColumn('audit_heads', 'tree'));
+  const treeColumn = hasTree ? `substring(tree FROM 1 FOR ${MAX_TREE})` : 'NULL::bytea';
+  const hasBatches = await orClose(() => hasColumn('audit_events', 'batch_path'));
+  const batchColumns = hasBatches
+    ? `batch_index, batch_size, substring(batch_path FROM 1 FOR ${MAX_PATH}) AS batch_path`
+    : 'NULL::integer AS batch_index, NULL::integer AS batch_size, NULL::bytea AS batch_path';
   const log = await orClose(() => openDatabaseLog(query));
+  const seen = options.personal === true ? await orClose(() => valuesSeen(query)) : 'absent';
   return {
     ordered: true,
     pages,
     head,
     missingChains,
-    registry,
+    strayValues: () => (seen === 'all' ? strayValues(query, chain ?? null) : none()),
+    notes: seen === 'none' ? [HIDDEN_VALUES] : [],
+    registry: async () => parseRegistry(await readSigners(query)),
+    signers: () => readSigners(query),
     log: log !== undefined && sees === 'one chain' ? HIDDEN_LOG : log,
     close,
   };
+
+  async function hasColumn(table: string, column: string): Promise<boolean> {
+    const found = await query(
+      `SELECT FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2 AND NOT attisdropped`,
+      [`public.${table}`, column],
+    );
+    return found.length > 0;
+  }
 
   /** What fails before the source is handed over must not leave the connection open. */
   async function orClose<T>(work: () => Promise<T>): Promise<T> {
@@ -161,6 +186,18 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
       throw error;
     }
   }
+}
+
+async function withValues(records: readonly EventRecord[], values: DatabaseValues): Promise<AuditRow[]> {
+  const rows: AuditRow[] = [];
+  for (const record of records) {
+    rows.push({ ...toRow(record), personal: { values: await values.of(record), complete: true } });
+  }
+  return rows;
+}
+
+async function* none(): AsyncGenerator<never> {
+  yield* [];
 }
 
 /** A body travels as two hex digits a byte. */

@@ -22,6 +22,8 @@ export interface LogContext {
   readonly findings: Findings;
   /** Only what is said of this chain is kept. */
   readonly chain: string | undefined;
+  /** The registry is of the same moment as the log: it cannot know of more entries. */
+  readonly registryFits?: boolean;
 }
 
 /** The log of checkpoints, entry by entry and note by note in the order of their sizes. */
@@ -115,6 +117,14 @@ export class LogCheck {
     this.#outside.reached(size);
     this.#fitting.push(anchor);
     this.claims.anchor();
+  }
+
+  /** After the last entry and the last note. */
+  finish(): void {
+    const { largest = 0 } = this.cover;
+    if (this.#broken || this.#context.registryFits !== true || largest <= this.#tree.size) return;
+    const detail = `the registry knows of ${largest} entries; the log of checkpoints has ${this.#tree.size}`;
+    this.#report(this.#tree.size + 1, 'backup-restored', detail);
   }
 
   #storedRoot(size: number, note: string): Buffer | undefined {

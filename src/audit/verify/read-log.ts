@@ -24,6 +24,7 @@ export async function readLog(source: LogSource, anchors: readonly Anchor[], con
     }
   }
   while (next.done !== true) await judge();
+  check.finish();
   const { origin } = check;
   for (const anchor of anchors) {
     if (anchor.keyed || origin === undefined || anchor.origin === origin) continue;

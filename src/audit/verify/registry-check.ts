@@ -9,6 +9,8 @@ export interface KnownRegistry {
   readonly digest: string;
   /** Kept elsewhere, it is compared with an event of this version only; undefined: the log's own, which is the newest. */
   readonly version: number | undefined;
+  /** Read in one transaction with the log of checkpoints. */
+  readonly withLog: boolean;
 }
 
 /** Whether the registry is the one that the newest event about it names; that event is signed, the registry is not. */

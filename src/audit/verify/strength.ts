@@ -1,6 +1,8 @@
 import type { Anchor } from './anchors.ts';
 import type { Tally } from './chain-check.ts';
 import type { LogCheck } from './log-check.ts';
+import { limitingSizes } from './log-cover.ts';
+import type { Registry } from './registry.ts';
 import type { EventSource } from './row.ts';
 
 /** How far the answer reaches; see docs/audit-format.md. */
@@ -21,15 +23,23 @@ export function strengthOf({
   log,
   tally,
   source,
+  registry,
 }: {
   anchors: readonly Anchor[];
   log: LogCheck | undefined;
   tally: Tally;
   source: Pick<EventSource, 'log'>;
+  registry: Registry;
 }): Strength {
   const notes: string[] = [];
   const dropped = log?.claims.dropped ?? 0;
   if (dropped > 0) notes.push(`${dropped} older entries of the log of checkpoints were not compared, only newer ones`);
+  const unknown = limitingSizes(registry).filter((size) => size > (log?.size ?? 0)).length;
+  if (unknown > 0) {
+    notes.push(
+      `${unknown} limits of signers by size of the log of checkpoints were not compared: it is not at hand so far`,
+    );
+  }
   if (log === undefined && typeof source.log === 'string') notes.push(source.log);
   if (anchors.length === 0) return { level: 'internal', means: INTERNAL, notes };
   const fitting = log?.fitting ?? [];

@@ -83,12 +83,12 @@ async function open(request: VerificationRequest): Promise<Opened> {
 
 /** A file from elsewhere may be older or newer than the log: only the event of its own version can be about it. */
 function knownElsewhere({ registry, version }: { registry: Registry; version: number | undefined }) {
-  return version === undefined ? undefined : { digest: digestOf(registry), version };
+  return version === undefined ? undefined : { digest: digestOf(registry), version, withLog: false };
 }
 
 /** The one that lies beside the events, as of the same moment. */
-function ownRegistry(source: EventSource, registry: Registry): Opened {
-  return { source, registry, known: { digest: digestOf(registry), version: undefined } };
+function ownRegistry(source: EventSource, registry: Registry, withLog = false): Opened {
+  return { source, registry, known: { digest: digestOf(registry), version: undefined, withLog } };
 }
 
 async function openDatabase(
@@ -96,9 +96,9 @@ async function openDatabase(
   named: Omit<Opened, 'source'> | undefined,
   options: { chain: string | undefined; from: number },
 ): Promise<Opened> {
-  const source = await openDatabaseSource({ databaseUrl, ...options });
+  const source = await openDatabaseSource({ databaseUrl, personal: true, ...options });
   try {
-    return named === undefined ? ownRegistry(source, await source.registry()) : { source, ...named };
+    return named === undefined ? ownRegistry(source, await source.registry(), true) : { source, ...named };
   } catch (error) {
     await source.close();
     throw error;

@@ -74,14 +74,17 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
       met.add(chain);
       findings.add(chain, from, 'chain-missing', detail);
     }
+    for await (const { chain, seq } of source.strayValues?.() ?? []) {
+      findings.add(chain, seq, 'projection-edited', 'personal: a value of an event that is not there');
+    }
     reportUnmet();
   } finally {
     await workers.close();
   }
   await keepState(true);
   const trust = `the prevHash of seq ${from} was taken on trust (--from), and the trees were not compared`;
-  const notes = from === 1 ? [] : [trust];
-  return summarise(findings, tally, strengthOf({ anchors, log, tally, source }), notes);
+  const notes = [...(from === 1 ? [] : [trust]), ...(source.notes ?? [])];
+  return summarise(findings, tally, strengthOf({ anchors, log, tally, source, registry }), notes);
 
   function chainOf(name: string): ChainCheck {
     const known = chains.get(name);
@@ -140,8 +143,11 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
 /** The log of checkpoints, checked by itself. undefined: there is none, and none is needed. */
 async function logOf(options: VerifyOptions, findings: Findings): Promise<LogCheck | undefined> {
   const { source, registry, anchors = [], chain } = options;
+  const registryFits = options.known?.withLog === true && options.log === undefined;
   const log = options.log ?? source.log;
-  if (log !== undefined && typeof log !== 'string') return readLog(log, anchors, { registry, findings, chain });
+  if (log !== undefined && typeof log !== 'string') {
+    return readLog(log, anchors, { registry, findings, chain, registryFits });
+  }
   if (anchors.length === 0) return undefined;
   const why = log ?? 'the events alone do not show what it was made over';
   throw new VerifyError('CHECKPOINT', `there is no log of checkpoints to compare the given one with: ${why}`);

@@ -117,8 +117,9 @@ export async function setHead(client: Client, { chain, seq, hash, ts }: Row): Pr
 
 export async function insertSigner(client: Client, signer: TestSigner): Promise<void> {
   await client.query(
-    `INSERT INTO signers (signer_id, alg, public_key, purpose, state, not_before, not_after, revoked_at, created_at,
-      created_by, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now(), 'test', now())`,
+    `INSERT INTO signers (signer_id, alg, public_key, purpose, state, not_before, not_after, revoked_at, trusted_up_to,
+      valid_from_size, valid_to_size, replaces, created_at, created_by, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, now(), 'test', now())`,
     [
       signer.signerId,
       signer.alg,
@@ -128,6 +129,10 @@ export async function insertSigner(client: Client, signer: TestSigner): Promise<
       signer.notBefore,
       signer.notAfter,
       signer.revokedAt,
+      signer.trustedUpTo,
+      signer.validFromSize,
+      signer.validToSize,
+      signer.replaces,
     ],
   );
 }

@@ -14,6 +14,10 @@ export interface TestSigner {
   notBefore: string | null;
   notAfter: string | null;
   revokedAt: string | null;
+  trustedUpTo?: string | null;
+  validFromSize?: number | null;
+  validToSize?: number | null;
+  replaces?: string | null;
   privateKey: KeyObject;
 }
 
