@@ -4,6 +4,7 @@ import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 
+import { placeForm } from '../audit/verify/batch-place.ts';
 import type { AuditRow } from '../audit/verify/row.ts';
 import { writeTiles } from '../transparency/tile-writer.ts';
 import { Contradiction, lastEntry, SIGNATURES } from './tile-export-state.ts';
@@ -54,8 +55,9 @@ export async function exportChain(
   return size;
 }
 
-function signatureLine({ seq, signature, signerId, signMode }: AuditRow): string {
-  return JSON.stringify({ seq, signature, signerId, signMode });
+function signatureLine({ seq, signature, signerId, signMode, batch }: AuditRow): string {
+  const place = batch === undefined ? {} : { batch: placeForm(batch) };
+  return JSON.stringify({ seq, signature, signerId, signMode, ...place });
 }
 
 function apart(chain: string, seq: number): Contradiction {

@@ -1,16 +1,20 @@
 import { linkOf, type Predecessor, type Standing } from './chain-standing.ts';
-import { type ChainStart, checkStart } from './chain-start.ts';
+import { type ChainStart, checkStart, stateMisfit } from './chain-start.ts';
 import { BODIES_DIFFER, ChainTree } from './chain-tree.ts';
 import { DeferredRun } from './deferred-run.ts';
 import { type EventClaims, type EventFacts, TILE_HASH } from './event-check.ts';
 import type { FindingClass, Findings } from './finding.ts';
+import { ErasedValues } from './personal.ts';
 import { Positions } from './positions.ts';
+import { Prunings } from './pruning.ts';
 import type { Registry } from './registry.ts';
 import { type KnownRegistry, RegistryCheck } from './registry-check.ts';
 import type { Head } from './row.ts';
+import type { SeqRange } from './seq-ranges.ts';
 import type { SignatureVerdict } from './signature.ts';
 import { SignerCheck } from './signer-check.ts';
 import { CLOCK_TOLERANCE_MS } from './signer-range.ts';
+import { SigningModes } from './signing-modes.ts';
 
 const GENESIS_HASH = '0'.repeat(64);
 /** Rows at one seq whose hashes the next event may follow. */
@@ -57,17 +61,21 @@ export class ChainCheck {
   readonly #signers: SignerCheck;
   readonly #registry: RegistryCheck;
   readonly #deferred: DeferredRun;
-  /** The hash of the first event, from an earlier verification. */
-  readonly #trusted: string | undefined;
+  readonly #modes = new SigningModes();
+  readonly #values = new ErasedValues();
+  readonly #prunings: Prunings;
+  /** From an earlier verification: the first event and what was before it. */
+  readonly #trusted: ChainStart['trusted'];
   readonly #first: number;
   readonly #tree: ChainTree | undefined;
   #last: number;
   #before: Predecessor;
 
   constructor(chain: string, start: ChainStart, context: ChainContext) {
-    const { from, trusted, claims, covered } = start;
+    const { from, trusted, claims, covered, prunings = [] } = start;
     this.#chain = chain;
-    this.#trusted = trusted?.hash;
+    this.#trusted = trusted;
+    this.#prunings = new Prunings(chain, prunings);
     // From a later seq on there is no tree without the one of an earlier verification.
     this.#tree = from === 1 || trusted !== undefined ? new ChainTree(claims, trusted?.tree) : undefined;
     this.#signers = new SignerCheck(chain, covered, context);
@@ -101,6 +109,7 @@ export class ChainCheck {
   finish(head: Head | undefined | null): void {
     const atHead = head?.seq === this.#before.seq;
     this.#decide(atHead && head !== undefined && head !== null ? [head.hash] : []);
+    const removed = this.#excusePruned();
     for (const { seq, class: name, detail } of this.#positions.finish()) {
       this.#report(seq, name, detail);
       this.#tree?.differs(seq);
@@ -113,6 +122,7 @@ export class ChainCheck {
       );
     }
     this.#signers.finish();
+    this.#values.report(this.#chain, this.#findings);
     const { misfit } = this.#registry;
     if (misfit !== undefined) {
       this.#report(misfit, 'projection-edited', 'registry: the signers are not those that the event names');
@@ -123,26 +133,29 @@ export class ChainCheck {
     if (this.#tree === undefined) return;
     for (const { seq, class: name, detail } of this.#tree.finish(head?.tree ?? undefined))
       this.#report(seq, name, detail);
-    this.#tally.anchored += Math.max(this.#tree.anchored - this.#first + 1, 0);
+    const { anchored } = this.#tree;
+    const gone = removed.reduce((sum, [from, to]) => sum + Math.max(Math.min(to, anchored) - from + 1, 0), 0);
+    this.#tally.anchored += Math.max(anchored - this.#first + 1 - gone, 0);
   }
 
   /** How far the chain is good and settled, given that nothing was found so far; undefined where it is not. */
   get resumePoint(): ResumePoint | undefined {
     const { seq, hashes, links, weak, undecided } = this.#before;
     const [hash] = hashes;
-    const decided = this.#deferred.uncovered.length === 0 && this.#signers.settled;
+    const decided = this.#deferred.uncovered.length === 0 && this.#signers.settled && this.#values.settled;
     const settled = links !== undefined && !weak && undecided === undefined && decided;
     const tree = settled ? this.#tree?.bytesAt(seq) : undefined;
-    const good = this.#positions.inOrder && this.#registry.misfit === undefined;
+    const whole = this.#positions.inOrder(this.#prunings.to) && this.#prunings.misfits.length === 0;
+    const good = whole && this.#registry.misfit === undefined;
     return tree === undefined || hash === undefined || !good ? undefined : { seq, hash, tree };
   }
 
   #advance(facts: EventFacts, verdict: SignatureVerdict | undefined): void {
     const { seq } = facts;
-    if (this.#last < this.#first) checkStart(this.#chain, this.#first, this.#trusted, facts);
-    if (seq > this.#last + 1) this.#positions.hole(this.#last + 1, seq - 1);
+    if (this.#last < this.#first) this.#begin(facts);
+    if (seq > this.#last + 1) this.#missing(seq - 1);
     this.#last = seq;
-    this.#tree?.add(seq, facts.leaf);
+    if (this.#tree !== undefined) this.#prunings.grow(this.#tree, seq, facts.leaf);
     const follows = this.#before.seq === seq - 1;
     const prevHashes = typeof facts.body === 'string' ? [facts.prevHash] : [facts.body.prevHash, facts.prevHash];
     this.#decide(follows ? prevHashes : []);
@@ -154,9 +167,16 @@ export class ChainCheck {
     else this.#positions.filled(seq);
     const settled = body !== undefined && body.seq === seq && !foreign;
     if (settled && follows) this.#checkLink(seq, body, broken);
+    const linked = follows && settled && !broken && this.#before.links?.includes(body.prevHash) === true;
+    if (!linked) this.#modes.lost();
     if (settled && !broken) {
+      this.#checkMode(facts, body);
       this.#trackDeferred(facts, body);
       this.#registry.named(seq, body.registry);
+      // What was erased there was said by an event that may be gone.
+      if (!this.#prunings.within(seq)) this.#values.event(seq, facts.missing);
+      this.#prunings.met(facts, linkOf(facts, verdict)[0] ?? facts.hash, body.prevHash, this.#tree?.bytesAt(seq));
+      if (verdict !== undefined && verdict.over !== 'nothing') this.#values.erased(body.erases);
     }
     this.#before = {
       seq,
@@ -167,6 +187,32 @@ export class ChainCheck {
       tsMs: settled && !broken ? body.tsMs : undefined,
       undecided: undecided ? facts : undefined,
     };
+  }
+
+  /** The first event; that of a state may have been removed since. */
+  #begin(facts: EventFacts): void {
+    const pruned = this.#trusted !== undefined && this.#prunings.mayReach(this.#first, this.#trusted);
+    if (!(pruned && facts.seq > this.#first)) checkStart(this.#chain, this.#first, this.#trusted?.hash, facts);
+  }
+
+  #missing(to: number): void {
+    this.#positions.hole(this.#last + 1, to);
+    this.#prunings.hole(to);
+  }
+
+  /** Says which events were removed as a signed event approved; the others that are missing stay so. */
+  #excusePruned(): SeqRange[] {
+    for (const { seq, to } of this.#prunings.misfits) {
+      this.#report(seq, 'forked', `the event approves the removal of other events than those up to seq ${to}`);
+    }
+    const ranges = this.#positions.excuse(this.#prunings.to);
+    if (this.#trusted !== undefined && this.#positions.lacks(this.#first)) throw stateMisfit(this.#chain, this.#first);
+    const count = ranges.reduce((sum, [from, to]) => sum + to - from + 1, 0);
+    const removed = this.#prunings.removed(count, ranges.at(-1)?.[1] ?? 0);
+    if (removed === undefined) return [];
+    const { to, seq } = removed.approval;
+    this.#report(to, 'pruned', `${count} events up to here were removed, as the event at seq ${seq} approves`);
+    return ranges;
   }
 
   /** Judges the row by itself. `body` is there when its bytes can be taken as what was written. */
@@ -195,7 +241,6 @@ export class ChainCheck {
     const edited = facts.edited.filter(
       (name) => !(name === 'prevHash' && body.seq !== seq) && !(name === TILE_HASH && problem),
     );
-    if (signed && facts.signMode === 'batch') edited.push('signMode');
     if (edited.length > 0) {
       this.#report(seq, 'projection-edited', `${edited.join(', ')}: not what the body says`);
     }
@@ -218,8 +263,8 @@ export class ChainCheck {
       return true;
     }
     if (facts.deferred) return false; // an unsigned event with a signature: a projection edit, reported as such
-    if (verdict.unverifiable !== undefined || (facts.signMode === 'batch' && verdict.over === 'nothing')) {
-      this.#unverifiable(verdict.unverifiable ?? 'batch-signed, which this version cannot verify');
+    if (verdict.unverifiable !== undefined) {
+      this.#unverifiable(verdict.unverifiable);
       return false;
     }
     if (verdict.problem === undefined) {
@@ -259,9 +304,15 @@ export class ChainCheck {
     }
   }
 
+  #checkMode({ seq, signMode, deferred }: EventFacts, body: EventClaims): void {
+    const wrong = deferred ? undefined : this.#modes.signed(seq, signMode, body);
+    if (wrong !== undefined) this.#report(wrong, 'projection-edited', 'signMode: no event switched to this mode');
+  }
+
   /** A second row at the same seq: only possible without the primary key, or in an export. */
   #second(facts: EventFacts, body: EventClaims | undefined): void {
     const { seq } = facts;
+    this.#modes.lost();
     const copy = this.#before.hashes.includes(facts.hash);
     if (copy) this.#report(seq, 'replayed', `seq ${seq} stands in the log twice`);
     else if (body !== undefined && body.seq !== seq) this.#positions.surplus(seq, body.seq);

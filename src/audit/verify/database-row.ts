@@ -1,3 +1,4 @@
+import { placeOf } from './batch-place.ts';
 import type { AuditRow } from './row.ts';
 
 const UTC_TIMESTAMP = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d+))?\+00$/;
@@ -18,6 +19,9 @@ export interface EventRecord {
   signature: string | null;
   signer_id: string | null;
   sign_mode: string;
+  batch_index: number | null;
+  batch_size: number | null;
+  batch_path: Buffer | null;
 }
 
 export function toRow(record: EventRecord): AuditRow {
@@ -35,6 +39,7 @@ export function toRow(record: EventRecord): AuditRow {
     signature: record.signature,
     signerId: record.signer_id,
     signMode: record.sign_mode,
+    batch: placeOf(record.batch_index, record.batch_size, record.batch_path),
   };
 }
 

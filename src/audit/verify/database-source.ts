@@ -147,6 +147,16 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
     }
   }
 
+  async function prunings(of: string): Promise<Buffer[]> {
+    const kept = hasPrunings ? 'OR seq IN (SELECT event_seq FROM public.audit_prunings WHERE chain = $1)' : '';
+    const rows = await query<{ body: Buffer }>(
+      `SELECT substring(body FROM 1 FOR ${MAX_BODY_BYTES + 1}) AS body FROM public.audit_events
+      WHERE chain = $1 AND (event_type = 'audit.pruned' ${kept}) ORDER BY seq DESC LIMIT ${PAGE_ROWS}`,
+      [of],
+    );
+    return rows.map(({ body }) => body);
+  }
+
   // A log that was written before there were these columns has none of them.
   const hasTree = await orClose(() => hasColumn('audit_heads', 'tree'));
   const treeColumn = hasTree ? `substring(tree FROM 1 FOR ${MAX_TREE})` : 'NULL::bytea';
@@ -154,6 +164,7 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
   const batchColumns = hasBatches
     ? `batch_index, batch_size, substring(batch_path FROM 1 FOR ${MAX_PATH}) AS batch_path`
     : 'NULL::integer AS batch_index, NULL::integer AS batch_size, NULL::bytea AS batch_path';
+  const hasPrunings = await orClose(() => hasColumn('audit_prunings', 'event_seq'));
   const log = await orClose(() => openDatabaseLog(query));
   const seen = options.personal === true ? await orClose(() => valuesSeen(query)) : 'absent';
   return {
@@ -161,6 +172,7 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
     pages,
     head,
     missingChains,
+    prunings,
     strayValues: () => (seen === 'all' ? strayValues(query, chain ?? null) : none()),
     notes: seen === 'none' ? [HIDDEN_VALUES] : [],
     registry: async () => parseRegistry(await readSigners(query)),
@@ -171,7 +183,7 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
 
   async function hasColumn(table: string, column: string): Promise<boolean> {
     const found = await query(
-      `SELECT FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2 AND NOT attisdropped`,
+      `SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped`,
       [`public.${table}`, column],
     );
     return found.length > 0;

@@ -2,10 +2,14 @@ import { hash } from 'node:crypto';
 
 import { leafHash } from '../../transparency/merkle.ts';
 import { type EventBody, parseBody } from './body.ts';
+import { checkValues } from './personal.ts';
 import { editedProjections } from './projections.ts';
 import type { AuditRow } from './row.ts';
-import type { SignatureTask } from './signature.ts';
+import type { SignatureTask } from './signed-message.ts';
 import { UNSIGNED_TYPES } from './unsigned-types.ts';
+
+/** Of a row of mode batch that has none: leads to no root. */
+const NO_PLACE = { index: 0, size: 0, path: Buffer.alloc(0) };
 
 /** Named as an edited column: in a directory of tiles the leaf hash of the body stands there once more. */
 export const TILE_HASH = 'its hash in the tile';
@@ -19,8 +23,12 @@ export interface EventClaims {
   readonly signerId: string | null;
   /** The unsigned events it vouches for, if it is an `audit.deferred.covered`; NaN for what is no position. */
   readonly covers: { readonly from: number; readonly to: number } | undefined;
+  /** The signing modes before and after it, if it is an `audit.signmode.switched`. */
+  readonly switches: { readonly from: unknown; readonly to: unknown } | undefined;
   /** The doubtful events it vouches for, if it is an `audit.range.reattested`. */
   readonly reattests: { signerId: string; from: number; to: number; hash: string } | undefined;
+  /** Personal values that it says were erased, if it is an `erasure.performed`; else 0. */
+  readonly erases: number;
   /** The registry after it, if it changed that. */
   readonly registry: { readonly version: number; readonly digest: string } | undefined;
 }
@@ -38,6 +46,8 @@ export interface EventFacts {
   readonly body: EventClaims | string;
   /** Columns that differ from the body; empty without one. */
   readonly edited: readonly string[];
+  /** Commitments to personal values that its source does not have any more. */
+  readonly missing: number;
   readonly signMode: string;
   /** Undefined: the row has no signature, or names no signer it could be of. */
   readonly task: SignatureTask | undefined;
@@ -56,6 +66,7 @@ export function checkEvent(row: AuditRow): EventFacts {
   const names = bodyHash === row.hash ? [parsed?.signerId, row.signerId] : [row.signerId, parsed?.signerId];
   const signerId = names.find((name) => typeof name === 'string');
   const { signature } = row;
+  const values = checkValues(parsed?.payload ?? {}, row.personal);
   return {
     chain: row.chain,
     seq: row.seq,
@@ -64,23 +75,32 @@ export function checkEvent(row: AuditRow): EventFacts {
     leaf: leafHash(row.body),
     prevHash: row.prevHash,
     body: typeof body === 'string' ? body : claimsOf(body),
-    edited: parsed === undefined ? [] : editedColumns(row, parsed),
+    edited: parsed === undefined ? [] : [...editedColumns(row, parsed), ...values.edited],
+    missing: values.missing,
     signMode: row.signMode,
     task:
       signature === null || signature === '' || signerId === undefined
         ? undefined
-        : { signerId, signature, hash: row.hash, bodyHash },
+        : { signerId, signature, hash: row.hash, bodyHash, batch: placeInBatch(row) },
     deferred: parsed !== undefined && parsed.signerId === null,
     needsSignature: parsed === undefined || UNSIGNED_TYPES.has(parsed.eventType) ? undefined : parsed.eventType,
   };
+}
+
+/** What the row says of its mode is taken for the signature alone: one of the other mode does not verify then. */
+function placeInBatch({ signMode, batch = NO_PLACE }: AuditRow): SignatureTask['batch'] {
+  if (signMode !== 'batch') return undefined;
+  return { index: batch.index, size: batch.size, path: batch.path.toString('latin1') };
 }
 
 function claimsOf({ chain, seq, tsMs, prevHash, signerId, eventType, payload }: EventBody): EventClaims {
   const covering = eventType === 'audit.deferred.covered';
   const covers = covering ? { from: position(payload['from']), to: position(payload['to']) } : undefined;
   const reattests = eventType === 'audit.range.reattested' ? reattestedBy(payload) : undefined;
+  const erases = eventType === 'erasure.performed' ? position(payload['values']) : 0;
   const registry = eventType.startsWith('signer.') ? registryAfter(payload) : undefined;
-  return { chain, seq, tsMs, prevHash, signerId, covers, reattests, registry };
+  const switches = eventType === 'audit.signmode.switched' ? { from: payload['from'], to: payload['to'] } : undefined;
+  return { chain, seq, tsMs, prevHash, signerId, covers, switches, reattests, erases, registry };
 }
 
 function reattestedBy({ signerId, from, to, hash: last }: EventBody['payload']): EventClaims['reattests'] {
@@ -103,6 +123,7 @@ function editedColumns(row: AuditRow, body: EventBody): string[] {
   if (row.otherwise !== undefined) edited.push(row.otherwise);
   const modes = body.signerId === null ? ['deferred'] : ['event', 'batch'];
   if (!modes.includes(row.signMode)) edited.push('signMode');
+  if (row.signMode !== 'batch' && row.batch !== undefined) edited.push('batch');
   if (body.signerId === null && row.signature !== null) edited.push('signature');
   return edited;
 }

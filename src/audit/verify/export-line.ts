@@ -1,4 +1,6 @@
+import { parsePlace, placeForm } from './batch-place.ts';
 import { VerifyError } from './errors.ts';
+import { parseValues, valuesForm } from './personal-form.ts';
 import type { AuditRow } from './row.ts';
 
 /** One event as a line of an export, without the line break: the API form with the sign mode; the body byte for byte. */
@@ -17,6 +19,8 @@ export function toExportLine(row: AuditRow): string {
     ts: row.ts,
     body: row.body.toString('base64'),
     signMode: row.signMode,
+    ...(row.batch === undefined ? {} : { batch: placeForm(row.batch) }),
+    ...valuesForm(row.personal),
   });
 }
 
@@ -51,7 +55,16 @@ export function fromExportLine(line: string, number: number): AuditRow {
     signature,
     signerId: optional('signerId'),
     signMode: optional('signMode') ?? (signature === null ? 'deferred' : 'event'),
+    batch: parsePlace(members.get('batch')),
+    personal: valuesOf(members.get('personal'), number),
   };
+}
+
+function valuesOf(stored: unknown, number: number): AuditRow['personal'] {
+  if (stored === undefined) return undefined;
+  const values = parseValues(stored);
+  if (values === undefined) throw unreadable(number, '"personal" is not of values and salts');
+  return values;
 }
 
 function bytes(base64: string, number: number): Buffer {

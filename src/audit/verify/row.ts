@@ -1,4 +1,6 @@
+import type { BatchPlace } from './batch-place.ts';
 import type { LogSource } from './log-source.ts';
+import type { StoredValues } from './personal.ts';
 
 /** The largest body an event may have, in bytes. A source hands on one byte more, so that a longer one is seen. */
 export const MAX_BODY_BYTES = 65_535;
@@ -20,6 +22,9 @@ export interface AuditRow {
   readonly signature: string | null;
   readonly signerId: string | null;
   readonly signMode: string;
+  readonly batch?: BatchPlace | undefined;
+  /** What people wrote in it; undefined where the source says nothing of that. */
+  readonly personal?: StoredValues | undefined;
   /** Something beside the row that says something else than its body. */
   readonly otherwise?: string;
 }
@@ -54,6 +59,12 @@ export interface EventSource {
   /** undefined: no head row; null: this source carries no heads at all. */
   head(chain: string): Promise<Head | undefined | null>;
   missingChains(): AsyncIterable<MissingChain>;
+  /** Bodies of the events of a chain that may approve the removal of others, in bounded number; there before its first event is. */
+  prunings(chain: string): Promise<readonly Uint8Array[]>;
+  /** Personal values beyond the end of their chain; absent where there are none by the form of the source. */
+  strayValues?(): AsyncIterable<{ readonly chain: string; readonly seq: number }>;
+  /** What of it could not be compared, in sentences. */
+  readonly notes?: readonly string[];
   /** undefined: this source has none, or hides it (then it says so in a sentence). */
   readonly log: LogSource | string | undefined;
   close(): Promise<void>;

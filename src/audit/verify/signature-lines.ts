@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 
+import { type BatchPlace, parsePlace } from './batch-place.ts';
 import { VerifyError } from './errors.ts';
 import { linesOf } from './lines.ts';
 
@@ -9,6 +10,7 @@ export interface SignatureLine {
   readonly signature: string | null;
   readonly signerId: string | null;
   readonly signMode: string;
+  readonly batch: BatchPlace | undefined;
 }
 
 export interface SignatureLines {
@@ -62,5 +64,5 @@ function parseLine(text: string, message: () => string): SignatureLine {
   if ((signature !== null && typeof signature !== 'string') || (signerId !== null && typeof signerId !== 'string')) {
     throw new VerifyError('UNREADABLE', message());
   }
-  return { seq, signature, signerId, signMode };
+  return { seq, signature, signerId, signMode, batch: parsePlace(members.get('batch')) };
 }

@@ -2,7 +2,8 @@ import { Worker } from 'node:worker_threads';
 
 import { VerifyError } from './errors.ts';
 import type { SignerEntry } from './registry.ts';
-import type { SignatureTask, SignatureVerdict } from './signature.ts';
+import type { SignatureVerdict } from './signature.ts';
+import type { SignatureTask } from './signed-message.ts';
 
 /** The built tree has .js files; a worker's URL is not rewritten by the compiler. */
 const ENTRY = new URL(`./signature-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);

@@ -1,27 +1,17 @@
 import { constants, createPublicKey, type KeyObject, verify } from 'node:crypto';
 
 import type { FindingClass } from './finding.ts';
+import { RecentAnswers } from './recent-answers.ts';
 import type { Algorithm, SignerEntry } from './registry.ts';
 import { hasShape, looksForeign } from './signature-shape.ts';
+import { type Candidate, candidatesOf, type SignatureTask } from './signed-message.ts';
 
-const PAYLOAD_TYPE = 'application/vnd.castellan.audit-event.v1';
-/** DSSE pre-authentication encoding of a 32-byte payload, up to that payload. */
-const PAE_PREFIX = Buffer.from(`DSSEv1 ${PAYLOAD_TYPE.length} ${PAYLOAD_TYPE} 32 `);
-const HASH = /^[0-9a-f]{64}$/;
 const PSS_SALT_BYTES = 32;
 const MIN_RSA_BITS = 2048;
 const MIN_RSA_EXPONENT = 65_537n;
 const SPKI_PEM = /^\s*-----BEGIN PUBLIC KEY-----[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----\s*$/;
 /** Keys tried for a signature that the named key did not make: bounds the cost of a log full of bad signatures. */
 const MAX_OTHER_KEYS = 64;
-
-/** A signature and the digests it may be over: the stored hash and, when that is not the body's, the body's own. */
-export interface SignatureTask {
-  readonly signerId: string;
-  readonly signature: string;
-  readonly hash: string;
-  readonly bodyHash: string;
-}
 
 export interface SignatureVerdict {
   /** Which digest a signature of any registered key was found to be over; the same when both are equal. */
@@ -42,12 +32,22 @@ interface UsableKey {
   readonly key: KeyObject;
 }
 
+/** One spelling as text and as bytes. */
+interface Signature {
+  readonly text: string;
+  readonly bytes: Buffer;
+}
+
 type SignatureJudge = (task: SignatureTask) => SignatureVerdict;
 
-/** A judge over these signers. The algorithm is always the registry's, never the row's. Never throws. */
+/**
+ * A judge over these signers. The algorithm is always the registry's, never the row's. What one signature over many events
+ * is worth is found out once, while they come near each other. Never throws.
+ */
 export function createSignatureJudge(entries: readonly SignerEntry[]): SignatureJudge {
   const signers = new Map(entries.map((entry) => [entry.signerId, entry]));
   const keys = new Map<string, UsableKey>();
+  const recent = new RecentAnswers();
   for (const entry of entries) {
     const key = usableKey(entry);
     if (key !== undefined) keys.set(entry.signerId, { entry, key });
@@ -57,14 +57,18 @@ export function createSignatureJudge(entries: readonly SignerEntry[]): Signature
     const { signerId } = task;
     const signature = decode(task.signature);
     if (signature === undefined) return wrong('signature-wrong', 'not canonical base64');
+    const candidates = candidatesOf(task);
+    if (task.batch !== undefined && candidates.length === 0) {
+      return wrong('signature-wrong', 'its place in the batch leads to no signed root');
+    }
     const named = signers.get(signerId);
     const usable = keys.get(signerId);
     if (usable !== undefined) {
-      const over = digestOf(usable, task, signature);
+      const over = digestOf(usable, candidates, signature, recent);
       if (over !== 'nothing') return { over, ...purposeProblem(usable.entry) };
     }
     for (const other of [...keys.values()].slice(0, MAX_OTHER_KEYS)) {
-      const over = other.entry.signerId === signerId ? 'nothing' : digestOf(other, task, signature);
+      const over = other.entry.signerId === signerId ? 'nothing' : digestOf(other, candidates, signature, recent);
       if (over === 'nothing') continue;
       const detail = `made by the key of ${other.entry.signerId}, not of ${signerId}`;
       const differs = named !== undefined && named.alg !== other.entry.alg;
@@ -82,7 +86,7 @@ export function createSignatureJudge(entries: readonly SignerEntry[]): Signature
     if (usable === undefined) {
       return { over: 'nothing', unverifiable: `the registered key of ${signerId} is not usable with ${named.alg}` };
     }
-    return foreign(usable, task, signature)
+    return foreign(usable, candidates, signature)
       ? wrong('signature-wrong-algorithm', `not made by ${named.alg}, which the registry has for ${signerId}`)
       : wrong('signature-wrong', `no valid signature of ${signerId}`);
   };
@@ -99,9 +103,9 @@ function purposeProblem({ signerId, purpose }: SignerEntry): Pick<SignatureVerdi
 }
 
 /** Canonical base64 only, so that a stored signature has one spelling. */
-function decode(text: string): Buffer | undefined {
+function decode(text: string): Signature | undefined {
   const bytes = Buffer.from(text, 'base64');
-  return bytes.length > 0 && bytes.toString('base64') === text ? bytes : undefined;
+  return bytes.length > 0 && bytes.toString('base64') === text ? { text, bytes } : undefined;
 }
 
 /** A public key that fits its registered algorithm; a weak or mismatched one verifies nothing. */
@@ -127,15 +131,22 @@ function fits(alg: Exclude<Algorithm, 'HMAC-SHA256'>, key: KeyObject): boolean {
   }
 }
 
-function digestOf(by: UsableKey, task: SignatureTask, signature: Buffer): 'hash' | 'body' | 'nothing' {
-  if (!hasShape(by.entry.alg, by.key, signature)) return 'nothing';
-  if (verifies(by, task.hash, signature)) return 'hash';
-  return task.bodyHash !== task.hash && verifies(by, task.bodyHash, signature) ? 'body' : 'nothing';
+function digestOf(
+  by: UsableKey,
+  candidates: readonly Candidate[],
+  { text, bytes }: Signature,
+  recent: RecentAnswers,
+): 'hash' | 'body' | 'nothing' {
+  if (!hasShape(by.entry.alg, by.key, bytes)) return 'nothing';
+  const found = candidates.find(({ message, shared }) => {
+    if (!shared) return verifies(by, message, bytes);
+    const question = `${message.toString('latin1')} ${text} ${by.entry.signerId}`;
+    return recent.of(question, () => verifies(by, message, bytes));
+  });
+  return found?.over ?? 'nothing';
 }
 
-function verifies({ entry, key }: UsableKey, hash: string, signature: Buffer): boolean {
-  if (!HASH.test(hash)) return false; // another spelling of the same 32 bytes is not the hash that was stored
-  const message = messageOf(hash);
+function verifies({ entry, key }: UsableKey, message: Buffer, signature: Buffer): boolean {
   try {
     switch (entry.alg) {
       case 'Ed25519':
@@ -158,20 +169,16 @@ function verifies({ entry, key }: UsableKey, hash: string, signature: Buffer): b
 }
 
 /** The shape of another algorithm, or the right RSA key with another padding or salt. */
-function foreign({ entry, key }: UsableKey, task: SignatureTask, signature: Buffer): boolean {
-  if (looksForeign(entry.alg, signature)) return true;
-  if (entry.alg !== 'RSA-PSS-SHA256') return false;
+function foreign({ entry, key }: UsableKey, [first]: readonly Candidate[], { bytes }: Signature): boolean {
+  if (looksForeign(entry.alg, bytes)) return true;
+  if (entry.alg !== 'RSA-PSS-SHA256' || first === undefined) return false;
   const paddings = [
     { padding: constants.RSA_PKCS1_PADDING },
     { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_AUTO },
   ];
   try {
-    return paddings.some((padding) => verify('sha256', messageOf(task.hash), { key, ...padding }, signature));
+    return paddings.some((padding) => verify('sha256', first.message, { key, ...padding }, bytes));
   } catch {
     return false;
   }
-}
-
-function messageOf(hash: string): Buffer {
-  return Buffer.concat([PAE_PREFIX, Buffer.from(hash, 'hex')]);
 }

@@ -6,11 +6,14 @@ import { leafHash } from '../../transparency/merkle.ts';
 import { parseBody } from './body.ts';
 import { VerifyError } from './errors.ts';
 import { TILE_HASH } from './event-check.ts';
+import { PRUNING_MARK } from './pruning.ts';
 import type { AuditRow, Begin, EventSource, SourcePage } from './row.ts';
 import { type SignatureLine, signaturesOf } from './signature-lines.ts';
 import { bundlesOf } from './tile-directory.ts';
 import { openTilesLog } from './tiles-log.ts';
 
+/** Newest events that may approve the removal of others. */
+const MAX_PRUNINGS = 1000;
 const CHAIN = /^(?:_system|[a-z0-9][a-z0-9-]{0,62})$/;
 
 /** The events of a directory of tiles, as `castellan audit export --format tiles` writes it. It carries no heads. */
@@ -36,6 +39,7 @@ export async function openTilesSource(options: {
     pages,
     head: () => Promise.resolve(null),
     missingChains: none,
+    prunings: (name) => pruningsOf(join(directory, 'chains', name)),
     log: await openTilesLog(directory),
     close: () => Promise.resolve(),
   };
@@ -54,11 +58,22 @@ async function* rowsOf(
     for (const [at, body] of entries.entries()) {
       const seq = first + at + 1;
       const line = await signatures.take(seq);
-      if (seq >= from) rows.push(rowOf(chain, seq, body, { line, stored: hashes?.[at] }));
+      // In a bundle with later ones an entry that was removed has no bytes.
+      if (seq >= from && body.length > 0) rows.push(rowOf(chain, seq, body, { line, stored: hashes?.[at] }));
     }
     const read = first + rows.length;
     if (rows.length > 0) yield { rows, part: Math.min(read / Math.max(signatures.last, read), 1) };
   }
+}
+
+async function pruningsOf(directory: string): Promise<Buffer[]> {
+  const found: Buffer[] = [];
+  const { last } = await signaturesOf(join(directory, 'signatures.jsonl'));
+  for await (const { entries = [] } of bundlesOf(directory, 0, last)) {
+    for (const entry of entries) if (entry.includes(PRUNING_MARK)) found.push(Buffer.from(entry));
+    found.splice(0, found.length - MAX_PRUNINGS);
+  }
+  return found;
 }
 
 /** A row has columns beside its body; here they are what the body says, so that none of them can differ. */
@@ -84,6 +99,7 @@ function rowOf(
     signature: line?.signature ?? null,
     signerId: line === undefined ? (event?.signerId ?? null) : line.signerId,
     signMode: line?.signMode ?? 'event',
+    batch: line?.batch,
     ...(stored === undefined || stored.equals(leafHash(body)) ? {} : { otherwise: TILE_HASH }),
   };
 }
