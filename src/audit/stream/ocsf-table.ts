@@ -39,7 +39,8 @@ export const OCSF_CLASSES = {
 /** `activity_id` of what the class has no number for; `activity_name` then says what it was. */
 export const OTHER = 99;
 export const SEVERITIES = { Informational: 1, Low: 2, Medium: 3, High: 4, Critical: 5 } as const;
-export const STATUSES = { Success: 1, Failure: 2 } as const;
+/** A finding's status is how far people are with it. */
+export const STATUSES = { Success: 1, Failure: 2, New: 1 } as const;
 
 export type OcsfClass = keyof typeof OCSF_CLASSES;
 
@@ -102,7 +103,7 @@ export const OCSF_TABLE: Readonly<Record<EventType, OcsfRow>> = {
   'signer.retired': entity('Disable', SIGNER, { severity: 'Medium' }),
   'signer.range.closed': entity('Update', SIGNER),
   'signer.revoked': entity('Disable', SIGNER, { severity: 'High' }),
-  'signer.compromise': row('finding', 'Create', { severity: 'Critical' }, SIGNER),
+  'signer.compromise': row('finding', 'Create', { severity: 'Critical', status: 'New' }, SIGNER),
   'access.denied': row('api', { other: 'Refused' }, REFUSED),
   'audit.deferred.covered': log({ other: 'Cover' }, { severity: 'Low' }),
   'audit.signmode.switched': log({ other: 'Switch' }, { severity: 'Low' }),
