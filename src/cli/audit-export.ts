@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 
-import { openDatabaseSource } from '../audit/verify/database-source.ts';
+import { type DatabaseSourceOptions, openDatabaseSource } from '../audit/verify/database-source.ts';
 import { VerifyError } from '../audit/verify/errors.ts';
 import { toExportLine } from '../audit/verify/export-line.ts';
 import { printable } from '../audit/verify/report.ts';
@@ -19,6 +19,7 @@ import { Contradiction } from './tile-export-state.ts';
 const INCOMPLETE = 2;
 
 const USAGE = `Usage: castellan audit export [--database-url <url>] [--format jsonl|tiles] [--chain <name>] [--out <path>]
+                              [--personal]
 
 Writes the audit log as evidence (docs/audit-format.md).
 jsonl: one event per line in the order of its chain, bodies byte for byte (base64):
@@ -31,6 +32,8 @@ the newest checkpoint and signers.json. Run again it adds what is new; a directo
   --format <form>       jsonl (the default) or tiles
   --chain <name>        only this workspace's chain (_system for what belongs to none)
   --out <path>          jsonl: a file that does not exist yet (default: standard output); tiles: the directory
+  --personal            jsonl: with what people wrote and its salts, where it is not erased, as personal { member:
+                        { value, salt } }. No erasure reaches such a copy (docs/retention.md)
   -h, --help            show this
 
 Exit codes: 0 exported, 1 the directory and the log contradict each other, 2 nothing to export or rows hidden from this
@@ -51,18 +54,20 @@ export function auditExport(argv: readonly string[], io: CommandIo): Promise<num
       chain: { type: 'string' },
       out: { type: 'string' },
       format: { type: 'string', default: 'jsonl' },
+      personal: { type: 'boolean', default: false },
     });
     if (values.help === true) {
       io.stdout.write(USAGE);
       return EXIT.ok;
     }
-    const { format, chain, out } = values;
+    const { format, chain, out, personal } = values;
     if (format !== 'jsonl' && format !== 'tiles') throw new UsageError('--format is jsonl or tiles');
     if (format === 'tiles' && out === undefined) throw new UsageError('--format tiles needs --out');
+    if (format === 'tiles' && personal) throw new UsageError('--personal is for jsonl');
     const databaseUrl = databaseUrlOf(values['database-url'], io.env);
     try {
       if (format === 'tiles' && out !== undefined) return await runTiles(databaseUrl, chain, out, io);
-      const count = await exportLog(databaseUrl, chain, out, io);
+      const count = await exportLog({ databaseUrl, chain, personal }, out, io);
       io.stderr.write(`exported ${count} events\n`);
       return count > 0 ? EXIT.ok : INCOMPLETE;
     } catch (error) {
@@ -89,14 +94,11 @@ async function runTiles(databaseUrl: string, chain: string | undefined, out: str
   }
 }
 
-async function exportLog(
-  databaseUrl: string,
-  chain: string | undefined,
-  out: string | undefined,
-  io: CommandIo,
-): Promise<number> {
-  const source = await openDatabaseSource({ databaseUrl, chain });
+async function exportLog(options: DatabaseSourceOptions, out: string | undefined, io: CommandIo): Promise<number> {
+  const source = await openDatabaseSource(options);
   try {
+    const [hidden] = source.notes ?? [];
+    if (hidden !== undefined) throw new VerifyError('HIDDEN', hidden);
     if (out === undefined) return await writeLines(source, io.stdout);
     const file = createWriteStream(out, { flags: 'wx', mode: 0o600 });
     const done = finished(file);
