@@ -11,3 +11,19 @@ export function notInForce(row: SignerRow | undefined, purpose: SignerPurpose, n
   if (row.not_after !== null && now >= row.not_after.getTime()) return 'its time is over';
   return undefined;
 }
+
+/** Whether a signature counts that it made at that moment: whatever ends the trust in a signer leaves what came before. */
+export function countsAt({ state, revoked_at, trusted_up_to }: SignerRow, at: number): boolean {
+  switch (state) {
+    case 'pending':
+      return false;
+    case 'active':
+    case 'retiring':
+    case 'retired':
+      return true;
+    case 'revoked':
+      return revoked_at !== null && at <= revoked_at.getTime();
+    case 'compromised':
+      return trusted_up_to !== null && at <= trusted_up_to.getTime();
+  }
+}

@@ -6,7 +6,7 @@ import { SYSTEM_CHAIN } from '../ids.ts';
 import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { admitOwn, type BootRules, type OwnSigner } from './boot.ts';
-import { notInForce } from './in-force.ts';
+import { countsAt, notInForce } from './in-force.ts';
 import { createKeyOf, type KeyOf, publicKeyPem } from './keys.ts';
 import { findRevocations, findSigner, type SignerRow } from './store.ts';
 import type { SignerPurpose, SignerState } from './table.ts';
@@ -38,7 +38,7 @@ export interface Signers {
   find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined>;
   /**
    * The key of an audit signer whose signature made at `at` (ms since the epoch) counts; undefined for one unknown, for
-   * another purpose, pending, compromised, or revoked before that.
+   * another purpose, pending, or revoked or no longer trusted by then.
    */
   findAuditKey(trx: Trx, signerId: string, at: number): Promise<VerificationKey | undefined>;
   /** Who is no longer trusted; `revision` rises with every change of the registry. */
@@ -132,12 +132,7 @@ export function createSigners(options: {
   async function findAuditKey(trx: Trx, signerId: string, at: number): Promise<VerificationKey | undefined> {
     const row = await findSigner(trx, signerId);
     if (row === undefined || row.purpose !== 'audit') return undefined;
-    // A revocation ends the trust in what comes after it; a compromise says that nothing it signed is certain.
-    const trusted =
-      row.state === 'revoked'
-        ? row.revoked_at !== null && at <= row.revoked_at.getTime()
-        : ['active', 'retiring', 'retired'].includes(row.state);
-    return trusted ? keyOf(row) : undefined;
+    return countsAt(row, at) ? keyOf(row) : undefined;
   }
 
   async function trial(): Promise<void> {

@@ -11,18 +11,25 @@ const ACTING = operations().filter((operation) => operation.method === 'POST' &&
 
 /** Another valid body for each operation: the same key must not stand for both. */
 const OTHER_BODY: Readonly<Record<string, object>> = {
+  activateSigner: {},
   batchAgents: { action: 'stop', agentIds: [randomUUID()] },
+  compromiseSigner: { reason: 'other' },
   createAgent: { spec: { name: 'other' } },
   createWorkspace: { workspaceId: 'another-workspace' },
   forkAgent: { name: 'other' },
   hotReloadPolicy: { policySet: 'other', bundle: { modules: {}, data: {} } },
+  importSigners: { signers: [{ signerId: 'other', alg: 'Ed25519', purpose: 'manifest', publicKey: 'other' }] },
   promoteAgent: { justification: 'other' },
   quarantineAgent: { reason: 'other' },
+  reattestAudit: { signerId: 'other', reason: 'other' },
+  reattestSystemAudit: { signerId: 'other', reason: 'other' },
   registerSigner: { signerId: 'other', alg: 'Ed25519', purpose: 'proof', publicKey: 'other' },
   releaseAgent: { reason: 'other' },
+  retireSigner: {},
   revalidateAgents: { agentIds: [randomUUID()] },
   revokeSigner: { reason: 'other' },
   rollBackPolicy: { version: 1, reason: 'other' },
+  rotateSigner: { signerId: 'other', alg: 'Ed25519', purpose: 'audit', publicKey: 'other', replaces: 'audit-1' },
   startAgent: { replicas: 3 },
   stopAgent: { reason: 'other' },
 };

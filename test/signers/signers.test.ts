@@ -166,7 +166,7 @@ t.test('the registry over HTTP', async (t) => {
   t.match(revoked.json(), { signerId: 'kernel-1', state: 'revoked', revokedAt: String });
   t.equal((await revoke('kernel-1')).statusCode, 409);
   t.match(await world.events(['signer.revoked'], '_system'), [
-    { payload: { signerId: 'kernel-1', purpose: 'manifest', reason: 'lost' } },
+    { payload: { signerId: 'kernel-1', purpose: 'manifest', registryVersion: 4 } },
   ]);
 });
 
@@ -201,7 +201,11 @@ t.test(
     t.equal(await keyAt('audit-1', Date.now() + 60_000), undefined, 'what it would sign from now on does not count');
     t.ok(await keyAt('audit-1', before - 60_000), 'what it signed before goes on counting');
     t.equal(await keyAt('proof-1', before - 60_000), undefined, 'a key has one purpose');
-    await world.database.query("UPDATE signers SET state = 'compromised' WHERE signer_id = 'audit-1'");
-    t.equal(await keyAt('audit-1', before - 60_000), undefined, 'nothing a compromised signer signed is certain');
+    const trustedUpTo = new Date(before - 120_000).toISOString();
+    await world.registry.compromise('audit-1', { reason: 'sold', trustedUpTo }, ADMIN);
+    t.equal(await keyAt('audit-1', before - 60_000), undefined, 'what it signed when its key was in other hands');
+    t.ok(await keyAt('audit-1', before - 180_000), 'what it signed before');
+    await world.database.query("UPDATE signers SET trusted_up_to = NULL WHERE signer_id = 'audit-1'");
+    t.equal(await keyAt('audit-1', before - 180_000), undefined, 'and nothing where nobody says until when');
   },
 );

@@ -93,7 +93,7 @@ export interface Operations {
       readonly cursor?: string;
       /** Default 50 */
       readonly limit?: number;
-      readonly type?: "workspace.created" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.revoked" | "access.denied" | "audit.deferred.covered";
+      readonly type?: "workspace.created" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "proof.mass.renewed" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.rotation.requested" | "signer.rotation.applied" | "signer.retired" | "signer.range.closed" | "signer.revoked" | "signer.compromise" | "access.denied" | "audit.deferred.covered" | "audit.signmode.switched" | "audit.range.reattested" | "audit.hold.placed" | "audit.hold.released" | "audit.pruned" | "erasure.performed";
       readonly actor?: string;
       /** Only events at or after this time */
       readonly from?: string;
@@ -112,6 +112,8 @@ export interface Operations {
           readonly kind: string;
         };
         readonly payload: { readonly [name: string]: unknown };
+        /** What people wrote, by the member of payload that commits to it; absent once it is erased */
+        readonly personal?: { readonly [name: string]: string };
         readonly prevHash: string;
         readonly hash: string;
         readonly signature: string | null;
@@ -133,6 +135,8 @@ export interface Operations {
         readonly kind: string;
       };
       readonly payload: { readonly [name: string]: unknown };
+      /** What people wrote, by the member of payload that commits to it; absent once it is erased */
+      readonly personal?: { readonly [name: string]: string };
       readonly prevHash: string;
       readonly hash: string;
       readonly signature: string | null;
@@ -180,6 +184,54 @@ export interface Operations {
       };
     } };
   };
+  /** Approve the removal of the oldest events of the chain _system, which a checkpoint covers. `POST /v1/audit/prunings` */
+  pruneSystemAudit: {
+    input: { body: {
+      /** The last event to be removed */
+      readonly to: number;
+      readonly reason: string;
+    } | {
+      /** All that may be removed of what is older */
+      readonly before: string;
+      readonly reason: string;
+    } };
+    answer: { status: 201; body: {
+      readonly chain: string;
+      readonly to: number;
+      /** Of the event at to */
+      readonly hash: string;
+      /** Entries of the log of checkpoints under the note that covers them */
+      readonly logSize: number;
+      readonly receipt: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
+  };
+  /** Vouch for the events of the chain _system that a compromised signer left in doubt. `POST /v1/audit/reattestations` */
+  reattestSystemAudit: {
+    input: { body: {
+      /** A signer that is compromised */
+      readonly signerId: string;
+      readonly reason: string;
+    } };
+    answer: { status: 201; body: {
+      readonly chain: string;
+      readonly signerId: string;
+      /** The first event of that signer outside the range for which it is trusted */
+      readonly from: number;
+      /** The last one */
+      readonly to: number;
+      /** Of the event at to */
+      readonly hash: string;
+      /** The event that vouches for them */
+      readonly event: {
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
+  };
   /** Verify the chain _system. `POST /v1/audit/verify` */
   verifySystemAudit: {
     input: {};
@@ -211,6 +263,10 @@ export interface Operations {
         readonly notBefore: string | null;
         readonly notAfter: string | null;
         readonly revokedAt: string | null;
+        readonly trustedUpTo: string | null;
+        readonly validFromSize: number | null;
+        readonly validToSize: number | null;
+        readonly replaces: string | null;
         readonly createdAt: string;
         readonly updatedAt: string;
       })[];
@@ -237,6 +293,143 @@ export interface Operations {
       readonly notBefore: string | null;
       readonly notAfter: string | null;
       readonly revokedAt: string | null;
+      readonly trustedUpTo: string | null;
+      readonly validFromSize: number | null;
+      readonly validToSize: number | null;
+      readonly replaces: string | null;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } };
+  };
+  /** Trust the keys of a signers.json: all of them, or none. `POST /v1/signers/import` */
+  importSigners: {
+    input: { body: {
+      readonly signers: readonly ({
+        readonly signerId: string;
+        readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+        /** SPKI in PEM */
+        readonly publicKey: string;
+        readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+        readonly state?: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+        readonly notBefore?: string | null;
+        readonly notAfter?: string | null;
+        readonly revokedAt?: string | null;
+        readonly trustedUpTo?: string | null;
+        readonly validFromSize?: number | null;
+        readonly validToSize?: number | null;
+        readonly replaces?: string | null;
+        readonly createdAt?: string;
+        readonly updatedAt?: string;
+      })[];
+    } };
+    answer: { status: 200; body: {
+      /** signerIds that were not registered before */
+      readonly imported: readonly string[];
+      /** signerIds that were, just like this */
+      readonly skipped: readonly string[];
+    } };
+  };
+  /** List a key that is to take the place of another; the first replica that signs with it puts it in force. `POST /v1/signers/rotations` */
+  rotateSigner: {
+    input: { body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM */
+      readonly publicKey: string;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      /** the signer whose place it takes */
+      readonly replaces: string;
+      /** the key to be replaced is gone: accepted even while nothing can be signed */
+      readonly emergency?: boolean;
+      readonly reason?: string;
+    } };
+    answer: { status: 201; body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM; null for a shared secret */
+      readonly publicKey: string | null;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+      readonly notBefore: string | null;
+      readonly notAfter: string | null;
+      readonly revokedAt: string | null;
+      readonly trustedUpTo: string | null;
+      readonly validFromSize: number | null;
+      readonly validToSize: number | null;
+      readonly replaces: string | null;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } };
+  };
+  /** Put a pending key of manifests in force. `POST /v1/signers/{signerId}/activate` */
+  activateSigner: {
+    input: { params: {
+      readonly signerId: string;
+    }; body?: { readonly [name: string]: never } };
+    answer: { status: 200; body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM; null for a shared secret */
+      readonly publicKey: string | null;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+      readonly notBefore: string | null;
+      readonly notAfter: string | null;
+      readonly revokedAt: string | null;
+      readonly trustedUpTo: string | null;
+      readonly validFromSize: number | null;
+      readonly validToSize: number | null;
+      readonly replaces: string | null;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } };
+  };
+  /** Say that a key was in other hands, and until when it surely was not. `POST /v1/signers/{signerId}/compromise` */
+  compromiseSigner: {
+    input: { params: {
+      readonly signerId: string;
+    }; body: {
+      readonly reason: string;
+      /** Until when the key was surely in nobody else’s hands; now when it is not given */
+      readonly trustedUpTo?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM; null for a shared secret */
+      readonly publicKey: string | null;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+      readonly notBefore: string | null;
+      readonly notAfter: string | null;
+      readonly revokedAt: string | null;
+      readonly trustedUpTo: string | null;
+      readonly validFromSize: number | null;
+      readonly validToSize: number | null;
+      readonly replaces: string | null;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } };
+  };
+  /** End the overlap: the signer signs no more, and what it signed still counts. `POST /v1/signers/{signerId}/retire` */
+  retireSigner: {
+    input: { params: {
+      readonly signerId: string;
+    }; body?: { readonly [name: string]: never } };
+    answer: { status: 200; body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM; null for a shared secret */
+      readonly publicKey: string | null;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+      readonly notBefore: string | null;
+      readonly notAfter: string | null;
+      readonly revokedAt: string | null;
+      readonly trustedUpTo: string | null;
+      readonly validFromSize: number | null;
+      readonly validToSize: number | null;
+      readonly replaces: string | null;
       readonly createdAt: string;
       readonly updatedAt: string;
     } };
@@ -258,6 +451,10 @@ export interface Operations {
       readonly notBefore: string | null;
       readonly notAfter: string | null;
       readonly revokedAt: string | null;
+      readonly trustedUpTo: string | null;
+      readonly validFromSize: number | null;
+      readonly validToSize: number | null;
+      readonly replaces: string | null;
       readonly createdAt: string;
       readonly updatedAt: string;
     } };
@@ -1068,7 +1265,7 @@ export interface Operations {
       readonly cursor?: string;
       /** Default 50 */
       readonly limit?: number;
-      readonly type?: "workspace.created" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.revoked" | "access.denied" | "audit.deferred.covered";
+      readonly type?: "workspace.created" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "proof.mass.renewed" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.rotation.requested" | "signer.rotation.applied" | "signer.retired" | "signer.range.closed" | "signer.revoked" | "signer.compromise" | "access.denied" | "audit.deferred.covered" | "audit.signmode.switched" | "audit.range.reattested" | "audit.hold.placed" | "audit.hold.released" | "audit.pruned" | "erasure.performed";
       readonly actor?: string;
       /** Only events at or after this time */
       readonly from?: string;
@@ -1087,6 +1284,8 @@ export interface Operations {
           readonly kind: string;
         };
         readonly payload: { readonly [name: string]: unknown };
+        /** What people wrote, by the member of payload that commits to it; absent once it is erased */
+        readonly personal?: { readonly [name: string]: string };
         readonly prevHash: string;
         readonly hash: string;
         readonly signature: string | null;
@@ -1108,6 +1307,8 @@ export interface Operations {
         readonly kind: string;
       };
       readonly payload: { readonly [name: string]: unknown };
+      /** What people wrote, by the member of payload that commits to it; absent once it is erased */
+      readonly personal?: { readonly [name: string]: string };
       readonly prevHash: string;
       readonly hash: string;
       readonly signature: string | null;
@@ -1154,6 +1355,58 @@ export interface Operations {
           /** Inclusion in the log at the size of the note (RFC 6962 §2.1.1) */
           readonly proof: readonly string[];
         };
+      };
+    } };
+  };
+  /** Approve the removal of the oldest events of the workspace's chain, which a checkpoint covers. `POST /v1/workspaces/{workspaceId}/audit/prunings` */
+  pruneAudit: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      /** The last event to be removed */
+      readonly to: number;
+      readonly reason: string;
+    } | {
+      /** All that may be removed of what is older */
+      readonly before: string;
+      readonly reason: string;
+    } };
+    answer: { status: 201; body: {
+      readonly chain: string;
+      readonly to: number;
+      /** Of the event at to */
+      readonly hash: string;
+      /** Entries of the log of checkpoints under the note that covers them */
+      readonly logSize: number;
+      readonly receipt: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
+  };
+  /** Vouch for the events of the workspace's chain that a compromised signer left in doubt. `POST /v1/workspaces/{workspaceId}/audit/reattestations` */
+  reattestAudit: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      /** A signer that is compromised */
+      readonly signerId: string;
+      readonly reason: string;
+    } };
+    answer: { status: 201; body: {
+      readonly chain: string;
+      readonly signerId: string;
+      /** The first event of that signer outside the range for which it is trusted */
+      readonly from: number;
+      /** The last one */
+      readonly to: number;
+      /** Of the event at to */
+      readonly hash: string;
+      /** The event that vouches for them */
+      readonly event: {
+        readonly seq: number;
+        readonly hash: string;
       };
     } };
   };
@@ -1608,6 +1861,8 @@ export interface Operations {
       readonly proof: unknown;
       /** The spec that the proof is meant to be about */
       readonly spec?: { readonly [name: string]: unknown };
+      /** The agent that the proof is meant to be about. Of a proof of several agents it says which: without it, and without a `spec` that only one of them has, such a proof is MALFORMED */
+      readonly agentId?: string;
     } };
     answer: { status: 200; body: {
       readonly valid: boolean;
@@ -1622,10 +1877,17 @@ export const OPERATIONS = {
   getSystemAuditConsistency: {"method":"GET","path":"/v1/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
   listSystemAuditEvents: {"method":"GET","path":"/v1/audit/events","readOnly":true,"answers":{"200":["events","nextCursor"]},"list":"events"},
   getSystemAuditProof: {"method":"GET","path":"/v1/audit/proof","readOnly":true,"answers":{"200":["seq","leafHash","proof","checkpoint"]}},
+  pruneSystemAudit: {"method":"POST","path":"/v1/audit/prunings","readOnly":false,"answers":{"201":["chain","to","hash","logSize","receipt"]}},
+  reattestSystemAudit: {"method":"POST","path":"/v1/audit/reattestations","readOnly":false,"answers":{"201":["chain","signerId","from","to","hash","event"]}},
   verifySystemAudit: {"method":"POST","path":"/v1/audit/verify","readOnly":true,"answers":{"200":["ok","strength","events","signatures","findings"]}},
   listSigners: {"method":"GET","path":"/v1/signers","readOnly":true,"answers":{"200":["signers"]}},
-  registerSigner: {"method":"POST","path":"/v1/signers","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","createdAt","updatedAt"]}},
-  revokeSigner: {"method":"POST","path":"/v1/signers/{signerId}/revoke","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","createdAt","updatedAt"]}},
+  registerSigner: {"method":"POST","path":"/v1/signers","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
+  importSigners: {"method":"POST","path":"/v1/signers/import","readOnly":false,"answers":{"200":["imported","skipped"]}},
+  rotateSigner: {"method":"POST","path":"/v1/signers/rotations","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
+  activateSigner: {"method":"POST","path":"/v1/signers/{signerId}/activate","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
+  compromiseSigner: {"method":"POST","path":"/v1/signers/{signerId}/compromise","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
+  retireSigner: {"method":"POST","path":"/v1/signers/{signerId}/retire","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
+  revokeSigner: {"method":"POST","path":"/v1/signers/{signerId}/revoke","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   listWorkspaces: {"method":"GET","path":"/v1/workspaces","readOnly":true,"answers":{"200":["workspaces","nextCursor"]},"list":"workspaces"},
   createWorkspace: {"method":"POST","path":"/v1/workspaces","readOnly":false,"answers":{"201":["workspaceId","displayName","state","createdAt","createdBy"]}},
   getWorkspace: {"method":"GET","path":"/v1/workspaces/{workspaceId}","readOnly":true,"answers":{"200":["workspaceId","displayName","state","createdAt","createdBy"]}},
@@ -1649,6 +1911,8 @@ export const OPERATIONS = {
   getAuditConsistency: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
   listAuditEvents: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/events","readOnly":true,"answers":{"200":["events","nextCursor"]},"list":"events"},
   getAuditProof: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/proof","readOnly":true,"answers":{"200":["seq","leafHash","proof","checkpoint"]}},
+  pruneAudit: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/prunings","readOnly":false,"answers":{"201":["chain","to","hash","logSize","receipt"]}},
+  reattestAudit: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/reattestations","readOnly":false,"answers":{"201":["chain","signerId","from","to","hash","event"]}},
   verifyAudit: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/verify","readOnly":true,"answers":{"200":["ok","strength","events","signatures","findings"]}},
   listDecisions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/decisions","readOnly":true,"answers":{"200":["decisions","nextCursor"]},"list":"decisions"},
   getDecision: {"method":"GET","path":"/v1/workspaces/{workspaceId}/decisions/{decisionId}","readOnly":true,"answers":{"200":["decisionId","kind","agentId","action","effect","decision","tier","reasons","actor","policyHash","specHash","auditSeq","createdAt"]}},

@@ -101,7 +101,12 @@ const OTHERS = new Set([
   'policy.rejected',
   'revalidation.requested',
   'signer.registered',
+  'signer.rotation.requested',
+  'signer.rotation.applied',
+  'signer.retired',
+  'signer.range.closed',
   'signer.revoked',
+  'signer.compromise',
   'access.denied',
   'audit.deferred.covered',
 ]);

@@ -103,6 +103,38 @@ function newSigner(signerId = `manifest-${newId()}`): Record<string, string> {
   return { signerId, alg: 'Ed25519', purpose: 'manifest', publicKey };
 }
 
+/** A key that counts already. */
+async function listedSigner(world: World): Promise<string> {
+  const signerId = `manifest-${newId()}`;
+  await world.expect(201, 'kernel-admin', 'POST', '/v1/signers', newSigner(signerId));
+  return signerId;
+}
+
+/** A compromised signer in whose name the newest event of the chain stands. */
+async function stolenKey(world: World, chain: string): Promise<string> {
+  const { signerId = '', publicKey } = newSigner(`audit-${newId()}`);
+  await world.sql(
+    `INSERT INTO signers (signer_id, alg, public_key, purpose, state, revoked_at, created_at, created_by, updated_at)
+     VALUES ($1, 'Ed25519', $2, 'audit', 'compromised', now() - interval '1 day', now(), 'test', now())`,
+    [signerId, publicKey],
+  );
+  await world.sql('SET session_replication_role = replica');
+  await world.sql(
+    'UPDATE audit_events SET signer_id = $1 WHERE chain = $2 AND seq = (SELECT seq FROM audit_heads WHERE chain = $2)',
+    [signerId, chain],
+  );
+  await world.sql('SET session_replication_role = origin');
+  return signerId;
+}
+
+/** One that is to take its place. */
+async function pendingSigner(world: World): Promise<string> {
+  const signerId = `manifest-${newId()}`;
+  const signer = { ...newSigner(signerId), replaces: await listedSigner(world) };
+  await world.expect(201, 'kernel-admin', 'POST', '/v1/signers/rotations', signer);
+  return signerId;
+}
+
 const PROMOTED = ['promotion.approved', 'proof.issued'];
 const DIRTY = { ...SPEC, containment: { externalCalls: true } };
 
@@ -142,11 +174,10 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 200,
     chain: '_system',
     events: ['signer.revoked'],
-    prepare: async (world) => {
-      const signer = newSigner();
-      await world.expect(201, 'kernel-admin', 'POST', '/v1/signers', signer);
-      return { path: `/v1/signers/${signer['signerId']}/revoke`, body: { reason: 'lost' } };
-    },
+    prepare: async (world) => ({
+      path: `/v1/signers/${await listedSigner(world)}/revoke`,
+      body: { reason: 'lost' },
+    }),
   },
   {
     operation: 'revokeSigner',
@@ -154,6 +185,107 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 404,
     events: [],
     prepare: async () => ({ path: '/v1/signers/nobody/revoke', body: { reason: 'lost' } }),
+  },
+  {
+    operation: 'importSigners',
+    why: 'two new keys',
+    status: 200,
+    chain: '_system',
+    events: ['signer.registered', 'signer.registered'],
+    prepare: async () => ({ path: '/v1/signers/import', body: { signers: [newSigner(), newSigner()] } }),
+  },
+  {
+    operation: 'importSigners',
+    why: 'keys that are there',
+    status: 200,
+    events: [],
+    prepare: async (world) => {
+      const signer = newSigner();
+      await world.expect(201, 'kernel-admin', 'POST', '/v1/signers', signer);
+      return { path: '/v1/signers/import', body: { signers: [signer] } };
+    },
+  },
+  {
+    operation: 'importSigners',
+    why: 'one of them with another key: none',
+    status: 409,
+    events: [],
+    prepare: async (world) => ({
+      path: '/v1/signers/import',
+      body: { signers: [newSigner(), newSigner(await listedSigner(world))] },
+    }),
+  },
+  {
+    operation: 'rotateSigner',
+    why: 'a key for the place of another',
+    status: 201,
+    chain: '_system',
+    events: ['signer.rotation.requested'],
+    prepare: async (world) => ({
+      path: '/v1/signers/rotations',
+      body: { ...newSigner(), replaces: await listedSigner(world), reason: 'yearly' },
+    }),
+  },
+  {
+    operation: 'rotateSigner',
+    why: 'for the place of nobody',
+    status: 404,
+    events: [],
+    prepare: async () => ({ path: '/v1/signers/rotations', body: { ...newSigner(), replaces: 'nobody' } }),
+  },
+  {
+    operation: 'activateSigner',
+    why: 'a pending one',
+    status: 200,
+    chain: '_system',
+    events: ['signer.rotation.applied'],
+    prepare: async (world) => ({ path: `/v1/signers/${await pendingSigner(world)}/activate` }),
+  },
+  {
+    operation: 'activateSigner',
+    why: 'one in force',
+    status: 409,
+    events: [],
+    prepare: async (world) => ({ path: `/v1/signers/${await listedSigner(world)}/activate` }),
+  },
+  {
+    operation: 'retireSigner',
+    why: 'one of two',
+    status: 200,
+    chain: '_system',
+    events: ['signer.retired'],
+    prepare: async (world) => {
+      await listedSigner(world);
+      return { path: `/v1/signers/${await listedSigner(world)}/retire` };
+    },
+  },
+  {
+    operation: 'retireSigner',
+    why: 'the only one of its purpose',
+    status: 409,
+    events: [],
+    prepare: async () => ({ path: '/v1/signers/proof-1/retire' }),
+  },
+  {
+    operation: 'compromiseSigner',
+    why: 'a signer in force',
+    status: 200,
+    chain: '_system',
+    events: ['signer.compromise'],
+    prepare: async (world) => ({
+      path: `/v1/signers/${await listedSigner(world)}/compromise`,
+      body: { reason: 'found in a repository' },
+    }),
+  },
+  {
+    operation: 'compromiseSigner',
+    why: 'until a time that is yet to come',
+    status: 422,
+    events: [],
+    prepare: async (world) => ({
+      path: `/v1/signers/${await listedSigner(world)}/compromise`,
+      body: { reason: 'lost', trustedUpTo: '2999-01-01T00:00:00Z' },
+    }),
   },
   {
     operation: 'createAgent',
@@ -438,5 +570,46 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 409,
     events: [],
     prepare: onPolicy('rollback', { version: 1 }),
+  },
+  {
+    operation: 'reattestAudit',
+    why: 'events of a stolen key',
+    status: 201,
+    events: ['audit.range.reattested'],
+    prepare: async (world, workspaceId) => ({
+      path: `/v1/workspaces/${workspaceId}/audit/reattestations`,
+      body: { signerId: await stolenKey(world, workspaceId), reason: 'compared with the backup' },
+    }),
+  },
+  {
+    operation: 'reattestAudit',
+    why: 'a signer that left nothing in doubt here',
+    status: 409,
+    events: [],
+    prepare: async (world, workspaceId) => ({
+      path: `/v1/workspaces/${workspaceId}/audit/reattestations`,
+      body: { signerId: await stolenKey(world, '_system'), reason: 'compared with the backup' },
+    }),
+  },
+  {
+    operation: 'reattestAudit',
+    why: 'a signer that is trusted',
+    status: 409,
+    events: [],
+    prepare: async (_world, workspaceId) => ({
+      path: `/v1/workspaces/${workspaceId}/audit/reattestations`,
+      body: { signerId: 'audit-1', reason: 'compared with the backup' },
+    }),
+  },
+  {
+    operation: 'reattestSystemAudit',
+    why: 'events of a stolen key',
+    status: 201,
+    chain: '_system',
+    events: ['audit.range.reattested'],
+    prepare: async (world) => ({
+      path: '/v1/audit/reattestations',
+      body: { signerId: await stolenKey(world, '_system'), reason: 'compared with the backup' },
+    }),
   },
 ];

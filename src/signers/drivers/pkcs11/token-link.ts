@@ -80,7 +80,7 @@ export function createTokenLink(at: TokenKey): TokenLink {
     return turns.inTurn(signal, async () => {
       const { child } = await opened();
       // Whoever asked may have left while the token was opened.
-      signal.throwIfAborted();
+      if (signal.aborted) throw new SignerError('PKCS#11: given up', { cause: signal.reason });
       try {
         return accepted(await child.ask(request, CALL_MS));
       } catch (error) {
