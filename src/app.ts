@@ -35,6 +35,7 @@ import { pruningRoutes } from './retention/pruning-routes.ts';
 import { revalidationPlugin } from './revalidation/plugin.ts';
 import { runtimePlugin } from './runtime/plugin.ts';
 import { signersPlugin } from './signers/plugin.ts';
+import { reattestationRoutes } from './signers/reattestation-routes.ts';
 import { signerRoutes } from './signers/routes.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
 import { storagePlugin } from './storage/plugin.ts';
@@ -162,6 +163,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   });
   await app.register(pruningRoutes);
   await app.register(signerRoutes, { own: app.signers.own, distrusted: () => undefined });
+  await app.register(reattestationRoutes);
   await app.register(decisionRoutes);
   await app.ready();
   return app;
