@@ -12,6 +12,8 @@ export interface ChainStart {
   /** What the log of checkpoints says of the chain. */
   readonly claims?: ChainClaims | undefined;
   readonly covered?: Covered | undefined;
+  /** Bodies of events that may approve the removal of others. */
+  readonly prunings?: readonly Uint8Array[] | undefined;
 }
 
 /** Throws VerifyError STATE unless the first event is the one at which the earlier verification ended (`trusted`). */

@@ -34,7 +34,7 @@ interface Mismatch {
 
 /** The RFC 6962 tree over the bodies of one chain, compared with what was claimed of it at each size it passes. */
 export class ChainTree {
-  readonly #tree: GrowingTree;
+  #tree: GrowingTree;
   readonly #trustedSize: number;
   readonly #claims: ChainClaims | undefined;
   /** The claim to be met next. */
@@ -52,8 +52,15 @@ export class ChainTree {
     this.#tree = trusted;
     this.#trustedSize = trusted.size;
     this.#agreed = trusted.size;
-    while ((claims?.size(this.#next) ?? Number.POSITIVE_INFINITY) < trusted.size) this.#next += 1;
-    this.#meet();
+    this.#skip();
+  }
+
+  /** Goes on from this tree, behind events that were removed; what was claimed before its end is not compared. */
+  goOn(tree: GrowingTree): void {
+    const bytes = GrowingTree.from(tree.bytes());
+    if (this.#broken || bytes === undefined) return;
+    this.#tree = bytes;
+    this.#skip();
   }
 
   /** How many events are under a checkpoint from outside that was compared. */
@@ -112,6 +119,11 @@ export class ChainTree {
   #unmet(): Mismatch | undefined {
     const size = this.#claims?.size(this.#next);
     return size === undefined ? undefined : { size, kind: this.#broken ? 'not-comparable' : 'shorter' };
+  }
+
+  #skip(): void {
+    while ((this.#claims?.size(this.#next) ?? Number.POSITIVE_INFINITY) < this.#tree.size) this.#next += 1;
+    this.#meet();
   }
 
   /** After the first that differs the others must differ, too. */

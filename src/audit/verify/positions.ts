@@ -1,5 +1,5 @@
 import type { FindingClass } from './finding.ts';
-import { joined, SeqRanges, without } from './seq-ranges.ts';
+import { joined, type SeqRange, SeqRanges, without } from './seq-ranges.ts';
 
 /** Displaced rows that are told apart; more are counted as reordered. Two numbers each. */
 const MAX_DISPLACED = 100_000;
@@ -26,14 +26,28 @@ export class Positions {
   readonly #overflow: number[] = [];
   #last = 0;
 
-  /** Every event so far stands at its own place. */
-  get inOrder(): boolean {
+  /** Every event so far stands at its own place, and none behind `from` is missing. */
+  inOrder(from: number): boolean {
     const apart = this.#displaced.size + this.#surplus.length + this.#foreign.size;
-    return apart === 0 && this.#holes.ranges.length === 0 && !this.#holes.dropped;
+    return apart === 0 && this.#holes.ranges.every(([, end]) => end <= from) && !this.#holes.dropped;
   }
 
   hole(from: number, to: number): void {
     this.#holes.add(from, to);
+  }
+
+  /** Events up to `to` may be missing; gives those that are. */
+  excuse(to: number): SeqRange[] {
+    const excused = this.#holes.ranges.flatMap(([from, end]): SeqRange[] =>
+      from > to ? [] : [[from, Math.min(end, to)]],
+    );
+    this.#holes.remove(1, to);
+    return excused;
+  }
+
+  /** Whether the event at `seq` is missing. */
+  lacks(seq: number): boolean {
+    return this.#holes.has(seq);
   }
 
   /** An event of this chain stands at its own place, or cannot be told to belong elsewhere. */

@@ -64,7 +64,7 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
     for await (const page of checkedPages(source.pages(verified), workers)) {
       for (const facts of page.facts) {
         if (source.ordered && !chains.has(facts.chain)) await finish();
-        chainOf(facts.chain).add(facts, page.verdicts.get(facts));
+        (chains.get(facts.chain) ?? (await started(facts.chain))).add(facts, page.verdicts.get(facts));
       }
       options.onProgress(tally.events, page.fraction);
       await keepState(false);
@@ -86,19 +86,18 @@ export async function verifyLog(options: VerifyOptions): Promise<VerifyReport> {
   const notes = [...(from === 1 ? [] : [trust]), ...(source.notes ?? [])];
   return summarise(findings, tally, strengthOf({ anchors, log, tally, source, registry }), notes);
 
-  function chainOf(name: string): ChainCheck {
-    const known = chains.get(name);
-    if (known !== undefined) return known;
+  async function started(name: string): Promise<ChainCheck> {
     const point = verified.get(name);
     const tree = point === undefined ? undefined : GrowingTree.from(point.tree);
     const trusted = point === undefined || tree === undefined ? undefined : { hash: point.hash, tree };
     const said = log?.named.has(name) === true ? undefined : log;
     const covered = said && ((size: number) => said.cover.of(name, size));
-    const begin = { from: point?.seq ?? from, trusted, claims: said?.claims.of(name), covered };
-    const started = new ChainCheck(name, begin, { registry, known: options.known, findings, tally });
-    chains.set(name, started);
+    const prunings = await source.prunings(name);
+    const begin = { from: point?.seq ?? from, trusted, claims: said?.claims.of(name), covered, prunings };
+    const check = new ChainCheck(name, begin, { registry, known: options.known, findings, tally });
+    chains.set(name, check);
     if (point !== undefined || log?.claims.of(name) !== undefined) met.add(name);
-    return started;
+    return check;
   }
 
   async function finish(): Promise<void> {
