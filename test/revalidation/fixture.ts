@@ -62,6 +62,8 @@ export interface World {
   activatePolicy(name: PolicyName): Promise<string>;
   options(overrides?: Partial<RevalidationOptions>): RevalidationOptions;
   events(type: string): Promise<{ seq: number; payload: Record<string, unknown>; sign_mode: string }[]>;
+  /** Agents whose proofs were renewed, by the events, alone or together, in their order. */
+  renewed(): Promise<string[]>;
 }
 
 interface Teardown {
@@ -205,7 +207,19 @@ export async function world(t: Teardown): Promise<World> {
     return rows;
   }
 
-  return { database, storage, audit, admission, trouble, now, agents, activatePolicy, options, events };
+  async function renewed() {
+    const { rows } = await database.query(
+      `SELECT agent FROM audit_events e, LATERAL (
+         SELECT payload ->> 'agentId' AS agent, 0 AS n WHERE event_type = 'proof.renewed'
+         UNION ALL SELECT one ->> 'agentId', n FROM jsonb_array_elements(payload -> 'agents') WITH ORDINALITY AS u(one, n)
+           WHERE event_type = 'proof.mass.renewed'
+       ) agents WHERE chain = $1 ORDER BY seq, n`,
+      [WORKSPACE],
+    );
+    return rows.map(({ agent }) => agent);
+  }
+
+  return { database, storage, audit, admission, trouble, now, agents, activatePolicy, options, events, renewed };
 }
 
 const nothing = () => undefined;
