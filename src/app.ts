@@ -31,6 +31,7 @@ import type { Metrics } from './metrics/metrics.ts';
 import { metricsPlugin } from './metrics/plugin.ts';
 import { type PolicyPluginOptions, policyPlugin } from './policy/plugin.ts';
 import { promotionPlugin } from './promotion/plugin.ts';
+import { retentionPlugin } from './retention/plugin.ts';
 import { pruningRoutes } from './retention/pruning-routes.ts';
 import { revalidationPlugin } from './revalidation/plugin.ts';
 import { runtimePlugin } from './runtime/plugin.ts';
@@ -161,8 +162,9 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     settings: parts.checkpoints,
     failpoints: parts.failpoints,
   });
+  await app.register(retentionPlugin);
   await app.register(pruningRoutes);
-  await app.register(signerRoutes, { own: app.signers.own, distrusted: () => undefined });
+  await app.register(signerRoutes, { own: app.signers.own, distrusted: app.revalidation.kickDistrusted });
   await app.register(reattestationRoutes);
   await app.register(decisionRoutes);
   await app.ready();

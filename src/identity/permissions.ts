@@ -37,6 +37,8 @@ export const PERMISSIONS = {
   'workspaces.write': ADMINS,
   'killswitch.write': ADMINS,
   'audit.prune': ADMINS,
+  'audit.erase': ADMINS,
+  'audit.hold': ADMINS,
 
   'signers.read': ['kernel-admin', 'auditor', 'kernel-approver'],
   'audit.read': AUDITORS,

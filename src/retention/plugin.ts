@@ -1,0 +1,14 @@
+import fastifyPlugin from 'fastify-plugin';
+
+import { createErase } from './erasures.ts';
+import { createHolds } from './holds.ts';
+import { retentionRoutes } from './routes.ts';
+
+/** What goes of an audit log, and what must stay: erasures and legal holds. */
+export const retentionPlugin = fastifyPlugin(
+  async (app) => {
+    const { storage, audit } = app;
+    await app.register(retentionRoutes, { erase: createErase({ audit }), holds: createHolds({ storage, audit }) });
+  },
+  { name: 'retention', fastify: '5.x', dependencies: ['storage', 'audit'] },
+);
