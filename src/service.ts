@@ -297,6 +297,7 @@ function startableJobs(
     tasks: [
       { name: 'expiry', everyMs: 2000, run: (signal) => app.agents.expireDue(signal) },
       { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
+      { name: 'signer-revocation', everyMs: 30_000, run: (signal) => app.revalidation.distrusted(signal) },
       { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },
       { name: 'deferred-events', everyMs: 2000, run: () => coverDeferredEvents(app.storage, app.audit) },
       {

@@ -13,12 +13,17 @@ import { renewMany } from './renew-many.ts';
 import { renewProofs } from './renewal.ts';
 import { revalidationRoutes } from './routes.ts';
 import { createRevalidationService, type RevalidationOptions, type RevalidationService } from './service.ts';
+import { revalidateDistrusted } from './signer-revocation.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
     revalidation: RevalidationService & {
       /** One round of renewing proofs at two thirds of their life; for the job. */
       renewDue(signal: AbortSignal): Promise<void>;
+      /** One round of revalidating agents whose proof is by a signer without trust; for the job. */
+      distrusted(signal: AbortSignal): Promise<void>;
+      /** The same at once, beside what else is going on. */
+      kickDistrusted(): void;
       /** How a proof takes the place of an earlier one; a release does the same. */
       readonly renewal: ProofRenewal;
     };
@@ -64,8 +69,25 @@ export const revalidationPlugin = fastifyPlugin(
       failed: (error) => app.log.error({ err: error }, 'a revalidation could not go on'),
     });
     const due = { storage, audit, revalidation: service, head, clock, ttlMs: issuer.ttlMs };
-    app.decorate('revalidation', { ...service, renewDue: (signal: AbortSignal) => renewProofs(due, signal), renewal });
-    app.addHook('onClose', () => service.close());
+    const distrusted = (signal: AbortSignal) => revalidateDistrusted(due, signal);
+    const closing = new AbortController();
+    let kicked = Promise.resolve();
+    app.decorate('revalidation', {
+      ...service,
+      renewDue: (signal: AbortSignal) => renewProofs(due, signal),
+      distrusted,
+      kickDistrusted: () => {
+        kicked = kicked
+          .then(() => distrusted(closing.signal))
+          .catch((err: unknown) => app.log.warn({ err }, 'agents of a signer without trust are left to the job'));
+      },
+      renewal,
+    });
+    app.addHook('onClose', async () => {
+      closing.abort();
+      await service.close();
+      await kicked;
+    });
     await app.register(revalidationRoutes, { revalidation: service });
   },
   {

@@ -29,7 +29,9 @@ const ProgressMembers = {
 export const RevalidationSchema = Type.Object(
   {
     ...ProgressMembers,
-    cause: Type.Union(['hotreload', 'rollback', 'request', 'renewal'].map((cause) => Type.Literal(cause))),
+    cause: Type.Union(
+      ['hotreload', 'rollback', 'request', 'renewal', 'revocation'].map((cause) => Type.Literal(cause)),
+    ),
     policyHash: Type.String(),
     createdAt: Type.String({ format: 'date-time' }),
     updatedAt: Type.String({ format: 'date-time' }),

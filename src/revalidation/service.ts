@@ -30,6 +30,8 @@ interface BeginRequest {
   readonly traceId?: string | undefined;
   /** Ascending, each governed; none: every governed agent. */
   readonly agentIds?: readonly string[];
+  /** Without an event, for when none can be signed: what it finds has events of its own. */
+  readonly unannounced?: boolean;
 }
 
 type StartedRevalidation = RevalidationState & { readonly id: string };
@@ -81,7 +83,7 @@ export function createRevalidationService(options: RevalidationOptions): Revalid
   const runs = new Map<string, LocalRun>();
 
   async function begin(scope: UnitScope, request: BeginRequest): Promise<StartedRevalidation> {
-    const { workspaceId, policyHash, cause, actor, traceId, agentIds } = request;
+    const { workspaceId, policyHash, cause, actor, traceId, agentIds, unannounced = false } = request;
     const id = newId();
     const total = agentIds?.length ?? (await countGoverned(scope.trx, workspaceId));
     await insertRevalidation(scope.trx, {
@@ -97,7 +99,7 @@ export function createRevalidationService(options: RevalidationOptions): Revalid
       now: new Date(scope.now),
     });
     const payload = { revalidationId: id, policyHash, cause, agents: total };
-    scope.append({ type: 'revalidation.requested', actor, payload, traceId });
+    if (!unannounced) scope.append({ type: 'revalidation.requested', actor, payload, traceId });
     return { id, state: total === 0 ? 'done' : 'running', total, done: 0, invalidated: 0 };
   }
 

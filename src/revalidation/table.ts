@@ -2,7 +2,7 @@ import type { ColumnType, Generated } from 'kysely';
 
 import type { Actor } from '../audit/event.ts';
 
-export type RevalidationCause = 'hotreload' | 'rollback' | 'request' | 'renewal';
+export type RevalidationCause = 'hotreload' | 'rollback' | 'request' | 'renewal' | 'revocation';
 
 export interface RevalidationsTable {
   workspace_id: string;
