@@ -18,11 +18,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       'audit_pruning_approved(text)',
       'audit_kept_leaves(text, bigint, bigint)',
       'audit_prunable()',
-      'audit_prune(text, integer)',
+      'audit_prune(text, bigint, integer)',
     ]
       .map((name) => `REVOKE ALL ON FUNCTION ${name} FROM PUBLIC;`)
       .join('\n')}
-    GRANT EXECUTE ON FUNCTION audit_prunable(), audit_prune(text, integer) TO castellan_maintenance;
+    GRANT EXECUTE ON FUNCTION audit_prunable(), audit_prune(text, bigint, integer) TO castellan_maintenance;
     -- An export goes on past removed events by their hashes.
     GRANT EXECUTE ON FUNCTION audit_leaf_hashes(text[], bigint[], bigint[]) TO castellan_verifier;
   `,
@@ -135,9 +135,9 @@ const FUNCTIONS = `
     WHERE a.approved IS NOT NULL ORDER BY a.chain;
   END $$;
 
-  -- Removes the next events that an approval names, oldest first, at most p_limit, with what people wrote in them; gives how
-  -- many and up to which. Fails with CA020 without an approval, CA021 under a hold.
-  CREATE FUNCTION audit_prune(p_chain text, p_limit integer) RETURNS TABLE (deleted bigint, up_to bigint) ${DEFINER} AS $$
+  -- Removes the next events up to p_to that an approval names, oldest first, at most p_limit, with what people wrote in them;
+  -- gives how many and up to which. Fails with CA020 without an approval that reaches so far, CA021 under a hold.
+  CREATE FUNCTION audit_prune(p_chain text, p_to bigint, p_limit integer) RETURNS TABLE (deleted bigint, up_to bigint) ${DEFINER} AS $$
   DECLARE
     approved bigint;
   BEGIN
@@ -150,13 +150,13 @@ const FUNCTIONS = `
       RAISE EXCEPTION 'chain % is under a legal hold', p_chain USING ERRCODE = 'CA021';
     END IF;
     approved := audit_pruning_approved(p_chain);
-    IF approved IS NULL THEN
-      RAISE EXCEPTION 'no stored event approves the removal of events of chain %', p_chain USING ERRCODE = 'CA020';
+    IF approved IS NULL OR p_to IS NULL OR p_to > approved THEN
+      RAISE EXCEPTION 'no stored event approves this removal from chain %', p_chain USING ERRCODE = 'CA020';
     END IF;
     RETURN QUERY
     WITH due AS (
       SELECT e.seq FROM audit_events e
-      WHERE e.chain = p_chain AND e.seq <= approved AND e.seq <> ALL (audit_still_needed(p_chain))
+      WHERE e.chain = p_chain AND e.seq <= p_to AND e.seq <> ALL (audit_still_needed(p_chain))
       ORDER BY e.seq LIMIT p_limit
     ), personal AS (
       DELETE FROM audit_personal p USING due WHERE p.chain = p_chain AND p.seq = due.seq

@@ -1,5 +1,6 @@
 import { auditCheckpointCommand } from './cli/audit-checkpoint.ts';
 import { auditExportCommand } from './cli/audit-export.ts';
+import { auditPruneCommand } from './cli/audit-prune.ts';
 import { auditStreamCommand } from './cli/audit-stream.ts';
 import { auditVerifyCommand } from './cli/audit-verify.ts';
 import { certsCommand } from './cli/certs.ts';
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   auditExportCommand,
   auditStreamCommand,
   auditCheckpointCommand,
+  auditPruneCommand,
   policyCheckCommand,
   policyTestCommand,
   policyBundleCommand,

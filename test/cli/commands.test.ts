@@ -20,6 +20,7 @@ const COMMANDS = [
   'audit export',
   'audit stream',
   'audit checkpoint',
+  'audit prune',
   'policy check',
   'policy test',
   'policy bundle',

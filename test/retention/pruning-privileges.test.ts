@@ -14,7 +14,11 @@ t.test('only what was approved can be removed, by one role, through one function
   const url = await loginAs(t, database, ['castellan_maintenance']);
   const maintenance = await connectAs(t, url, 'castellan_maintenance');
 
-  await t.rejects(maintenance.query("SELECT * FROM audit_prune('one', 100)"), { code: 'CA020' }, 'without an approval');
+  await t.rejects(
+    maintenance.query("SELECT * FROM audit_prune('one', 5, 100)"),
+    { code: 'CA020' },
+    'without an approval',
+  );
   await bench.approve('one', 5);
   const prunable = await maintenance.query('SELECT * FROM audit_prunable()');
   t.match(prunable.rows, [{ chain: 'one', to_seq: '5', events: '5', held: false }]);
@@ -30,8 +34,9 @@ t.test('only what was approved can be removed, by one role, through one function
   ]) {
     await t.rejects(maintenance.query(sql), DENIED, sql);
   }
-  await t.rejects(maintenance.query("SELECT * FROM audit_prune('two', 100)"), { code: 'CA020' }, 'another chain');
-  await t.rejects(maintenance.query("SELECT * FROM audit_prune('one', 0)"), { code: '22023' });
+  await t.rejects(maintenance.query("SELECT * FROM audit_prune('two', 1, 100)"), { code: 'CA020' }, 'another chain');
+  await t.rejects(maintenance.query("SELECT * FROM audit_prune('one', 6, 9)"), { code: 'CA020' }, 'further than that');
+  await t.rejects(maintenance.query("SELECT * FROM audit_prune('one', 5, 0)"), { code: '22023' });
 
   const app = await connectAs(t, database.appUrl, 'castellan_app');
   await app.query("SELECT set_config('castellan.workspace', 'one', false)");
@@ -40,7 +45,7 @@ t.test('only what was approved can be removed, by one role, through one function
     for (const sql of [
       "DELETE FROM audit_events WHERE chain = 'one' AND seq = 1",
       'TRUNCATE audit_events',
-      "SELECT audit_prune('one', 1)",
+      "SELECT audit_prune('one', 5, 1)",
       "UPDATE audit_events SET actor_id = 'x'",
       'DELETE FROM audit_prunings',
     ]) {
@@ -55,14 +60,14 @@ t.test('only what was approved can be removed, by one role, through one function
     DENIED,
     'not even the owner',
   );
-  await t.rejects(owner.query("SELECT audit_prune('one', 1)"), DENIED, 'whoever is not the role');
+  await t.rejects(owner.query("SELECT audit_prune('one', 5, 1)"), DENIED, 'whoever is not the role');
   t.equal((await seqsOf(database, 'one')).length, 13);
 
-  const first = await maintenance.query("SELECT * FROM audit_prune('one', 3)");
+  const first = await maintenance.query("SELECT * FROM audit_prune('one', 5, 3)");
   t.match(first.rows, [{ deleted: '3', up_to: '3' }], 'in steps');
-  const rest = await maintenance.query("SELECT * FROM audit_prune('one', 100)");
+  const rest = await maintenance.query("SELECT * FROM audit_prune('one', 5, 100)");
   t.match(rest.rows, [{ deleted: '2', up_to: '5' }]);
-  t.match((await maintenance.query("SELECT * FROM audit_prune('one', 100)")).rows, [{ deleted: '0' }]);
+  t.match((await maintenance.query("SELECT * FROM audit_prune('one', 5, 100)")).rows, [{ deleted: '0' }]);
   t.strictSame(await seqsOf(database, 'one'), [6, 7, 8, 9, 10, 11, 12, 13]);
   t.equal((await seqsOf(database, 'two')).length, 6);
 });
@@ -74,7 +79,7 @@ t.test('an approval counts by its body, when it is covered, and never under a ho
   await bench.round();
   const url = await loginAs(t, database, ['castellan_maintenance']);
   const maintenance = await connectAs(t, url, 'castellan_maintenance');
-  const prune = async () => (await maintenance.query("SELECT * FROM audit_prune('one', 100)")).rows;
+  const prune = async () => (await maintenance.query("SELECT * FROM audit_prune('one', 3, 100)")).rows;
   await bench.approve('one', 3);
 
   const replica = 'SET session_replication_role = replica';
@@ -115,10 +120,10 @@ t.test('what people wrote in the events goes with them', async (t) => {
   await bench.approve('one', 2);
   const url = await loginAs(t, database, ['castellan_maintenance']);
   const maintenance = await connectAs(t, url, 'castellan_maintenance');
-  await maintenance.query("SELECT * FROM audit_prune('one', 1)");
+  await maintenance.query("SELECT * FROM audit_prune('one', 2, 1)");
   const left = async () =>
     (await database.query('SELECT seq FROM audit_personal ORDER BY seq')).rows.map((r) => Number(r.seq));
   t.strictSame(await left(), [2, 3, 4, 5]);
-  await maintenance.query("SELECT * FROM audit_prune('one', 1)");
+  await maintenance.query("SELECT * FROM audit_prune('one', 2, 1)");
   t.strictSame(await left(), [3, 4, 5]);
 });
