@@ -74,6 +74,10 @@ export const SETTINGS = {
   },
   AUDIT_SIGNING_KEY_SOURCE: { kind: 'text', default: 'local', oneOf: KEY_SOURCES, doc: 'Where the audit key is kept.' },
   AUDIT_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the audit signer, by its full ARN (kms).' },
+  CASTELLAN_AUDIT_SIGNING_PKCS11_KEY: {
+    kind: 'text',
+    doc: 'Key of the audit signer in the HSM (pkcs11): its label, or id: and its CKA_ID in hex.',
+  },
   AUDIT_SIGNER_KID: { kind: 'text', default: 'castellan-audit-1', doc: 'signerId of the audit signer.' },
   CASTELLAN_AUDIT_SIGNING_KEY_FILE: { kind: 'path', doc: 'Ed25519 private key (PKCS#8 PEM) of a local audit signer.' },
   CASTELLAN_AUDIT_SIGNING_MODE: {
@@ -89,6 +93,10 @@ export const SETTINGS = {
     doc: 'Where the proof key is kept.',
   },
   CASTELLAN_PROOF_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the proof signer, by its full ARN (kms).' },
+  CASTELLAN_PROOF_SIGNING_PKCS11_KEY: {
+    kind: 'text',
+    doc: 'Key of the proof signer in the HSM (pkcs11): its label, or id: and its CKA_ID in hex.',
+  },
   CASTELLAN_PROOF_SIGNING_ALG: {
     kind: 'text',
     default: 'Ed25519',
@@ -116,6 +124,10 @@ export const SETTINGS = {
   CASTELLAN_CHECKPOINT_SIGNING_KMS_KEY_ID: {
     kind: 'text',
     doc: 'KMS key of the checkpoint signer, by its full ARN (kms); an Ed25519 key.',
+  },
+  CASTELLAN_CHECKPOINT_SIGNING_PKCS11_KEY: {
+    kind: 'text',
+    doc: 'Key of the checkpoint signer in the HSM (pkcs11): its label, or id: and its CKA_ID in hex; an Ed25519 key.',
   },
   CASTELLAN_CHECKPOINT_SIGNER_KID: {
     kind: 'text',
@@ -209,12 +221,18 @@ export const SETTINGS = {
     doc: 'Endpoint of the KMS instead of the one of the region in the ARN. Credentials come from the chain of the AWS SDK.',
   },
   CASTELLAN_KMS_CA_FILE: { kind: 'path', doc: 'CA certificates (PEM) of that endpoint; unset: those of Node.' },
+  CASTELLAN_PKCS11_MODULE: {
+    kind: 'path',
+    doc: "The HSM vendor's PKCS#11 library, for keys whose source is pkcs11.",
+  },
+  CASTELLAN_PKCS11_TOKEN_LABEL: { kind: 'text', doc: 'Label of the token with these keys.' },
+  CASTELLAN_PKCS11_PIN: { kind: 'text', secret: true, doc: 'User PIN of that token.' },
   CASTELLAN_SIGNING_QUOTA_PER_SECOND: {
     kind: 'integer',
     default: '1000',
     min: 10,
     max: 1_000_000,
-    doc: 'Signatures a second that kms or proxy allow this replica, all its keys together; it uses 80 % of them.',
+    doc: 'Signatures a second that kms, proxy or pkcs11 allow this replica, all its keys together; it uses 80 % of them.',
   },
   OPA_ENGINE_URL: { kind: 'url', doc: 'External OPA server. Not available in this version: refused when set.' },
   CASTELLAN_OPA_BIN: { kind: 'path', doc: 'The OPA executable that compiles policies.' },

@@ -13,9 +13,10 @@ export interface LocalSignerConfig {
   readonly hmacSecret: string | undefined;
 }
 
-/** A key that never is in this process: of a KMS, by its full ARN, or of a signing proxy, by the signerId. */
+/** A key that never is in this process: of a KMS, by its full ARN, of an HSM, by its label, or of a proxy, by the signerId. */
 export type RemoteSignerConfig =
   | { readonly source: 'kms'; readonly signerId: string; readonly keyArn: string }
+  | { readonly source: 'pkcs11'; readonly signerId: string; readonly key: string }
   | { readonly source: 'proxy'; readonly signerId: string };
 
 export type SignerConfig = LocalSignerConfig | RemoteSignerConfig;
@@ -33,6 +34,8 @@ export interface KeyServices {
     readonly keyFile: string | undefined;
     readonly apiKey: string | undefined;
   };
+  /** The HSM; absent where no key is in one. */
+  readonly pkcs11?: { readonly module: string; readonly tokenLabel: string; readonly pin: string } | undefined;
   /** Signatures a second that this process's share of the quota allows. */
   readonly perSecond: number;
 }
@@ -55,6 +58,7 @@ interface Names {
   readonly signerId: SettingName;
   readonly keyFile: SettingName;
   readonly kmsKey: SettingName;
+  readonly pkcs11Key: SettingName;
 }
 
 export const AUDIT: Names = {
@@ -62,20 +66,24 @@ export const AUDIT: Names = {
   signerId: 'AUDIT_SIGNER_KID',
   keyFile: 'CASTELLAN_AUDIT_SIGNING_KEY_FILE',
   kmsKey: 'AUDIT_SIGNING_KMS_KEY_ID',
+  pkcs11Key: 'CASTELLAN_AUDIT_SIGNING_PKCS11_KEY',
 };
 export const PROOF: Names = {
   source: 'CASTELLAN_PROOF_SIGNING_KEY_SOURCE',
   signerId: 'CASTELLAN_PROOF_SIGNER_KID',
   keyFile: 'CASTELLAN_PROOF_SIGNING_KEY_FILE',
   kmsKey: 'CASTELLAN_PROOF_SIGNING_KMS_KEY_ID',
+  pkcs11Key: 'CASTELLAN_PROOF_SIGNING_PKCS11_KEY',
 };
 export const CHECKPOINT: Names = {
   source: 'CASTELLAN_CHECKPOINT_SIGNING_KEY_SOURCE',
   signerId: 'CASTELLAN_CHECKPOINT_SIGNER_KID',
   keyFile: 'CASTELLAN_CHECKPOINT_SIGNING_KEY_FILE',
   kmsKey: 'CASTELLAN_CHECKPOINT_SIGNING_KMS_KEY_ID',
+  pkcs11Key: 'CASTELLAN_CHECKPOINT_SIGNING_PKCS11_KEY',
 };
 const ALL = [AUDIT, PROOF, CHECKPOINT];
+const TOKEN = ['CASTELLAN_PKCS11_MODULE', 'CASTELLAN_PKCS11_TOKEN_LABEL', 'CASTELLAN_PKCS11_PIN'] as const;
 /** The driver looks closer (signers/drivers/kms/key-arn.ts); here it is enough to name the setting. */
 const KEY_ARN = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]{1,128}$/;
 
@@ -98,7 +106,11 @@ export function readSigner(read: SettingsReader, names: Names): SignerConfig {
   if (source !== 'local' && read.text(names.keyFile) !== undefined) {
     read.problem(`${names.keyFile} is set, but ${names.source} is not local`);
   }
+  if (source !== 'pkcs11' && read.text(names.pkcs11Key) !== undefined) {
+    read.problem(`${names.pkcs11Key} is set, but ${names.source} is not pkcs11`);
+  }
   if (source === 'kms') return { source, signerId, keyArn: readKeyArn(read, names.kmsKey) };
+  if (source === 'pkcs11') return { source, signerId, key: readTokenKey(read, names.pkcs11Key) };
   if (source === 'proxy') return { source, signerId };
   // Where a file is not allowed at all, it would be wrong to ask for one.
   const isRefused = read.problems.some((problem) => problem.startsWith(names.source));
@@ -112,11 +124,22 @@ function readKeyArn(read: SettingsReader, name: SettingName): string {
   if (arn !== '' && !KEY_ARN.test(arn)) {
     read.problem(`${name} is not a full key ARN (arn:aws:kms:<region>:<account>:key/<id>)`);
   }
-  const others = ALL.map(({ kmsKey }) => kmsKey).filter((other) => other !== name);
-  if (arn !== '' && others.some((other) => read.text(other) === arn)) {
+  requireOwnKey(read, name, arn, 'kmsKey');
+  return arn;
+}
+
+function readTokenKey(read: SettingsReader, name: SettingName): string {
+  const key = read.required(name);
+  requireOwnKey(read, name, key, 'pkcs11Key');
+  return key;
+}
+
+/** A key that signs for two purposes makes one a forgery of the other. */
+function requireOwnKey(read: SettingsReader, name: SettingName, key: string, kind: 'kmsKey' | 'pkcs11Key'): void {
+  const others = ALL.map((names) => names[kind]).filter((other) => other !== name);
+  if (key !== '' && others.some((other) => read.text(other) === key)) {
     read.problem(`${name} names the key of another purpose: one key, one purpose`);
   }
-  return arn;
 }
 
 function readProofSigner(read: SettingsReader): SignerConfig {
@@ -143,7 +166,6 @@ export function checkSigningSources(read: SettingsReader, environment: RunEnviro
   for (const { source: name } of ALL) {
     const source = read.text(name);
     if (external && source === 'local') read.problem(`${name} must be kms, proxy or pkcs11`);
-    if (source === 'pkcs11') read.problem(`${name}=pkcs11 is not available in this version`);
   }
   if (environment === 'production' && proofAlgorithm(read) === 'HMAC-SHA256') {
     read.problem('CASTELLAN_PROOF_SIGNING_ALG: HMAC-SHA256 is not allowed in production');
@@ -183,8 +205,21 @@ function readServices(read: SettingsReader): KeyServices {
       keyFile: optional(keyFile),
       apiKey,
     },
+    pkcs11: readToken(read),
     perSecond: read.integer('CASTELLAN_SIGNING_QUOTA_PER_SECOND'),
   };
+}
+
+function readToken(read: SettingsReader): KeyServices['pkcs11'] {
+  const [module, tokenLabel, pin] = TOKEN.map((name) => read.text(name));
+  const isUsed = ALL.some(({ source }) => read.text(source) === 'pkcs11');
+  for (const name of TOKEN) {
+    const isSet = read.text(name) !== undefined;
+    if (isUsed && !isSet) read.problem(`${name} is required where a key is in an HSM (pkcs11)`);
+    if (!isUsed && isSet) read.problem(`${name} is set, but no key source is pkcs11`);
+  }
+  if (module === undefined || tokenLabel === undefined || pin === undefined) return undefined;
+  return { module: resolve(module), tokenLabel, pin };
 }
 
 function optional(path: string | undefined): string | undefined {

@@ -3,6 +3,7 @@ const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551
 const HALF_ORDER = ORDER / 2n;
 const SEQUENCE = 0x30;
 const INTEGER = 0x02;
+const HALF_BYTES = 32;
 
 /** The signature with the lower of its two S, which KMS and OpenSSL do not promise; undefined if it is no strict DER. */
 export function toLowS(der: Uint8Array): Buffer | undefined {
@@ -15,6 +16,21 @@ export function toLowS(der: Uint8Array): Buffer | undefined {
 export function isLowSDer(der: Uint8Array): boolean {
   const pair = readDer(der);
   return pair !== undefined && pair.s <= HALF_ORDER;
+}
+
+/** Low-S DER of a signature in the form of IEEE P1363 (r || s), as PKCS #11 gives it; undefined if it is none. */
+export function fromP1363(raw: Uint8Array): Buffer | undefined {
+  if (raw.length !== 2 * HALF_BYTES) return undefined;
+  const [r, s] = [unsigned(raw.subarray(0, HALF_BYTES)), unsigned(raw.subarray(HALF_BYTES))];
+  if (r === 0n || s === 0n || r >= ORDER || s >= ORDER) return undefined;
+  return writeDer(r, s > HALF_ORDER ? ORDER - s : s);
+}
+
+/** r || s of strict DER; undefined if it is none. */
+export function toP1363(der: Uint8Array): Buffer | undefined {
+  const pair = readDer(der);
+  if (pair === undefined) return undefined;
+  return Buffer.from([pair.r, pair.s].map((value) => value.toString(16).padStart(2 * HALF_BYTES, '0')).join(''), 'hex');
 }
 
 function readDer(der: Uint8Array): { r: bigint; s: bigint } | undefined {
@@ -34,8 +50,12 @@ function readInteger(der: Uint8Array, start: number): { value: bigint; end: numb
   const [first = 0, second = 0] = bytes;
   if (first >= 0x80) return undefined; // negative
   if (first === 0 && second < 0x80) return undefined; // padded, or zero
-  const value = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
+  const value = unsigned(bytes);
   return value < ORDER ? { value, end } : undefined;
+}
+
+function unsigned(bytes: Uint8Array): bigint {
+  return BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
 }
 
 function writeDer(r: bigint, s: bigint): Buffer {

@@ -7,6 +7,7 @@ import { openKmsSigner } from './drivers/kms/kms-signer.ts';
 import { createLocalSigner } from './drivers/local/ed25519.ts';
 import { createHmacSigner } from './drivers/local/hmac.ts';
 import { readKeyFile } from './drivers/local/key-file.ts';
+import { openPkcs11Signer } from './drivers/pkcs11/pkcs11-signer.ts';
 import { openProxySigner } from './drivers/proxy/proxy-signer.ts';
 import { createSigningQuota, type SigningQuota } from './drivers/signing-quota.ts';
 import { SignerMismatch } from './errors.ts';
@@ -21,7 +22,7 @@ export interface OpenSigners {
 
 /**
  * Opens the signers, from their files or where their keys are held. Rejects with KeyFileError or KeyError for a file or key
- * unfit for use, with SignerError when a KMS or proxy cannot be asked.
+ * unfit for use, with SignerError when a KMS, an HSM or a proxy cannot be asked.
  */
 export async function openSigners(config: {
   readonly audit: SignerConfig;
@@ -50,13 +51,17 @@ export async function openSigners(config: {
 
 async function openRemote(
   config: RemoteSignerConfig,
-  { kms, proxy }: KeyServices,
+  { kms, proxy, pkcs11 }: KeyServices,
   quota: SigningQuota,
 ): Promise<KeyedSigner> {
   const { signerId } = config;
   if (config.source === 'kms') {
     const ca = await optionalText(kms.caFile);
     return openKmsSigner({ signerId, keyArn: config.keyArn, endpoint: kms.endpoint, ca, quota });
+  }
+  if (config.source === 'pkcs11') {
+    if (pkcs11 === undefined) throw new KeyError('no HSM is named');
+    return openPkcs11Signer({ signerId, key: config.key, ...pkcs11, quota });
   }
   if (proxy.url === undefined) throw new KeyError('the signing proxy has no address');
   const [ca, cert] = [await optionalText(proxy.caFile), await optionalText(proxy.certFile)];

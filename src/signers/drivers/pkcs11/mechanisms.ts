@@ -13,7 +13,7 @@ const CKM_ECDSA = 0x1041;
 const CKM_EDDSA = 0x1057;
 const CKG_MGF1_SHA256 = 0x02;
 /** Of pkcs11js: which structure the parameter is. */
-const CK_PARAMS_RSA_PSS = 6;
+const CK_PARAMS_RSA_PSS = 5;
 
 const PSS_SALT_BYTES = 32;
 const ED25519_BYTES = 32;
