@@ -30,23 +30,29 @@ const step = fc.record({
   signer: fc.constantFrom(...signers),
   payload: fc.record({ value: payload }),
   deferred: fc.boolean(),
+  mode: fc.constantFrom('event' as const, 'batch' as const, 'batch' as const),
+  tx: fc.nat({ max: 1 }),
+  others: fc.nat({ max: 4 }),
   jitter: fc.integer({ min: -2_400, max: 2_400 }),
 });
 
-t.test('generated honest histories verify: signer rotation, deferred events covered later, clocks apart', async (t) => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (generated) => {
-      const chain = `h-${randomUUID()}`;
-      const rows = history(chain, honest(generated));
-      await insertChain(client, rows);
-      const { verdict, report } = await verifyDirectly(database.superuserUrl, chain);
-      const signatures = rows.filter((row) => row.signature !== null).length;
-      t.strictSame(report, { ok: true, strength: 'internal', events: rows.length, signatures, findings: [] });
-      t.equal(verdict, 'ok');
-    }),
-    { numRuns: 25 },
-  );
-});
+t.test(
+  'generated honest histories verify: rotation, deferred events covered later, both modes, clocks apart',
+  async (t) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (generated) => {
+        const chain = `h-${randomUUID()}`;
+        const rows = history(chain, honest(generated));
+        await insertChain(client, rows);
+        const { verdict, report } = await verifyDirectly(database.superuserUrl, chain);
+        const signatures = rows.filter((row) => row.signature !== null).length;
+        t.strictSame(report, { ok: true, strength: 'internal', events: rows.length, signatures, findings: [] });
+        t.equal(verdict, 'ok');
+      }),
+      { numRuns: 25 },
+    );
+  },
+);
 
 t.test('all chains at once, over page limits, and the same from an export', async (t) => {
   const system: Step[] = [{ signer: first }, { signer: second }];
@@ -112,15 +118,21 @@ t.test('a login sees all it has to check, or the answer is not 0', async (t) => 
   }
 });
 
-/** The rules an honest writer keeps: a cover before the next signed event, no step back of 5 s or more. */
-function honest(generated: readonly { signer: TestSigner; payload: unknown; deferred: boolean; jitter: number }[]) {
+interface Generated extends Required<Pick<Step, 'mode' | 'tx' | 'others'>> {
+  signer: TestSigner;
+  payload: unknown;
+  deferred: boolean;
+  jitter: number;
+}
+
+/** The rules an honest writer keeps: a cover before the next signed event, then a switch to another mode, no step back of 5 s or more. */
+function honest(generated: readonly Generated[]) {
   const steps: Step[] = [];
   let from: number | undefined;
-  for (const { signer, payload, deferred, jitter } of [
-    ...generated,
-    { signer: second, payload: {}, deferred: false, jitter: 0 },
-  ]) {
-    const time = { at: 5_000 + steps.length * 100 + jitter };
+  let before = 'event';
+  const last: Generated = { signer: second, payload: {}, deferred: false, jitter: 0, mode: 'event', tx: 0, others: 0 };
+  for (const { signer, payload, deferred, jitter, ...how } of [...generated, last]) {
+    const time = { at: 5_000 + steps.length * 100 + jitter, ...how };
     if (deferred) {
       from ??= steps.length + 1;
       steps.push({ ...time, signer: null, type: 'agent.stopped', payload });
@@ -129,6 +141,10 @@ function honest(generated: readonly { signer: TestSigner; payload: unknown; defe
     if (from !== undefined) {
       steps.push({ ...time, signer, type: 'audit.deferred.covered', payload: { from, to: steps.length } });
       from = undefined;
+    }
+    if (how.mode !== before) {
+      steps.push({ ...time, signer, type: 'audit.signmode.switched', payload: { from: before, to: how.mode } });
+      before = how.mode;
     }
     steps.push({ ...time, signer, payload });
   }

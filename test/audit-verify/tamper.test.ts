@@ -3,6 +3,8 @@ import pg from 'pg';
 import t, { type Test } from 'tap';
 import { testDatabase } from '../support/database.ts';
 import fc from '../support/fast-check.ts';
+import { BATCH_DAMAGES } from './support/batch-damages.ts';
+import { inModes } from './support/batches.ts';
 import { type Cast, DAMAGES, type Damage } from './support/damages.ts';
 import { EPOCH, history, insertChain, insertSigner, type Step } from './support/history.ts';
 import { testSigner } from './support/keys.ts';
@@ -45,21 +47,37 @@ const payload = fc.dictionary(
   fc.oneof(fc.string().filter(storable), number()),
 );
 const signer = fc.constantFrom(cast.ed, cast.ed2, cast.ec, cast.rsa);
-const step = fc.record({ signer, payload, type: fc.constantFrom('agent.created', 'agent.stopped', 'access.denied') });
-const scene = fc.record({ steps: fc.array(step, { minLength: 4, maxLength: 9 }), position: fc.nat(), pick: fc.nat() });
+const type = fc.constantFrom('agent.created', 'agent.stopped', 'access.denied');
+const step = fc.record({ signer, payload, type, tx: fc.nat({ max: 1 }), others: fc.nat({ max: 3 }) });
+const scene = fc.record({
+  steps: fc.array(step, { minLength: 5, maxLength: 9 }),
+  /** Where the signing mode changes: none, one or two of them. */
+  toggles: fc.uniqueArray(fc.nat({ max: 6 }), { maxLength: 2 }),
+  position: fc.nat(),
+  pick: fc.nat(),
+});
 
-for (const damage of DAMAGES) {
+for (const damage of [...DAMAGES, ...BATCH_DAMAGES]) {
   t.test(`${damage.name}: ${damage.why}`, async (t) => {
     let runs = 0;
     await fc.assert(
-      fc.asyncProperty(scene, async ({ steps, position, pick }) => {
+      fc.asyncProperty(scene, async ({ steps, toggles, position, pick }) => {
         runs += 1;
-        await check(t, damage, steps, 2 + (position % (steps.length - 2)), pick);
+        const signed = inModes(steps, damage.batch === true ? [0] : toggles);
+        const places = withoutSwitches(signed);
+        await check(t, damage, signed, places[position % places.length] ?? 2, pick);
       }),
       { numRuns: RUNS },
     );
     t.ok(runs >= RUNS);
   });
+}
+
+/** Places that are neither first nor last, where neither an event nor the one after it switches the mode. */
+function withoutSwitches(steps: readonly Step[]): number[] {
+  const switches = (step: Step | undefined) => step?.type === 'audit.signmode.switched';
+  const places = steps.map((_, index) => index + 1).slice(1, -1);
+  return places.filter((at) => !switches(steps[at - 1]) && !switches(steps[at]));
 }
 
 async function check(t: Test, damage: Damage, generated: Step[], at: number, pick: number): Promise<void> {

@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 
 import type { Client } from 'pg';
 
+import { signatureBy, signedAgain } from './batches.ts';
 import { canonicalBody, EPOCH, event, history, insertRows, type Row, type Step, setHead, sha256 } from './history.ts';
-import { signHash, type TestSigner } from './keys.ts';
+import type { TestSigner } from './keys.ts';
 
 export interface Cast {
   /** Registered audit signers: two Ed25519, one P-256, one RSA. */
@@ -42,19 +43,21 @@ export interface Damage {
   name: string;
   why: string;
   verdict: 'tampered' | 'incomplete';
+  /** Only of histories that are signed in batches throughout. */
+  batch?: true;
   /** Changes the steps before the honest history is written. */
   steps?(steps: Step[], scene: Pick<Scene, 'cast' | 'at' | 'pick'>): void;
   /** Changes what is stored; returns what must be found. */
   apply(scene: Scene): Promise<Expected[]>;
 }
 
-const update = (client: Client, chain: string, seq: number, set: string, values: unknown[] = []) =>
+export const update = (client: Client, chain: string, seq: number, set: string, values: unknown[] = []) =>
   client.query(`UPDATE audit_events SET ${set} WHERE chain = $1 AND seq = $2`, [chain, seq, ...values]);
 
 const remove = (client: Client, chain: string, from: number, to: number) =>
   client.query('DELETE FROM audit_events WHERE chain = $1 AND seq BETWEEN $2 AND $3', [chain, from, to]);
 
-function rowAt(rows: readonly Row[], seq: number): Row {
+export function rowAt(rows: readonly Row[], seq: number): Row {
   const row = rows[seq - 1];
   if (row === undefined) throw new Error(`no row ${seq}`);
   return row;
@@ -64,13 +67,18 @@ function lastOf(rows: readonly Row[]): Row {
   return rowAt(rows, rows.length);
 }
 
+/** What who holds a key puts in the place of a row. */
+function instead({ ed }: Cast, { batch }: Row): Step {
+  return { signer: ed, payload: { other: true }, mode: batch === undefined ? 'event' : 'batch' };
+}
+
 /** The row with another body, rehashed; the signature stays. */
 function rewritten(row: Row, members: object): Row {
   const body = canonicalBody({ ...JSON.parse(row.body.toString('utf8')), ...members });
   return { ...row, body, hash: sha256(body) };
 }
 
-async function replace(client: Client, at: Row, by: Row): Promise<void> {
+export async function replace(client: Client, at: Row, by: Row): Promise<void> {
   await remove(client, at.chain, at.seq, at.seq);
   await insertRows(client, [{ ...by, chain: at.chain, seq: at.seq }]);
 }
@@ -86,7 +94,6 @@ const PROJECTIONS: readonly [set: string, value: unknown][] = [
   ['payload = payload || $3::jsonb', '{"more":1}'],
   ['prev_hash = $3', 'ab'.repeat(32)],
   ['signer_id = $3', 'nobody'],
-  ['sign_mode = $3', 'batch'],
 ];
 
 export const DAMAGES: readonly Damage[] = [
@@ -116,7 +123,7 @@ export const DAMAGES: readonly Damage[] = [
     steps(steps, { at }) {
       const signer = steps[at - 1]?.signer ?? null;
       steps[at - 1] = { ...steps[at - 1], signer: null, type: 'agent.stopped' };
-      steps[at] = { signer, type: 'audit.deferred.covered', payload: { from: at, to: at } };
+      steps[at] = { ...steps[at], signer, type: 'audit.deferred.covered', payload: { from: at, to: at } };
     },
     async apply({ client, rows, at }) {
       const row = rowAt(rows, at);
@@ -210,7 +217,7 @@ export const DAMAGES: readonly Damage[] = [
     async apply({ client, cast, rows, at }) {
       const other = history(
         'elsewhere',
-        Array.from({ length: at }, () => ({ signer: cast.ed })),
+        Array.from({ length: at }, () => instead(cast, rowAt(rows, at))),
       );
       await replace(client, rowAt(rows, at), lastOf(other));
       return [{ class: 'spliced', seq: at }];
@@ -220,10 +227,10 @@ export const DAMAGES: readonly Damage[] = [
     name: 'spliced (inserted)',
     why: 'an event of another chain is put in between, beside the true one',
     verdict: 'tampered',
-    async apply({ client, cast, chain, at }) {
+    async apply({ client, cast, chain, rows, at }) {
       const other = history(
         'elsewhere',
-        Array.from({ length: at }, () => ({ signer: cast.ed })),
+        Array.from({ length: at }, () => instead(cast, rowAt(rows, at))),
       );
       await insertRows(client, [{ ...lastOf(other), chain, seq: at }]);
       return [{ class: 'spliced', seq: at }];
@@ -254,7 +261,7 @@ export const DAMAGES: readonly Damage[] = [
     why: 'who holds the key replaces an event by another signed one; the next one still follows the first',
     verdict: 'tampered',
     async apply({ client, cast, chain, rows, at }) {
-      const other = event(chain, rows.slice(0, at - 1), { signer: cast.ed, payload: { other: true } });
+      const other = event(chain, rows.slice(0, at - 1), instead(cast, rowAt(rows, at)));
       await replace(client, rowAt(rows, at), other);
       return [{ class: 'forked', seq: at + 1 }];
     },
@@ -264,7 +271,7 @@ export const DAMAGES: readonly Damage[] = [
     why: 'two replicas wrote after the same event, the constraints gone',
     verdict: 'tampered',
     async apply({ client, cast, chain, rows, at }) {
-      await insertRows(client, [event(chain, rows.slice(0, at - 1), { signer: cast.ed, payload: { other: true } })]);
+      await insertRows(client, [event(chain, rows.slice(0, at - 1), instead(cast, rowAt(rows, at)))]);
       return [{ class: 'forked', seq: at }];
     },
   },
@@ -296,7 +303,7 @@ export const DAMAGES: readonly Damage[] = [
     steps(steps, { at }) {
       const signer = steps[at - 1]?.signer ?? null;
       steps[at - 1] = { ...steps[at - 1], signer: null, type: 'promotion.approved' };
-      steps[at] = { signer, type: 'audit.deferred.covered', payload: { from: at, to: at } };
+      steps[at] = { ...steps[at], signer, type: 'audit.deferred.covered', payload: { from: at, to: at } };
     },
     apply: async ({ at }) => [{ class: 'signature-missing', seq: at }],
   },
@@ -306,7 +313,7 @@ export const DAMAGES: readonly Damage[] = [
     verdict: 'tampered',
     steps(steps, { at }) {
       steps[at - 1] = { ...steps[at - 1], signer: null, type: 'agent.stopped' };
-      steps[at] = { signer: null, type: 'audit.deferred.covered', payload: { from: at, to: at } };
+      steps[at] = { ...steps[at], signer: null, type: 'audit.deferred.covered', payload: { from: at, to: at } };
     },
     apply: async ({ at }) => [
       { class: 'deferred-uncovered', seq: at },
@@ -320,7 +327,7 @@ export const DAMAGES: readonly Damage[] = [
     steps(steps, { at }) {
       const signer = steps[at - 1]?.signer ?? null;
       steps[at - 1] = { ...steps[at - 1], signer: null, type: 'agent.stopped' };
-      steps[at] = { signer, type: 'audit.deferred.covered', payload: { from: at - 1, to: at } };
+      steps[at] = { ...steps[at], signer, type: 'audit.deferred.covered', payload: { from: at - 1, to: at } };
     },
     apply: async ({ at }) => [
       { class: 'deferred-uncovered', seq: at },
@@ -332,7 +339,8 @@ export const DAMAGES: readonly Damage[] = [
     why: 'the head is edited so that the service signs for an event as unsigned that is signed',
     verdict: 'tampered',
     steps(steps, { at }) {
-      steps[at] = { signer: steps[at]?.signer ?? null, type: 'audit.deferred.covered', payload: { from: at, to: at } };
+      const signer = steps[at]?.signer ?? null;
+      steps[at] = { ...steps[at], signer, type: 'audit.deferred.covered', payload: { from: at, to: at } };
     },
     apply: async ({ at }) => [{ class: 'forked', seq: at + 1 }],
   },
@@ -370,7 +378,7 @@ export const DAMAGES: readonly Damage[] = [
       steps[at - 1] = { ...steps[at - 1], signer: cast.ed };
     },
     async apply({ client, cast, chain, rows, at }) {
-      await update(client, chain, at, 'signature = $3', [signHash(cast.ed2.privateKey, rowAt(rows, at).hash)]);
+      await update(client, chain, at, 'signature = $3', [signatureBy(cast.ed2, rowAt(rows, at))]);
       return [{ class: 'signature-wrong-key', seq: at }];
     },
   },
@@ -391,10 +399,10 @@ export const DAMAGES: readonly Damage[] = [
       steps[at - 1] = { ...steps[at - 1], signer: cast.ed };
     },
     async apply({ client, cast, chain, rows, at, pick }) {
-      const { hash } = rowAt(rows, at);
+      const row = rowAt(rows, at);
       const forms = [
-        () => signHash(cast.ec.privateKey, hash),
-        () => signHash(cast.rsa.privateKey, hash),
+        () => signatureBy(cast.ec, row),
+        () => signatureBy(cast.rsa, row),
         () => randomBytes(32).toString('base64'),
       ];
       await update(client, chain, at, 'signature = $3', [(forms[pick % 3] ?? forms[2])?.()]);
@@ -451,7 +459,7 @@ export const DAMAGES: readonly Damage[] = [
     why: 'the last event was replaced by another signed one',
     verdict: 'tampered',
     async apply({ client, cast, chain, rows }) {
-      const other = event(chain, rows.slice(0, -1), { signer: cast.ed, payload: { other: true } });
+      const other = event(chain, rows.slice(0, -1), instead(cast, lastOf(rows)));
       await replace(client, lastOf(rows), other);
       return [{ class: 'tail-truncated', seq: rows.length }];
     },
@@ -502,13 +510,7 @@ export const DAMAGES: readonly Damage[] = [
       const body = Buffer.from(spelt[pick % spelt.length] ?? '', 'utf8');
       const hash = sha256(body);
       const signer = [cast.ed, cast.ec, cast.rsa].find(({ signerId }) => signerId === row.signerId) ?? cast.ed;
-      await replace(client, row, {
-        ...row,
-        body,
-        hash,
-        signature: signHash(signer.privateKey, hash),
-        signerId: signer.signerId,
-      });
+      await replace(client, row, signedAgain({ ...row, body, hash }, signer));
       await remove(client, chain, at + 1, rows.length);
       await setHead(client, { ...row, hash });
       return [{ class: 'non-canonical', seq: at }];

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { Client } from 'pg';
 
+import { type Batch, inTransactions, signedTogether } from './batches.ts';
 import { signHash, type TestSigner } from './keys.ts';
 
 const GENESIS = '0'.repeat(64);
@@ -23,6 +24,7 @@ export interface Row {
   signature: string | null;
   signerId: string | null;
   signMode: string;
+  batch?: Batch | undefined;
 }
 
 export interface Step {
@@ -34,6 +36,12 @@ export interface Step {
   at?: number;
   prevHash?: string;
   seq?: number;
+  /** Default: event. */
+  mode?: 'event' | 'batch';
+  /** Steps of one number that follow each other are signed together, in mode batch. */
+  tx?: number;
+  /** Events of other chains in the transaction. */
+  others?: number;
 }
 
 /** One event at the end of `rows`, honestly hashed and signed by rules written down here a second time. */
@@ -50,13 +58,18 @@ export function event(chain: string, rows: readonly Row[], step: Step): Row {
   const hash = sha256(body);
   const signature = step.signer === null ? null : signHash(step.signer.privateKey, hash);
   const signMode = step.signer === null ? 'deferred' : 'event';
-  return { chain, seq, id, eventType, ts, actor, payload, body, hash, prevHash, signature, signerId, signMode };
+  const row = { chain, seq, id, eventType, ts, actor, payload, body, hash, prevHash, signature, signerId, signMode };
+  return step.mode === 'batch' && step.signer !== null ? alone(row, step.signer, step.others) : row;
+}
+
+function alone(row: Row, signer: TestSigner, others: number | undefined): Row {
+  return signedTogether([row], signer, others)[0] ?? row;
 }
 
 export function history(chain: string, steps: readonly Step[]): Row[] {
   const rows: Row[] = [];
   for (const step of steps) rows.push(event(chain, rows, step));
-  return rows;
+  return inTransactions(rows, steps);
 }
 
 export function canonicalBody(value: object): Buffer {
@@ -70,9 +83,10 @@ export function sha256(bytes: Uint8Array): string {
 export async function insertRows(client: Client, rows: readonly Row[]): Promise<void> {
   await client.query(
     `INSERT INTO audit_events (chain, seq, id, event_type, ts, actor_id, actor_kind, payload, body, hash, prev_hash,
-      signature, signer_id, sign_mode)
+      signature, signer_id, sign_mode, batch_index, batch_size, batch_path)
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[], $7::text[],
-      $8::jsonb[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])`,
+      $8::jsonb[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+      $15::integer[], $16::integer[], $17::bytea[])`,
     [
       rows.map((row) => row.chain),
       rows.map((row) => row.seq),
@@ -88,6 +102,9 @@ export async function insertRows(client: Client, rows: readonly Row[]): Promise<
       rows.map((row) => row.signature),
       rows.map((row) => row.signerId),
       rows.map((row) => row.signMode),
+      rows.map((row) => row.batch?.index),
+      rows.map((row) => row.batch?.size),
+      rows.map((row) => row.batch?.path),
     ],
   );
 }

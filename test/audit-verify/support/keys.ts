@@ -1,6 +1,7 @@
 import { constants, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 
 const TYPE = 'application/vnd.castellan.audit-event.v1';
+const BATCH_TYPE = 'application/vnd.castellan.audit-batch.v1';
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
 export type TestAlgorithm = 'Ed25519' | 'ECDSA-P256-SHA256' | 'RSA-PSS-SHA256';
@@ -52,6 +53,12 @@ export function signedBytes(hash: string): Buffer {
 /** base64, as the row has it. */
 export function signHash(key: KeyObject, hash: string): string {
   return signBytes(key, signedBytes(hash)).toString('base64');
+}
+
+/** base64, as the rows of a batch have it: DSSE PAE over the raw root. */
+export function signRoot(key: KeyObject, root: Buffer): string {
+  const message = Buffer.concat([Buffer.from(`DSSEv1 ${BATCH_TYPE.length} ${BATCH_TYPE} ${root.length} `), root]);
+  return signBytes(key, message).toString('base64');
 }
 
 function signBytes(key: KeyObject, bytes: Buffer): Buffer {
