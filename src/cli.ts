@@ -12,7 +12,8 @@ import { openApiCommand } from './cli/openapi.ts';
 import { policyBundleCommand, policyCheckCommand, policyTestCommand } from './cli/policy.ts';
 import { secretsScanCommand } from './cli/secrets.ts';
 import { serveCommand } from './cli/serve.ts';
-import { signersListCommand } from './cli/signers.ts';
+import { signersExportCommand, signersListCommand } from './cli/signers.ts';
+import { signerChangeCommands } from './cli/signers-change.ts';
 
 const COMMANDS: readonly Command[] = [
   serveCommand,
@@ -27,6 +28,8 @@ const COMMANDS: readonly Command[] = [
   policyTestCommand,
   policyBundleCommand,
   signersListCommand,
+  signersExportCommand,
+  ...signerChangeCommands,
   certsCommand,
   configCommand,
   secretsScanCommand,

@@ -1,9 +1,13 @@
+import { sql } from 'kysely';
 import pg from 'pg';
 
+import type {} from '../audit/table.ts';
+import type { Digest } from '../crypto/digest.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import { adminConnection } from '../storage/connection.ts';
 import { leaseTrx, type Trx } from '../storage/database.ts';
 import { asUnavailable } from '../storage/pg-errors.ts';
+import { registryDigest } from './canonical-registry.ts';
 import type { SignerView } from './schema.ts';
 import { listSigners } from './store.ts';
 import { signerView } from './view.ts';
@@ -17,6 +21,25 @@ export async function readRegistryOfDatabase(url: string): Promise<SignerView[]>
   return rows.map(signerView);
 }
 
+/** A signers.json with what vouches for it: the newest event about the registry names its version and digest. */
+interface RegistryFile {
+  readonly signers: readonly SignerView[];
+  readonly version: number | null;
+  readonly digest: Digest;
+  readonly event: { readonly chain: string; readonly seq: number; readonly hash: string } | null;
+}
+
+/** `named`: the digest in that event, which is another one where the registry was edited past the service. */
+export async function readRegistryExport(url: string): Promise<{ file: RegistryFile; named: string | undefined }> {
+  const { rows, newest } = await readOfSystem(url, async (trx) => {
+    return { rows: await listSigners(trx), newest: await newestRegistryEvent(trx) };
+  });
+  const event = newest === undefined ? null : { chain: SYSTEM_CHAIN, seq: newest.seq, hash: newest.hash };
+  const version = newest?.version ?? null;
+  const file = { signers: rows.map(signerView), version, digest: registryDigest(rows), event };
+  return { file, named: newest?.digest };
+}
+
 /** What `work` reads on the system chain, with any login that may. Rejects with StorageError when it cannot be read. */
 export async function readOfSystem<T>(url: string, work: (trx: Trx) => Promise<T>): Promise<T> {
   const client = new pg.Client(adminConnection(url));
@@ -24,7 +47,7 @@ export async function readOfSystem<T>(url: string, work: (trx: Trx) => Promise<T
   client.on('error', () => undefined);
   try {
     await client.connect();
-    await client.query('BEGIN READ ONLY');
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     await becomeReader(client);
     const { trx, end } = leaseTrx(client);
     const value = await work(trx);
@@ -35,6 +58,25 @@ export async function readOfSystem<T>(url: string, work: (trx: Trx) => Promise<T
   } finally {
     await client.end();
   }
+}
+
+async function newestRegistryEvent(
+  trx: Trx,
+): Promise<{ seq: number; hash: string; version: number; digest: string } | undefined> {
+  return trx
+    .selectFrom('audit_events')
+    .select([
+      'seq',
+      'hash',
+      sql<number>`(payload ->> 'registryVersion')::bigint`.as('version'),
+      sql<string>`payload ->> 'registryDigest'`.as('digest'),
+    ])
+    .where('chain', '=', SYSTEM_CHAIN)
+    .where('event_type', 'like', 'signer.%')
+    .where(sql<boolean>`payload ->> 'registryDigest' IS NOT NULL`)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
 }
 
 async function becomeReader(client: pg.Client): Promise<void> {

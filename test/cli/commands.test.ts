@@ -10,7 +10,7 @@ import { testService } from '../support/service.ts';
 import { cli } from './run.ts';
 
 /** Any word is a path to these. */
-const takesPaths = (name: string) => name.startsWith('policy') || name === 'secrets scan';
+const takesPaths = (name: string) => name.startsWith('policy') || name === 'signers import' || name === 'secrets scan';
 
 const COMMANDS = [
   'serve',
@@ -25,6 +25,14 @@ const COMMANDS = [
   'policy test',
   'policy bundle',
   'signers list',
+  'signers export',
+  'signers import',
+  'signers rotate',
+  'signers activate',
+  'signers retire',
+  'signers revoke',
+  'signers compromise',
+  'signers reattest',
   'certs dev',
   'secrets scan',
   'config',
