@@ -65,16 +65,18 @@ function auditStream(argv: readonly string[], io: CommandIo): Promise<number> {
       return await stream(request, io, stop.signal, say);
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
-      say(
-        error.cause instanceof Error && error.code !== 'AWAY'
-          ? `${error.message} (${error.cause.message})`
-          : error.message,
-      );
+      say(withCause(error));
       return error.code === 'HIDDEN' ? INCOMPLETE : EXIT.io;
     } finally {
       stop.forget();
     }
   });
+}
+
+/** What failed, and why in the words of the system, unless they are in it already. */
+function withCause({ message, cause }: StreamError): string {
+  const why = cause instanceof Error ? cause.message : '';
+  return why === '' || message.includes(why) ? message : `${message} (${why})`;
 }
 
 async function stream(
