@@ -6,7 +6,8 @@ import { ValidationFailed } from '../http/problem.ts';
 import { queryTime } from '../http/query-time.ts';
 import type { Trx } from '../storage/database.ts';
 import type { AuditEventSchema, EventPage, ListEventsQuery } from './schema.ts';
-import type {} from './table.ts';
+import type { AuditEventsTable } from './table.ts';
+import { placeForm, placeOf } from './verify/batch-place.ts';
 
 type Query = Static<typeof ListEventsQuery>;
 
@@ -53,12 +54,33 @@ export async function listEvents(trx: Trx, chain: string, query: Query): Promise
       signature: row.signature,
       signerId: row.signer_id,
       signMode: row.sign_mode,
+      ...batchOf(row),
       body: row.body.toString('base64'),
     }),
   );
   const last = events.at(-1);
   const more = rows.length > limit && last !== undefined;
-  return { events, nextCursor: more ? encodeCursor(scope, [last.seq]) : null };
+  return {
+    events,
+    nextCursor: more ? encodeCursor(scope, [last.seq]) : null,
+    prunedTo: await prunedTo(trx, chain),
+  };
+}
+
+async function prunedTo(trx: Trx, chain: string): Promise<number | null> {
+  const pruning = await trx
+    .selectFrom('audit_prunings')
+    .select('to_seq')
+    .where('chain', '=', chain)
+    .orderBy('to_seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return pruning?.to_seq ?? null;
+}
+
+function batchOf(row: Pick<AuditEventsTable, 'batch_index' | 'batch_size' | 'batch_path'>) {
+  const place = placeOf(row.batch_index, row.batch_size, row.batch_path);
+  return place === undefined ? {} : { batch: placeForm(place) };
 }
 
 function positionOf(scope: CursorScope, cursor: string): number {

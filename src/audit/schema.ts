@@ -24,6 +24,12 @@ export const AuditEventSchema = Type.Object({
   signature: nullableText,
   signerId: nullableText,
   signMode: Type.String(),
+  batch: Type.Optional(
+    Type.Object(
+      { index: Type.Integer(), size: Type.Integer(), path: Type.Array(Type.String()) },
+      { description: 'Of mode batch: the way from the hash to the root that was signed (docs/audit-format.md §3)' },
+    ),
+  ),
   body: Type.String({ description: 'base64 of the exact bytes that hash covers' }),
 });
 
@@ -43,7 +49,14 @@ export const ListEventsQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export const EventPage = Type.Object({ events: Type.Array(AuditEventSchema), nextCursor: nullableText });
+export const EventPage = Type.Object({
+  events: Type.Array(AuditEventSchema),
+  nextCursor: nullableText,
+  prunedTo: Type.Union([Type.Integer(), Type.Null()], {
+    description:
+      'Events up to this seq were removed, or may be at any time, as an event audit.pruned says; null for none',
+  }),
+});
 
 export const NoQuery = Type.Object({}, { additionalProperties: false });
 

@@ -41,10 +41,23 @@ export interface AuditPersonalTable {
   actor_id: string;
 }
 
+/** What audit.pruned events approved, and the leaf hashes that the trees still need of what is removed. */
+export interface AuditPruningsTable {
+  chain: string;
+  to_seq: number;
+  event_seq: number;
+  hash: string;
+  tree: Buffer;
+  leaves: Buffer;
+  log_size: number;
+  created_at: Date;
+}
+
 declare module '../storage/database.ts' {
   interface Database {
     audit_heads: AuditHeadsTable;
     audit_events: AuditEventsTable;
     audit_personal: AuditPersonalTable;
+    audit_prunings: AuditPruningsTable;
   }
 }

@@ -2,7 +2,6 @@ import { sql } from 'kysely';
 
 import type {} from '../audit/table.ts';
 import type { Trx } from '../storage/database.ts';
-import type {} from './pruning-table.ts';
 
 /** What of a chain decides how much of it may be removed, as of one moment. */
 export interface Limits {
@@ -14,7 +13,8 @@ export interface Limits {
   readonly held: boolean;
 }
 
-export async function readLimits(trx: Trx, chain: string): Promise<Limits> {
+/** Undefined where there is no such chain. */
+export async function readLimits(trx: Trx, chain: string): Promise<Limits | undefined> {
   const { rows } = await sql<Limits>`
     SELECT h.seq AS head,
       coalesce((SELECT max(p.to_seq) FROM audit_prunings p WHERE p.chain = h.chain), 0) AS approved,
@@ -24,7 +24,7 @@ export async function readLimits(trx: Trx, chain: string): Promise<Limits> {
       ), 0) AS registry,
       EXISTS (SELECT FROM audit_holds x WHERE x.chain = h.chain) AS held
     FROM audit_heads h WHERE h.chain = ${chain}`.execute(trx);
-  return rows[0] ?? { head: 0, approved: 0, registry: 0, held: false };
+  return rows[0];
 }
 
 /** The newest event up to `upTo` that is older than `before`; 0 for none. */

@@ -5,8 +5,9 @@ import { AuditError } from '../audit/errors.ts';
 import type { Actor } from '../audit/event.ts';
 import type { CheckpointProofs, Covered } from '../checkpoints/proofs.ts';
 import { sha256Hex } from '../crypto/digest.ts';
-import { ValidationFailed } from '../http/problem.ts';
+import { NotFound, ValidationFailed } from '../http/problem.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
+import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { encodeRange } from '../transparency/compact-range.ts';
 import { leafHash } from '../transparency/merkle.ts';
@@ -35,14 +36,15 @@ export function createPrunings(parts: {
   const { storage, audit, proofs } = parts;
 
   async function approve(chain: string, request: Request, caller: PruningCaller, claim?: Claim<View>): Promise<View> {
+    const limits = await storage.read(chain, (trx) => limitsOf(trx, chain));
     const covered = await proofs.covered(chain);
     if (covered === undefined) throw new PruningError('NOT_CHECKPOINTED', 'no published checkpoint covers the chain');
-    const to = await lastOf(chain, request, covered);
+    const to = await lastOf(chain, request, covered, limits);
     if (to > covered.size) {
       const detail = `the newest published checkpoint covers the chain up to seq ${covered.size}`;
       throw new PruningError('NOT_CHECKPOINTED', detail);
     }
-    requireRemovable(chain, to, await storage.read(chain, (trx) => readLimits(trx, chain)));
+    requireRemovable(chain, to, limits);
     const { range, leaves } = await proofs.range(chain, to);
     const hash = await boundHash(chain, to);
     const tree = encodeRange(range);
@@ -53,7 +55,7 @@ export function createPrunings(parts: {
       claim,
       work: async ({ trx, now, append }) => {
         // Again, now that nothing can be put in between.
-        requireRemovable(chain, to, await readLimits(trx, chain));
+        requireRemovable(chain, to, await limitsOf(trx, chain));
         const receipt = append({
           type: 'audit.pruned',
           actor: { id, kind },
@@ -68,14 +70,14 @@ export function createPrunings(parts: {
     });
   }
 
-  async function lastOf(chain: string, request: Request, { size }: Covered): Promise<number> {
+  async function lastOf(chain: string, request: Request, { size }: Covered, limits: Limits): Promise<number> {
     if ('to' in request) return request.to;
     const before = new Date(request.before);
     if (Number.isNaN(before.getTime())) {
       throw new ValidationFailed([{ pointer: '/before', detail: 'cannot be represented' }]);
     }
     return storage.read(chain, async (trx) => {
-      const { head, approved, registry } = await readLimits(trx, chain);
+      const { head, approved, registry } = limits;
       const last = registry > 0 ? Math.min(size, head - 1, registry - 1) : Math.min(size, head - 1);
       const to = await lastBefore(trx, chain, before, last);
       if (to > approved) return to;
@@ -95,13 +97,19 @@ export function createPrunings(parts: {
   return { approve };
 }
 
-function requireRemovable(chain: string, to: number, { head, approved, registry, held }: Limits): void {
-  if (held) throw new PruningError('LEGAL_HOLD', 'the chain is under a legal hold');
+/** Rejects with PruningError while the chain is held, NotFound when there is none. */
+async function limitsOf(trx: Trx, chain: string): Promise<Limits> {
+  const limits = await readLimits(trx, chain);
+  if (limits === undefined) throw new NotFound();
+  if (limits.held) throw new PruningError('LEGAL_HOLD', 'the chain is under a legal hold');
+  return limits;
+}
+
+function requireRemovable(chain: string, to: number, { head, approved, registry }: Limits): void {
+  if (chain === SYSTEM_CHAIN && registry > 0 && to >= registry) {
+    const detail = `the event at seq ${registry} vouches for the registry of signers: it has to stay`;
+    throw new PruningError('CONFLICT', detail);
+  }
   if (to >= head) throw new PruningError('CONFLICT', 'the newest event of the chain stays');
   if (to <= approved) throw new PruningError('CONFLICT', `the removal up to seq ${approved} was approved before`);
-  if (chain !== SYSTEM_CHAIN || registry === 0 || to < registry) return;
-  throw new PruningError(
-    'CONFLICT',
-    `the event at seq ${registry} vouches for the registry of signers: it has to stay`,
-  );
 }

@@ -84,6 +84,28 @@ export interface Operations {
       readonly proof: readonly string[];
     } };
   };
+  /** Erase what people wrote in events of the chain _system. `POST /v1/audit/erasures` */
+  eraseSystemPersonalData: {
+    input: { body: {
+      /** All that this actor wrote; either this or events */
+      readonly actorId?: string;
+      /** What stands in the events with these seq */
+      readonly events?: readonly number[];
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly erasureId: string;
+      /** Values that were erased; 0 when none was left */
+      readonly values: number;
+      /** More are left than one erasure takes: ask again */
+      readonly more: boolean;
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
+  };
   /** Events that belong to no workspace (chain _system), by seq ascending. `GET /v1/audit/events` */
   listSystemAuditEvents: {
     input: { query?: {
@@ -119,10 +141,18 @@ export interface Operations {
         readonly signature: string | null;
         readonly signerId: string | null;
         readonly signMode: string;
+        /** Of mode batch: the way from the hash to the root that was signed (docs/audit-format.md §3) */
+        readonly batch?: {
+          readonly index: number;
+          readonly size: number;
+          readonly path: readonly string[];
+        };
         /** base64 of the exact bytes that hash covers */
         readonly body: string;
       })[];
       readonly nextCursor: string | null;
+      /** Events up to this seq were removed, or may be at any time, as an event audit.pruned says; null for none */
+      readonly prunedTo: number | null;
     } };
     item: {
       readonly id: string;
@@ -142,9 +172,70 @@ export interface Operations {
       readonly signature: string | null;
       readonly signerId: string | null;
       readonly signMode: string;
+      /** Of mode batch: the way from the hash to the root that was signed (docs/audit-format.md §3) */
+      readonly batch?: {
+        readonly index: number;
+        readonly size: number;
+        readonly path: readonly string[];
+      };
       /** base64 of the exact bytes that hash covers */
       readonly body: string;
     };
+  };
+  /** Whether the chain _system is under a legal hold. `GET /v1/audit/hold` */
+  getSystemAuditHold: {
+    input: {};
+    answer: { status: 200; body: {
+      readonly held: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt?: string;
+      readonly placedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The audit.hold.placed */
+      readonly auditEvent?: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
+  };
+  /** Place a legal hold on the chain _system. `PUT /v1/audit/hold` */
+  placeSystemAuditHold: {
+    input: { body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly held: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt?: string;
+      readonly placedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The audit.hold.placed */
+      readonly auditEvent?: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
+  };
+  /** Release the legal hold on the chain _system. `DELETE /v1/audit/hold` */
+  releaseSystemAuditHold: {
+    input: { body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly held: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt?: string;
+      readonly placedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The audit.hold.placed */
+      readonly auditEvent?: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
   };
   /** That an event is in the chain _system that the newest checkpoint covers. `GET /v1/audit/proof` */
   getSystemAuditProof: {
@@ -1254,6 +1345,30 @@ export interface Operations {
       readonly proof: readonly string[];
     } };
   };
+  /** Erase what people wrote in events of the workspace's chain; the events stay, and stay verifiable. `POST /v1/workspaces/{workspaceId}/audit/erasures` */
+  erasePersonalData: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      /** All that this actor wrote; either this or events */
+      readonly actorId?: string;
+      /** What stands in the events with these seq */
+      readonly events?: readonly number[];
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly erasureId: string;
+      /** Values that were erased; 0 when none was left */
+      readonly values: number;
+      /** More are left than one erasure takes: ask again */
+      readonly more: boolean;
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
+  };
   /** Events of the workspace's chain, by seq ascending. `GET /v1/workspaces/{workspaceId}/audit/events` */
   listAuditEvents: {
     input: { params: {
@@ -1291,10 +1406,18 @@ export interface Operations {
         readonly signature: string | null;
         readonly signerId: string | null;
         readonly signMode: string;
+        /** Of mode batch: the way from the hash to the root that was signed (docs/audit-format.md §3) */
+        readonly batch?: {
+          readonly index: number;
+          readonly size: number;
+          readonly path: readonly string[];
+        };
         /** base64 of the exact bytes that hash covers */
         readonly body: string;
       })[];
       readonly nextCursor: string | null;
+      /** Events up to this seq were removed, or may be at any time, as an event audit.pruned says; null for none */
+      readonly prunedTo: number | null;
     } };
     item: {
       readonly id: string;
@@ -1314,9 +1437,76 @@ export interface Operations {
       readonly signature: string | null;
       readonly signerId: string | null;
       readonly signMode: string;
+      /** Of mode batch: the way from the hash to the root that was signed (docs/audit-format.md §3) */
+      readonly batch?: {
+        readonly index: number;
+        readonly size: number;
+        readonly path: readonly string[];
+      };
       /** base64 of the exact bytes that hash covers */
       readonly body: string;
     };
+  };
+  /** Whether the workspace's chain is under a legal hold. `GET /v1/workspaces/{workspaceId}/audit/hold` */
+  getAuditHold: {
+    input: { params: {
+      readonly workspaceId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly held: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt?: string;
+      readonly placedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The audit.hold.placed */
+      readonly auditEvent?: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
+  };
+  /** Place a legal hold: nothing of the workspace's chain is erased or pruned until it is released. `PUT /v1/workspaces/{workspaceId}/audit/hold` */
+  placeAuditHold: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly held: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt?: string;
+      readonly placedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The audit.hold.placed */
+      readonly auditEvent?: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
+  };
+  /** Release the legal hold on the workspace's chain. `DELETE /v1/workspaces/{workspaceId}/audit/hold` */
+  releaseAuditHold: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly held: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt?: string;
+      readonly placedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The audit.hold.placed */
+      readonly auditEvent?: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
   };
   /** That an event is in the chain that the newest checkpoint covers. `GET /v1/workspaces/{workspaceId}/audit/proof` */
   getAuditProof: {
@@ -1626,7 +1816,7 @@ export interface Operations {
       readonly total: number;
       readonly done: number;
       readonly invalidated: number;
-      readonly cause: "hotreload" | "rollback" | "request" | "renewal";
+      readonly cause: "hotreload" | "rollback" | "request" | "renewal" | "revocation";
       readonly policyHash: string;
       readonly createdAt: string;
       readonly updatedAt: string;
@@ -1875,7 +2065,11 @@ export const OPERATIONS = {
   getOpenApi: {"method":"GET","path":"/openapi.json","readOnly":true,"answers":{"200":[]}},
   getSystemAuditCheckpoint: {"method":"GET","path":"/v1/audit/checkpoint","readOnly":true,"answers":{"200":["note","origin","size","root","signerId","createdAt","entry"]}},
   getSystemAuditConsistency: {"method":"GET","path":"/v1/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
-  listSystemAuditEvents: {"method":"GET","path":"/v1/audit/events","readOnly":true,"answers":{"200":["events","nextCursor"]},"list":"events"},
+  eraseSystemPersonalData: {"method":"POST","path":"/v1/audit/erasures","readOnly":false,"answers":{"200":["erasureId","values","more","auditEvent"]}},
+  listSystemAuditEvents: {"method":"GET","path":"/v1/audit/events","readOnly":true,"answers":{"200":["events","nextCursor","prunedTo"]},"list":"events"},
+  getSystemAuditHold: {"method":"GET","path":"/v1/audit/hold","readOnly":true,"answers":{"200":["held"]}},
+  placeSystemAuditHold: {"method":"PUT","path":"/v1/audit/hold","readOnly":false,"answers":{"200":["held"]}},
+  releaseSystemAuditHold: {"method":"DELETE","path":"/v1/audit/hold","readOnly":false,"answers":{"200":["held"]}},
   getSystemAuditProof: {"method":"GET","path":"/v1/audit/proof","readOnly":true,"answers":{"200":["seq","leafHash","proof","checkpoint"]}},
   pruneSystemAudit: {"method":"POST","path":"/v1/audit/prunings","readOnly":false,"answers":{"201":["chain","to","hash","logSize","receipt"]}},
   reattestSystemAudit: {"method":"POST","path":"/v1/audit/reattestations","readOnly":false,"answers":{"201":["chain","signerId","from","to","hash","event"]}},
@@ -1909,7 +2103,11 @@ export const OPERATIONS = {
   batchAgents: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents:batch","readOnly":false,"answers":{"200":["results"]}},
   getAuditCheckpoint: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/checkpoint","readOnly":true,"answers":{"200":["note","origin","size","root","signerId","createdAt","entry"]}},
   getAuditConsistency: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
-  listAuditEvents: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/events","readOnly":true,"answers":{"200":["events","nextCursor"]},"list":"events"},
+  erasePersonalData: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/erasures","readOnly":false,"answers":{"200":["erasureId","values","more","auditEvent"]}},
+  listAuditEvents: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/events","readOnly":true,"answers":{"200":["events","nextCursor","prunedTo"]},"list":"events"},
+  getAuditHold: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/hold","readOnly":true,"answers":{"200":["held"]}},
+  placeAuditHold: {"method":"PUT","path":"/v1/workspaces/{workspaceId}/audit/hold","readOnly":false,"answers":{"200":["held"]}},
+  releaseAuditHold: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/audit/hold","readOnly":false,"answers":{"200":["held"]}},
   getAuditProof: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/proof","readOnly":true,"answers":{"200":["seq","leafHash","proof","checkpoint"]}},
   pruneAudit: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/prunings","readOnly":false,"answers":{"201":["chain","to","hash","logSize","receipt"]}},
   reattestAudit: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/reattestations","readOnly":false,"answers":{"201":["chain","signerId","from","to","hash","event"]}},

@@ -135,6 +135,14 @@ async function pendingSigner(world: World): Promise<string> {
   return signerId;
 }
 
+const auditOf = (workspaceId: string) => `/v1/workspaces/${workspaceId}/audit`;
+
+async function held(world: World, workspaceId: string): Promise<Prepared> {
+  const path = `${auditOf(workspaceId)}/hold`;
+  await world.expect(200, 'kernel-admin', 'PUT', path, { reason: 'litigation' });
+  return { path, body: { reason: 'settled' } };
+}
+
 const PROMOTED = ['promotion.approved', 'proof.issued'];
 const DIRTY = { ...SPEC, containment: { externalCalls: true } };
 
@@ -611,5 +619,134 @@ export const SCENARIOS: readonly Scenario[] = [
       path: '/v1/audit/reattestations',
       body: { signerId: await stolenKey(world, '_system'), reason: 'compared with the backup' },
     }),
+  },
+  {
+    operation: 'pruneAudit',
+    why: 'events that a checkpoint covers',
+    status: 201,
+    events: ['audit.pruned'],
+    prepare: async (world, workspaceId) => {
+      await world.sandboxAgent(workspaceId);
+      await world.service.app.checkpoints?.round();
+      return {
+        path: `/v1/workspaces/${workspaceId}/audit/prunings`,
+        body: { to: 1, reason: 'older than seven years' },
+      };
+    },
+  },
+  {
+    operation: 'pruneAudit',
+    why: 'events that no checkpoint covers yet',
+    status: 409,
+    events: [],
+    prepare: async (_world, workspaceId) => ({
+      path: `/v1/workspaces/${workspaceId}/audit/prunings`,
+      body: { to: 1, reason: 'older than seven years' },
+    }),
+    holds: ({ body }) => body.code === 'NOT_CHECKPOINTED',
+  },
+  {
+    operation: 'pruneSystemAudit',
+    why: 'events that a checkpoint covers, before those that vouch for the registry',
+    status: 201,
+    chain: '_system',
+    events: ['audit.pruned'],
+    prepare: async (world) => {
+      await world.expect(201, 'kernel-admin', 'POST', '/v1/signers', newSigner());
+      await world.service.app.checkpoints?.round();
+      return { path: '/v1/audit/prunings', body: { to: 1, reason: 'older than seven years' } };
+    },
+  },
+  {
+    operation: 'erasePersonalData',
+    why: 'what a caller wrote',
+    status: 200,
+    events: ['erasure.performed'],
+    prepare: async (world, workspaceId) => {
+      await quarantined(world, workspaceId);
+      return { path: `${auditOf(workspaceId)}/erasures`, body: { actorId: 'kernel-admin', reason: 'asked' } };
+    },
+    holds: ({ body }) => body.values === 1,
+  },
+  {
+    operation: 'erasePersonalData',
+    why: 'under a legal hold',
+    status: 409,
+    events: [],
+    prepare: async (world, workspaceId) => {
+      await world.expect(200, 'kernel-admin', 'PUT', `${auditOf(workspaceId)}/hold`, { reason: 'litigation' });
+      return { path: `${auditOf(workspaceId)}/erasures`, body: { actorId: 'kernel-admin', reason: 'asked' } };
+    },
+    holds: ({ body }) => body.code === 'LEGAL_HOLD',
+  },
+  {
+    operation: 'erasePersonalData',
+    why: 'an event that there is not',
+    status: 422,
+    events: [],
+    prepare: async (_world, workspaceId) => ({
+      path: `${auditOf(workspaceId)}/erasures`,
+      body: { events: [9999], reason: 'asked' },
+    }),
+  },
+  {
+    operation: 'eraseSystemPersonalData',
+    why: 'nothing that is left',
+    status: 200,
+    chain: '_system',
+    events: ['erasure.performed'],
+    prepare: async () => ({ path: '/v1/audit/erasures', body: { actorId: 'nobody', reason: 'asked' } }),
+    holds: ({ body }) => body.values === 0,
+  },
+  {
+    operation: 'placeAuditHold',
+    why: 'the first',
+    status: 200,
+    events: ['audit.hold.placed'],
+    prepare: async (_world, workspaceId) => ({
+      path: `${auditOf(workspaceId)}/hold`,
+      body: { reason: 'litigation' },
+    }),
+  },
+  {
+    operation: 'placeAuditHold',
+    why: 'one that is there',
+    status: 200,
+    events: [],
+    prepare: held,
+  },
+  {
+    operation: 'releaseAuditHold',
+    why: 'one that is there',
+    status: 200,
+    events: ['audit.hold.released'],
+    prepare: held,
+  },
+  {
+    operation: 'releaseAuditHold',
+    why: 'none',
+    status: 200,
+    events: [],
+    prepare: async (_world, workspaceId) => ({ path: `${auditOf(workspaceId)}/hold`, body: { reason: 'settled' } }),
+  },
+  {
+    operation: 'placeSystemAuditHold',
+    why: 'the first',
+    status: 200,
+    chain: '_system',
+    events: ['audit.hold.placed'],
+    prepare: async () => ({ path: '/v1/audit/hold', body: { reason: 'litigation' } }),
+  },
+  {
+    operation: 'releaseSystemAuditHold',
+    why: 'the one before',
+    status: 200,
+    chain: '_system',
+    events: ['audit.hold.released'],
+    prepare: async (world) => {
+      const path = '/v1/audit/hold';
+      await world.expect(200, 'kernel-admin', 'PUT', path, { reason: 'litigation' });
+      return { path, body: { reason: 'settled' } };
+    },
   },
 ];

@@ -1,0 +1,91 @@
+import t from 'tap';
+
+import { testService } from '../support/service.ts';
+import { SPEC } from '../system/support/world.ts';
+import { connectAs, loginAs } from './pruning-support.ts';
+
+const DEMO = '/v1/workspaces/demo';
+const reason = 'older than seven years';
+
+t.test('the removal of old events by API', async (t) => {
+  const world = await testService(t, { checkpoints: {} });
+  const { database } = world;
+  const prune = (body: object, path = DEMO, who = 'kernel-admin') =>
+    world.call(who, 'POST', `${path}/audit/prunings`, body);
+  const round = async () => world.service.app.checkpoints?.round();
+  const agents: string[] = [];
+  for (let n = 0; n < 6; n += 1) {
+    const { status, body } = await world.call('operator', 'POST', `${DEMO}/agents`, { spec: SPEC });
+    t.equal(status, 201);
+    agents.push(body.id);
+  }
+
+  await t.test('is refused without a checkpoint, without the permission, and for what must stay', async (t) => {
+    await world.service.app.workspaces.create(
+      { workspaceId: 'young' },
+      { id: 'x', kind: 'human', traceId: '0'.repeat(32) },
+    );
+    t.match(await prune({ to: 2, reason }, '/v1/workspaces/young'), {
+      status: 409,
+      body: { code: 'NOT_CHECKPOINTED' },
+    });
+    await round();
+    for (const who of ['operator', 'auditor', 'kernel-approver']) {
+      t.match(await prune({ to: 2, reason }, DEMO, who), { status: 403, body: { code: 'PERMISSION_DENIED' } }, who);
+    }
+    t.match(await prune({ to: 1000, reason }), { status: 409, body: { code: 'NOT_CHECKPOINTED' } });
+    t.match(await prune({ to: 0, reason }), { status: 400 });
+    t.match(await prune({ to: 2 }), { status: 400 });
+    t.match(await prune({ to: 2, before: '2030-01-01T00:00:00Z', reason }), { status: 400 });
+    const { rows } = await database.query("SELECT seq FROM audit_heads WHERE chain = 'young'");
+    const newest = await prune({ to: Number(rows[0].seq), reason }, '/v1/workspaces/young');
+    t.match(newest, { status: 409, body: { code: 'CONFLICT', detail: /newest event/ } });
+    t.match(await prune({ before: '2020-01-01T00:00:00Z', reason }), { status: 409, body: { code: 'CONFLICT' } });
+    t.match(await prune({ to: 2, reason }, '/v1/workspaces/nowhere'), { status: 404 });
+    t.equal((await world.call('kernel-admin', 'PUT', `${DEMO}/audit/hold`, { reason: 'a lawsuit' })).status, 200);
+    t.match(await prune({ to: 2, reason }), { status: 409, body: { code: 'LEGAL_HOLD' } });
+    t.match(await prune({ before: '2050-01-01T00:00:00Z', reason }), { status: 409, body: { code: 'LEGAL_HOLD' } });
+    t.ok((await world.call('kernel-admin', 'DELETE', `${DEMO}/audit/hold`, { reason: 'over' })).status < 300);
+  });
+
+  await t.test('the registry of signers keeps the event that vouches for it', async (t) => {
+    const { rows } = await database.query(`SELECT max(seq) AS seq FROM audit_events
+      WHERE chain = '_system' AND payload ->> 'registryDigest' IS NOT NULL`);
+    const refused = await prune({ to: Number(rows[0].seq), reason }, '/v1');
+    t.match(refused, { status: 409, body: { code: 'CONFLICT', detail: /vouches for the registry/ } });
+  });
+
+  await t.test('is an event, and what the service needs stays', async (t) => {
+    await round();
+    const { status, body } = await prune({ to: 5, reason });
+    t.match({ status, body }, { status: 201, body: { chain: 'demo', to: 5, receipt: { chain: 'demo' } } });
+    t.match(await prune({ to: 4, reason }), { status: 409, body: { code: 'CONFLICT' } }, 'and not twice');
+    await round();
+    const before = await world.call('auditor', 'GET', `${DEMO}/audit/proof?seq=4`);
+    t.equal(before.status, 200);
+    const url = await loginAs(t, database, ['castellan_maintenance']);
+    const maintenance = await connectAs(t, url, 'castellan_maintenance');
+    await maintenance.query("SELECT * FROM audit_prune('demo', 5, 1000)");
+    const left = await database.query("SELECT seq, event_type FROM audit_events WHERE chain = 'demo' AND seq <= 5");
+    t.strictSame(
+      left.rows.map(({ event_type: type }) => type),
+      ['policy.activated'],
+      'the event that binds the policy in force',
+    );
+    const page = await world.call('auditor', 'GET', `${DEMO}/audit/events?after=2&limit=1`);
+    t.match(page.body, { prunedTo: 5, events: [{ seq: 6 }] });
+    t.strictSame((await world.call('auditor', 'GET', `${DEMO}/audit/proof?seq=4`)).body.proof, before.body.proof);
+    const started = await world.call('operator', 'POST', `${DEMO}/agents/${agents[0]}/start`);
+    t.equal(started.status, 200, started.text);
+    await round();
+    const verified = await world.call('auditor', 'POST', `${DEMO}/audit/verify`);
+    t.match(verified.body, { ok: true, findings: [{ class: 'pruned', seq: 5 }] }, verified.text);
+  });
+
+  await t.test('by age takes all that may go', async (t) => {
+    const { body, status, text } = await prune({ before: '2050-01-01T00:00:00Z', reason });
+    t.equal(status, 201, text);
+    const { rows } = await database.query("SELECT seq FROM audit_heads WHERE chain = 'demo'");
+    t.ok(body.to > 5 && body.to < Number(rows[0].seq) - 1);
+  });
+});
