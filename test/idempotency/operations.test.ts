@@ -16,6 +16,8 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   compromiseSigner: { reason: 'other' },
   createAgent: { spec: { name: 'other' } },
   createWorkspace: { workspaceId: 'another-workspace' },
+  erasePersonalData: { actorId: 'other', reason: 'other' },
+  eraseSystemPersonalData: { actorId: 'other', reason: 'other' },
   forkAgent: { name: 'other' },
   hotReloadPolicy: { policySet: 'other', bundle: { modules: {}, data: {} } },
   importSigners: { signers: [{ signerId: 'other', alg: 'Ed25519', purpose: 'manifest', publicKey: 'other' }] },

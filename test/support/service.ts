@@ -144,7 +144,10 @@ export function caller(api: string, certsDir: string): TestService['call'] {
       cert: pem(`${who}.crt`),
       key: pem(`${who}.key`),
       agent: false,
-      headers: { ...(text === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        ...(text === undefined ? {} : { 'content-type': 'application/json', ...lengthOf(method, text) }),
+        ...headers,
+      },
     });
     outgoing.on('error', reject);
     outgoing.on('response', (response) => {
@@ -172,4 +175,9 @@ function parsed(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+/** Node frames no body of a DELETE by itself. */
+function lengthOf(method: string, text: string): Record<string, string> {
+  return method === 'DELETE' ? { 'content-length': String(Buffer.byteLength(text)) } : {};
 }
