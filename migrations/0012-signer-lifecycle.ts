@@ -25,8 +25,8 @@ const TABLES = `
     ADD COLUMN valid_from_size bigint CHECK (valid_from_size >= 0),
     ADD COLUMN valid_to_size bigint CHECK (valid_to_size >= 0),
     ADD COLUMN replaces text REFERENCES signers (signer_id),
-    -- When no transaction older than this is left, nobody signs with it any more.
-    ADD COLUMN closing_xmax xid8,
+    -- Of a transaction that began when it was out of force: when no older one is left, nobody signs with it any more.
+    ADD COLUMN closing_xid xid8,
     ADD CHECK (trusted_up_to IS NULL OR state = 'compromised');
 
   -- One row: how many changes the registry has seen.

@@ -21,6 +21,7 @@ import type { Logger } from './logger.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
+import { closeRanges } from './signers/close-ranges.ts';
 import { SignerMismatch } from './signers/errors.ts';
 import { openSigners } from './signers/open.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
@@ -308,7 +309,15 @@ function startableJobs(
       { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
       ...(checkpoints === undefined || config.checkpoints === undefined
         ? []
-        : [{ name: 'checkpoints', everyMs: config.checkpoints.intervalMs, run: checkpoints.round }]),
+        : [
+            { name: 'checkpoints', everyMs: config.checkpoints.intervalMs, run: checkpoints.round },
+            {
+              name: 'signer-ranges',
+              everyMs: 5000,
+              run: (signal: AbortSignal) =>
+                closeRanges({ storage: app.storage, audit: app.audit, round: checkpoints.round }, signal),
+            },
+          ]),
     ],
     observe: {
       finished: metrics.jobs.finished,

@@ -23,7 +23,7 @@ export interface SignersTable {
   valid_to_size: ColumnType<number | null, undefined, number>;
   replaces: ColumnType<string | null, string | null, never>;
   /** An xid8, which only the database compares. */
-  closing_xmax: ColumnType<string | null, undefined, never>;
+  closing_xid: ColumnType<string | null, undefined, never>;
   version: Generated<number>;
   created_at: Date;
   created_by: string;
