@@ -1,4 +1,5 @@
 import { type AuditAppender, createAuditAppender } from '../../src/audit/append.ts';
+import type { SigningModeName } from '../../src/audit/signing-mode.ts';
 import { type Signer, SignerError } from '../../src/crypto/signer.ts';
 import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import type { Storage } from '../../src/storage/storage.ts';
@@ -11,20 +12,26 @@ const silent = { batch: nothing, signed: nothing, signerFailed: nothing, queueDe
 export interface Bench {
   readonly database: TestDatabase;
   readonly storage: Storage;
-  readonly signer: Signer & { broken: boolean };
+  /** What the audit log signs with, and how often it was asked. */
+  readonly signer: Signer & { broken: boolean; asked: number };
   /** One more writer on the same database, as a second replica would be. */
-  replica(): AuditAppender;
+  replica(mode?: SigningModeName): AuditAppender;
+}
+
+/** A signer with its public half, as the registry has it. */
+export interface TestKey {
+  readonly signer: Signer;
+  readonly publicKeyPem: string;
 }
 
 /** A migrated database with a registered audit signer that can be broken, and chains with the given names. */
-export async function auditBench(t: Tap, chains: readonly string[]): Promise<Bench> {
+export async function auditBench(t: Tap, chains: readonly string[], by: TestKey = localKey()): Promise<Bench> {
   const database = await testDatabase(t);
   const storage = testStorage(t, database, 8);
-  const keys = generateEd25519();
   await database.query(
     `INSERT INTO signers (signer_id, alg, public_key, purpose, state, created_at, created_by, updated_at)
-     VALUES ('audit-1', 'Ed25519', $1, 'audit', 'active', now(), 'test', now())`,
-    [keys.publicKeyPem],
+     VALUES ($1, $2, $3, 'audit', 'active', now(), 'test', now())`,
+    [by.signer.signerId, by.signer.algorithm, by.publicKeyPem],
   );
   for (const chain of chains) {
     await database.query(
@@ -32,15 +39,16 @@ export async function auditBench(t: Tap, chains: readonly string[]): Promise<Ben
       [chain],
     );
   }
-  const signer = breakable(createLocalSigner({ signerId: 'audit-1', privateKeyPem: keys.privateKeyPem }));
+  const signer = breakable(by.signer);
   return {
     database,
     storage,
     signer,
-    replica: () =>
+    replica: (mode) =>
       createAuditAppender({
         storage: testStorage(t, database, 8),
         signer,
+        mode,
         clock: Date.now,
         transactions: 4,
         observe: silent,
@@ -48,12 +56,19 @@ export async function auditBench(t: Tap, chains: readonly string[]): Promise<Ben
   };
 }
 
-function breakable(inner: Signer): Signer & { broken: boolean } {
+function localKey(): TestKey {
+  const { privateKeyPem, publicKeyPem } = generateEd25519();
+  return { signer: createLocalSigner({ signerId: 'audit-1', privateKeyPem }), publicKeyPem };
+}
+
+function breakable(inner: Signer): Bench['signer'] {
   return {
     signerId: inner.signerId,
     algorithm: inner.algorithm,
     broken: false,
+    asked: 0,
     sign(data, signal) {
+      this.asked += 1;
       if (this.broken) return Promise.reject(new SignerError('out of order'));
       return inner.sign(data, signal);
     },
