@@ -88,6 +88,30 @@ const DAMAGES: readonly Damage[] = [
     'a proof without its event',
     inFacts(({ proofs }) => ({ proofs: proofs.flatMap((row) => [row, { ...row, id: 'x' }]) })),
   ],
+  ['I2', 'a statement that no event names', without('events', ({ type }) => type === 'proof.mass.renewed')],
+  ['I2', 'a statement that is not there', without('statements', () => true)],
+  ['I2', 'a renewal of many without one of them', editEvent('proof.mass.renewed', payload({ agents: [] }))],
+  [
+    'I2',
+    'a renewal of many that follows another proof',
+    editEvent(
+      'proof.mass.renewed',
+      payload({ agents: [{ agentId: 'two', proofId: 'proof-2', previousProofId: 'proof-0' }] }),
+    ),
+  ],
+  [
+    'I2',
+    'a renewal of many with a stranger among them',
+    editEvent(
+      'proof.mass.renewed',
+      payload({
+        agents: [
+          { agentId: 'two', proofId: 'proof-2', previousProofId: 'proof-1' },
+          { agentId: 'nobody', proofId: 'proof-3', previousProofId: 'proof-1' },
+        ],
+      }),
+    ),
+  ],
   ['I2', 'a promotion that is not there', without('promotions', () => true)],
   ['I2', 'a revalidation that is not there', without('revalidations', () => true)],
   ['I2', 'a spec version that is not there', without('specs', ({ id }) => id === 'two')],

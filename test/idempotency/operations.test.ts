@@ -9,6 +9,9 @@ import { dieAfterNextCommit } from './support.ts';
 
 const ACTING = operations().filter((operation) => operation.method === 'POST' && changesState(operation));
 
+/** By a revalidation, whoever asked for it. */
+const FOUND = ['agent.revalidated', 'agent.invalidated', 'proof.renewed', 'proof.mass.renewed'];
+
 /** Another valid body for each operation: the same key must not stand for both. */
 const OTHER_BODY: Readonly<Record<string, object>> = {
   activateSigner: {},
@@ -127,9 +130,7 @@ async function answerLost(t: Test, { prepare, status, events: expected, chain }:
   const whole = [...written, ...events].filter((event) => chain === undefined || event.chain === chain);
   const byRequest = whole.filter(({ actor }) => actor === 'kernel-admin').map(({ type }) => type);
   // What a revalidation finds is its own, and comes when somebody takes it up.
-  const wanted = path.includes('/policy/')
-    ? expected.filter((type) => !['agent.revalidated', 'agent.invalidated', 'proof.renewed'].includes(type))
-    : expected;
+  const wanted = path.includes('/policy/') ? expected.filter((type) => !FOUND.includes(type)) : expected;
   t.same(byRequest.sort(), [...wanted].sort(), 'one effect');
   if (!isBatch) return;
   sameAnswer(t, await call(one, path, body, key), again);

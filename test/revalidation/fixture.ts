@@ -54,7 +54,7 @@ export interface World {
   readonly audit: AuditAppender;
   readonly admission: AdmissionService;
   /** What keeps the named one from working, when it is set. */
-  readonly trouble: { auditSigner: boolean; engine: Error | undefined };
+  readonly trouble: { auditSigner: boolean; proofSigner: Error | undefined; engine: Error | undefined };
   readonly now: { ms: number };
   /** Adds governed agents with real proofs for the first policy; ids ascending. */
   agents(count: number, options?: { capability?: string; issuedAt?: number }): Promise<string[]>;
@@ -71,16 +71,16 @@ interface Teardown {
 }
 
 /** A workspace under a compiled policy, with its audit chain, two signers and a clock of its own, in its own database. */
-export async function world(t: Teardown): Promise<World> {
+export async function world(t: Teardown, limits: { proofSignerMaxBytes?: number } = {}): Promise<World> {
   const database = await testDatabase(t);
   const storage = testStorage(t, database);
   const now = { ms: Date.now() };
   const clock = () => now.ms;
-  const trouble: World['trouble'] = { auditSigner: false, engine: undefined };
+  const trouble: World['trouble'] = { auditSigner: false, proofSigner: undefined, engine: undefined };
   const signers = createSigners({
     storage,
-    auditDriver: driver('audit-1', () => trouble.auditSigner),
-    proofDriver: driver('proof-1', () => false),
+    auditDriver: driver('audit-1', () => (trouble.auditSigner ? new SignerError('the key is disabled') : undefined)),
+    proofDriver: driver('proof-1', () => trouble.proofSigner, limits.proofSignerMaxBytes),
     clock,
   });
   const observe = { batch: nothing, signed: nothing, signerFailed: nothing, queueDepth: nothing };
@@ -239,12 +239,17 @@ function content(name: PolicyName) {
   return { modules: { 'promotion.rego': POLICIES[name] }, data: {} };
 }
 
-function driver(signerId: string, isDown: () => boolean): KeyedSigner {
+function driver(signerId: string, trouble: () => Error | undefined, maxBytes?: number): KeyedSigner {
   const { privateKeyPem, publicKeyPem } = generateEd25519();
   const local = createLocalSigner({ signerId, privateKeyPem });
-  const sign: Signer['sign'] = (data, signal) =>
-    isDown() ? Promise.reject(new SignerError('the key is disabled')) : local.sign(data, signal);
-  return { signer: { ...local, sign }, key: verificationKey('Ed25519', publicKeyPem) };
+  const sign: Signer['sign'] = async (data, signal) => {
+    const error = trouble();
+    if (error !== undefined) throw error;
+    if (maxBytes !== undefined && data.length > maxBytes) throw new SignerError(`${data.length} bytes are too many`);
+    return local.sign(data, signal);
+  };
+  const limit = maxBytes === undefined ? {} : { maxBytes };
+  return { signer: { ...local, ...limit, sign }, key: verificationKey('Ed25519', publicKeyPem) };
 }
 
 /** The engine, which can be made to fail as one does that is overloaded or has lost its workers. */

@@ -82,5 +82,6 @@ t.test('an operation that only reads leaves nothing', async (t) => {
 
 /** A revalidation goes on without the caller, who may be long gone. */
 function byService(type: string, operation: string): boolean {
-  return operation !== 'releaseAgent' && ['agent.revalidated', 'agent.invalidated', 'proof.renewed'].includes(type);
+  const found = ['agent.revalidated', 'agent.invalidated', 'proof.renewed', 'proof.mass.renewed'];
+  return operation !== 'releaseAgent' && found.includes(type);
 }

@@ -58,6 +58,8 @@ export interface Facts {
     readonly policyHash: string;
     readonly specHash: string;
   }[];
+  /** By the digest of what was signed. */
+  readonly statements: readonly { readonly workspaceId: string; readonly id: string }[];
   readonly revalidations: readonly { readonly workspaceId: string; readonly id: string; readonly cause: string }[];
   readonly policies: readonly { readonly workspaceId: string; readonly version: number; readonly hash: string }[];
   readonly policyHeads: readonly {
@@ -87,6 +89,7 @@ const QUERIES: Readonly<Record<keyof Omit<Facts, 'workspaces'>, string>> = {
     audit_seq::int AS "auditSeq" FROM decisions`,
   promotions: 'SELECT workspace_id AS "workspaceId", id, state FROM promotions',
   proofs: `SELECT workspace_id AS "workspaceId", id, policy_hash AS "policyHash", spec_hash AS "specHash" FROM agent_proofs`,
+  statements: 'SELECT workspace_id AS "workspaceId", digest AS id FROM proof_statements',
   revalidations: 'SELECT workspace_id AS "workspaceId", id, cause FROM revalidations',
   policies: 'SELECT workspace_id AS "workspaceId", version, hash FROM policy_versions',
   policyHeads: `SELECT workspace_id AS "workspaceId", hash, activation_seq::int AS "activationSeq" FROM policy_heads`,
@@ -109,6 +112,7 @@ export async function readFacts(client: pg.Client): Promise<Facts> {
       decisions: await rows(QUERIES.decisions),
       promotions: await rows(QUERIES.promotions),
       proofs: await rows(QUERIES.proofs),
+      statements: await rows(QUERIES.statements),
       revalidations: await rows(QUERIES.revalidations),
       policies: await rows(QUERIES.policies),
       policyHeads: await rows(QUERIES.policyHeads),
@@ -119,6 +123,12 @@ export async function readFacts(client: pg.Client): Promise<Facts> {
   } finally {
     await client.query('ROLLBACK');
   }
+}
+
+/** What an event of a mass renewal says of each agent. */
+export function renewedTogether({ agents }: Payload): Payload[] {
+  if (!Array.isArray(agents)) return [];
+  return agents.map((one: unknown) => (typeof one === 'object' && one !== null ? { ...one } : {}));
 }
 
 /** A member that is text, else an empty one: it then fits nothing. */

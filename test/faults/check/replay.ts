@@ -1,5 +1,5 @@
 import type { Violation } from './evidence.ts';
-import { type AgentFact, type EventFact, type Facts, textOf } from './facts.ts';
+import { type AgentFact, type EventFact, type Facts, renewedTogether, textOf } from './facts.ts';
 
 /** An agent as the events alone say it must be. */
 interface Replayed {
@@ -148,6 +148,10 @@ function step(chain: Chain, event: EventFact, facts: Facts): Violation[] {
     found.push(...born(chain, event));
     return found;
   }
+  if (type === 'proof.mass.renewed') {
+    found.push(...renewedMany(chain, event));
+    return found;
+  }
   const rule = AGENT_RULES[type];
   if (rule === undefined) {
     if (!OTHERS.has(type)) found.push({ invariant: 'I2', what: `${at(event)}: the checker has no rule for ${type}` });
@@ -160,6 +164,21 @@ function step(chain: Chain, event: EventFact, facts: Facts): Violation[] {
   }
   found.push(...(rule(chain, agent, event, facts) ?? []));
   return found;
+}
+
+/** As proof.renewed, for each agent that the event names. */
+function renewedMany(chain: Chain, event: EventFact): Violation[] {
+  return renewedTogether(event.payload).flatMap((one) => {
+    const agent = chain.agents.get(textOf(one, 'agentId'));
+    if (agent === undefined || agent.deleted) {
+      return [{ invariant: 'I2' as const, what: `${at(event)} is about an agent that is not there` }];
+    }
+    if (agent.proofId !== textOf(one, 'previousProofId')) {
+      return [{ invariant: 'I2' as const, what: `${at(event)} follows a proof that was not the agent's` }];
+    }
+    agent.proofId = textOf(one, 'proofId');
+    return [];
+  });
 }
 
 function born(chain: Chain, event: EventFact): Violation[] {

@@ -1,5 +1,5 @@
 import type { Evidence, Violation } from './evidence.ts';
-import { type EventFact, type Facts, textOf } from './facts.ts';
+import { type EventFact, type Facts, renewedTogether, textOf } from './facts.ts';
 import { at, differences, type Replay } from './replay.ts';
 
 const SYSTEM_CHAIN = '_system';
@@ -78,8 +78,8 @@ function totals(facts: Facts): string[] {
 interface Pair {
   readonly name: string;
   readonly events: readonly string[];
-  /** What identifies the row, from the event. */
-  readonly idOf: (event: EventFact) => string;
+  /** What identifies the row, or rows, from the event. */
+  readonly idOf: (event: EventFact) => string | readonly string[];
   readonly rows: (facts: Facts) => readonly string[];
 }
 
@@ -109,9 +109,18 @@ const PAIRS: readonly Pair[] = [
   },
   {
     name: 'proof',
-    events: ['proof.issued', 'proof.renewed'],
-    idOf: ({ payload }) => textOf(payload, 'proofId'),
+    events: ['proof.issued', 'proof.renewed', 'proof.mass.renewed'],
+    idOf: ({ type, payload }) =>
+      type === 'proof.mass.renewed'
+        ? renewedTogether(payload).map((one) => textOf(one, 'proofId'))
+        : textOf(payload, 'proofId'),
     rows: (facts) => idsOf(facts.proofs),
+  },
+  {
+    name: 'statement over several agents',
+    events: ['proof.mass.renewed'],
+    idOf: ({ payload }) => textOf(payload, 'statementDigest'),
+    rows: (facts) => idsOf(facts.statements),
   },
   {
     name: 'revalidation',
@@ -136,7 +145,9 @@ const PAIRS: readonly Pair[] = [
 
 function pairs(facts: Facts): string[] {
   return PAIRS.flatMap(({ name, events, idOf, rows }) => {
-    const told = facts.events.filter(({ type }) => events.includes(type)).map((one) => `${one.chain} ${idOf(one)}`);
+    const told = facts.events
+      .filter(({ type }) => events.includes(type))
+      .flatMap((one) => [idOf(one)].flat().map((id) => `${one.chain} ${id}`));
     return unpaired(name, told, rows(facts));
   });
 }

@@ -53,6 +53,15 @@ const EVENTS: readonly Draft[] = [
     traceId: 'start-two',
   },
   { chain: 'demo', type: 'agent.quarantined', payload: { agentId: 'one', reason: 'odd' }, traceId: 'quarantine-one' },
+  {
+    chain: 'demo',
+    type: 'proof.mass.renewed',
+    payload: {
+      revalidationId: 'r1',
+      statementDigest: 'statement-1',
+      agents: [{ agentId: 'two', proofId: 'proof-2', previousProofId: 'proof-1' }],
+    },
+  },
   { chain: 'other', type: 'workspace.created', payload: { workspaceId: 'other' } },
   { chain: 'other', type: 'policy.activated', payload: { policyHash: POLICY, version: 1 } },
 ];
@@ -128,13 +137,13 @@ export function honest(): Evidence {
       events: sealed(),
       heads: [
         { chain: '_system', seq: 2, hash: '_system-2' },
-        { chain: 'demo', seq: 11, hash: 'demo-11' },
+        { chain: 'demo', seq: 12, hash: 'demo-12' },
         { chain: 'other', seq: 2, hash: 'other-2' },
       ],
       workspaces: ['demo', 'other'],
       agents: [
         { ...ROW, id: 'one', mode: 'sandbox', status: 'quarantined', proofId: null, quarantined: true },
-        { ...ROW, id: 'two', mode: 'governed', status: 'stopped', proofId: 'proof-1', quarantined: false },
+        { ...ROW, id: 'two', mode: 'governed', status: 'stopped', proofId: 'proof-2', quarantined: false },
       ],
       specs: [
         { workspaceId: 'demo', id: 'one', version: 1, specHash: SPEC_HASH },
@@ -146,7 +155,11 @@ export function honest(): Evidence {
         { ...decision, id: 'd3', kind: 'start', agentId: 'two', effect: 'DENY', auditSeq: 10, policyHash: NEWER },
       ],
       promotions: [{ workspaceId: 'demo', id: 'p1', state: 'approved' }],
-      proofs: [{ workspaceId: 'demo', id: 'proof-1', policyHash: POLICY, specHash: SPEC_HASH }],
+      proofs: [
+        { workspaceId: 'demo', id: 'proof-1', policyHash: POLICY, specHash: SPEC_HASH },
+        { workspaceId: 'demo', id: 'proof-2', policyHash: NEWER, specHash: SPEC_HASH },
+      ],
+      statements: [{ workspaceId: 'demo', id: 'statement-1' }],
       revalidations: [{ workspaceId: 'demo', id: 'r1', cause: 'hotreload' }],
       policies: [
         { workspaceId: 'demo', version: 1, hash: POLICY },

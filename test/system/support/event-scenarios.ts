@@ -85,6 +85,11 @@ function onPolicy(
   };
 }
 
+/** Two agents, whose proofs are renewed by one statement. */
+async function governedTwice(world: World, workspaceId: string): Promise<void> {
+  for (let n = 0; n < 2; n += 1) await world.governedAgent(workspaceId);
+}
+
 /** A second version that nothing was revalidated for. */
 async function reloaded(world: World, workspaceId: string, options: object = {}): Promise<void> {
   await act(world, `/v1/workspaces/${workspaceId}/policy/hotreload`, reload({ revalidate: false, ...options }));
@@ -482,6 +487,13 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     operation: 'hotReloadPolicy',
+    why: 'a policy that several agents still meet',
+    status: 200,
+    events: ['policy.activated', 'revalidation.requested', 'proof.mass.renewed'],
+    prepare: onPolicy('hotreload', reload(), governedTwice),
+  },
+  {
+    operation: 'hotReloadPolicy',
     why: 'one that it does not',
     status: 200,
     events: ['policy.activated', 'revalidation.requested', 'agent.invalidated'],
@@ -530,6 +542,16 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     operation: 'revalidateAgents',
+    why: 'a newer policy that several agents meet',
+    status: 200,
+    events: ['revalidation.requested', 'proof.mass.renewed'],
+    prepare: onPolicy('revalidate', undefined, async (world, workspaceId) => {
+      await governedTwice(world, workspaceId);
+      await reloaded(world, workspaceId);
+    }),
+  },
+  {
+    operation: 'revalidateAgents',
     why: 'one that it does not meet',
     status: 200,
     events: ['revalidation.requested', 'agent.invalidated'],
@@ -560,6 +582,16 @@ export const SCENARIOS: readonly Scenario[] = [
     prepare: onPolicy('rollback', { version: 1 }, async (world, workspaceId) => {
       await reloaded(world, workspaceId);
       await governed(world, workspaceId);
+    }),
+  },
+  {
+    operation: 'rollBackPolicy',
+    why: 'to one that several agents meet',
+    status: 200,
+    events: ['policy.rolledback', 'revalidation.requested', 'proof.mass.renewed'],
+    prepare: onPolicy('rollback', { version: 1 }, async (world, workspaceId) => {
+      await reloaded(world, workspaceId);
+      await governedTwice(world, workspaceId);
     }),
   },
   {
