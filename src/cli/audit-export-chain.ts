@@ -6,8 +6,15 @@ import { finished } from 'node:stream/promises';
 
 import { placeForm } from '../audit/verify/batch-place.ts';
 import type { AuditRow } from '../audit/verify/row.ts';
-import { writeTiles } from '../transparency/tile-writer.ts';
+import { leafHash } from '../transparency/merkle.ts';
+import { type RemovedEntry, writeTiles } from '../transparency/tile-writer.ts';
 import { Contradiction, lastEntry, SIGNATURES } from './tile-export-state.ts';
+
+/** Removed events whose hashes are read at once. */
+const PAGE = 16_384;
+
+/** Leaf hashes of events of the chain, also of removed ones; fewer where an event is missing that nobody removed. */
+type ReadLeaves = (from: number, to: number) => Promise<readonly Buffer[]>;
 
 /**
  * Writes the bodies of one chain as the entries of a tree, and their signatures beside it, behind the `from` that are there; the
@@ -18,6 +25,7 @@ export async function exportChain(
   from: number,
   chain: string,
   rows: AsyncIterable<AuditRow>,
+  readLeaves: ReadLeaves,
 ): Promise<number> {
   await mkdir(directory, { recursive: true });
   const [path, unfinished] = [join(directory, SIGNATURES), join(directory, `${SIGNATURES}.unfinished`)];
@@ -28,20 +36,38 @@ export async function exportChain(
   closed.catch(() => undefined); // told by the write under way, or below
   let size = from;
 
-  async function* bodies(): AsyncGenerator<Uint8Array> {
+  async function* removed(to: number): AsyncGenerator<RemovedEntry> {
+    while (size < to) {
+      const end = Math.min(size + PAGE, to);
+      const leaves = await readLeaves(size + 1, end);
+      if (leaves.length !== end - size) throw new Contradiction(`chain ${chain} lacks seq ${size + 1}: verify it`);
+      size = end;
+      for (const leaf of leaves) yield { leafHash: leaf };
+    }
+  }
+
+  async function* bodies(): AsyncGenerator<Uint8Array | RemovedEntry> {
     let known = from > 0 ? await lastEntry(directory, from) : undefined;
     for await (const row of rows) {
       if (known !== undefined) {
         // Each event names the hash of the one before it: equal here, they are equal from the first on.
-        if (row.seq !== from || !known.equals(row.body)) throw apart(chain, from);
+        const same = row.seq === from ? known.equals(row.body) : await isLeaf(known, from);
+        if (!same) throw apart(chain, from);
         known = undefined;
-        continue;
+        if (row.seq === from) continue;
       }
-      if (row.seq !== size + 1) throw new Contradiction(`chain ${chain} lacks seq ${size + 1}: verify it`);
+      yield* removed(row.seq - 1);
+      if (row.seq !== size + 1) throw new Contradiction(`chain ${chain} has seq ${row.seq} twice: verify it`);
       size += 1;
       if (!lines.write(`${signatureLine(row)}\n`)) await once(lines, 'drain');
       yield row.body;
     }
+  }
+
+  /** The event that the directory ends with may have been removed from the log since. */
+  async function isLeaf(body: Buffer, seq: number): Promise<boolean> {
+    const [leaf] = await readLeaves(seq, seq);
+    return leaf?.equals(leafHash(body)) === true;
   }
 
   try {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { openDatabaseSource } from '../audit/verify/database-source.ts';
 import type { AuditRow } from '../audit/verify/row.ts';
+import { leavesOfDatabase } from '../checkpoints/kept-leaves.ts';
 import { exportChain } from './audit-export-chain.ts';
 import { exportCheckpoints } from './audit-export-log.ts';
 import { writeWhole } from './audit-export-whole.ts';
@@ -35,7 +36,9 @@ export async function exportTiles(
     for await (const { name, rows } of byChain(source.pages(begin))) {
       left.delete(name);
       const from = begin.get(name)?.seq ?? 0;
-      const size = await exportChain(join(chains, name), from, name, rows);
+      const size = await exportChain(join(chains, name), from, name, rows, (first, last) =>
+        leavesOfDatabase(databaseUrl, name, first, last),
+      );
       added += size - from;
       events += size;
     }

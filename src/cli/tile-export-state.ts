@@ -7,16 +7,23 @@ import { tileAt } from '../transparency/tile-path.ts';
 /** What the directory holds and what the log has cannot both be true. */
 export class Contradiction extends Error {}
 
-/** How many events of a chain were exported whole: its signatures are put in place last. */
+/** Up to which seq a chain was exported whole: its signatures are put in place last. */
 export async function storedSize(directory: string): Promise<number> {
-  let count = 0;
+  let last: Buffer | undefined;
   try {
-    for await (const line of linesOf(join(directory, SIGNATURES))) if (line.length > 0) count += 1;
+    for await (const line of linesOf(join(directory, SIGNATURES))) if (line.length > 0) last = Buffer.from(line);
   } catch (error) {
     if (isAbsent(error)) return 0;
     throw error;
   }
-  return count;
+  return last === undefined ? 0 : seqIn(last);
+}
+
+function seqIn(line: Buffer): number {
+  const parsed: unknown = JSON.parse(line.toString('utf8'));
+  const seq = typeof parsed === 'object' && parsed !== null && 'seq' in parsed ? parsed.seq : undefined;
+  if (typeof seq === 'number' && Number.isSafeInteger(seq) && seq > 0) return seq;
+  throw new Contradiction('the last line of the signatures in the directory is none');
 }
 
 export const SIGNATURES = 'signatures.jsonl';

@@ -7,6 +7,11 @@ import { TILE_HEIGHT, TILE_LEVELS, TILE_WIDTH, type TileId } from './tile-path.t
 import { tileReader } from './tile-reader.ts';
 import { coverOf, requireSize } from './tree-nodes.ts';
 
+/** An entry that is gone, of which the tree only needs the hash. In a bundle with others it has no bytes. */
+export interface RemovedEntry {
+  readonly leafHash: Uint8Array;
+}
+
 /** The last tile of a level: not full, perhaps empty. */
 interface OpenTile {
   readonly level: number | 'entries';
@@ -21,6 +26,8 @@ interface Growing {
   readonly directory: string;
   range: CompactRange;
   readonly bundle: OpenTile;
+  /** Leaf hashes of the entries of the bundle that are not in the range yet. */
+  leaves: Uint8Array[];
   readonly levels: readonly OpenTile[];
 }
 
@@ -30,15 +37,17 @@ interface Growing {
  */
 export async function writeTiles(
   directory: string,
-  entries: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  entries: AsyncIterable<Uint8Array | RemovedEntry> | Iterable<Uint8Array | RemovedEntry>,
   from = 0,
 ): Promise<CompactRange> {
   const tree = await resume(directory, from);
   const { bundle } = tree;
   for await (const entry of entries) {
-    if (entry.length > MAX_ENTRY_BYTES)
+    const removed = 'leafHash' in entry;
+    if (!removed && entry.length > MAX_ENTRY_BYTES)
       throw new TransparencyError('OUT_OF_RANGE', 'an entry has at most 65,535 bytes');
-    bundle.content.push(entry);
+    bundle.content.push(removed ? Buffer.alloc(0) : entry);
+    tree.leaves.push(removed ? entry.leafHash : leafHash(entry));
     if (bundle.content.length === TILE_WIDTH) await grow(tree);
   }
   await grow(tree);
@@ -58,6 +67,7 @@ async function resume(directory: string, size: number): Promise<Growing> {
     directory,
     range: { begin: 0, end: size, hashes: hashes.filter((hash) => hash !== undefined) },
     bundle,
+    leaves: [],
     levels,
   };
 }
@@ -75,11 +85,11 @@ async function reopen(
 /** Takes the new entries of the bundle into the tree; writes the bundle, and all tiles that are full with it. */
 async function grow(tree: Growing): Promise<void> {
   const { directory, bundle, levels } = tree;
-  const known = tree.range.end - bundle.index * TILE_WIDTH;
-  tree.range = extendRange(tree.range, bundle.content.slice(known).map(leafHash), (level, _index, hash) => {
+  tree.range = extendRange(tree.range, tree.leaves, (level, _index, hash) => {
     const tile = level % TILE_HEIGHT === 0 ? levels[level / TILE_HEIGHT] : undefined;
     tile?.content.push(hash);
   });
+  tree.leaves = [];
   await writeOpen(directory, bundle);
   for (const tile of levels) if (tile.content.length === TILE_WIDTH) await writeOpen(directory, tile);
 }
@@ -90,7 +100,9 @@ async function writeOpen(directory: string, tile: OpenTile): Promise<void> {
   const width = content.length;
   if (width === 0) return;
   const id = { level, index, width };
-  await writeTile(directory, id, level === 'entries' ? encodeBundle(content) : Buffer.concat(content));
+  const bytes = level === 'entries' ? encodeBundle(content) : Buffer.concat(content);
+  // A bundle of which every entry is gone is not there either.
+  if (content.some(({ length }) => length > 0)) await writeTile(directory, id, bytes);
   if (width < TILE_WIDTH) return;
   if (tile.partial) await removePartials(directory, id);
   tile.index += 1;
