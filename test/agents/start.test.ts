@@ -1,5 +1,5 @@
 import t from 'tap';
-
+import { COMMITMENT } from '../support/personal.ts';
 import { agentsFixture, CALLER, NOBODY, POLICY_HASH } from './fixture.ts';
 
 t.test('starting and stopping', async (t) => {
@@ -27,7 +27,10 @@ t.test('starting and stopping', async (t) => {
 
   const stopped = await f.brakes.stop('demo', agent.id, { reason: 'enough' }, CALLER);
   t.match(stopped, { success: true, status: 'stopped', auditEvent: { seq: 4 } });
-  t.match((await f.events()).at(-1), { event_type: 'agent.stopped', payload: { agentId: agent.id, reason: 'enough' } });
+  t.match((await f.events()).at(-1), {
+    event_type: 'agent.stopped',
+    payload: { agentId: agent.id, reason: COMMITMENT },
+  });
   t.match(await f.lists.status('demo', agent.id), { desiredReplicas: 0, readyReplicas: 0 });
   t.strictSame(await f.brakes.stop('demo', agent.id, {}, CALLER), {
     success: true,
@@ -121,7 +124,10 @@ t.test('quarantine, suspension and unknown agents', async (t) => {
     auditEvent: { seq: 4 },
   });
   t.match(await f.brakes.quarantine('demo', agent.id, 'odd', CALLER), { status: 'quarantined', auditEvent: null });
-  t.match((await f.events()).at(-1), { event_type: 'agent.quarantined', payload: { reason: 'odd', wasRunning: true } });
+  t.match((await f.events()).at(-1), {
+    event_type: 'agent.quarantined',
+    payload: { reason: COMMITMENT, wasRunning: true },
+  });
   t.match((await f.service.get('demo', agent.id)).agent, { quarantine: { by: CALLER.id, reason: 'odd' } });
   await t.rejects(f.start('demo', agent.id, {}, CALLER), { code: 'AGENT_QUARANTINED' });
   t.match(await f.brakes.stop('demo', agent.id, {}, CALLER), { status: 'quarantined', auditEvent: null });

@@ -2,6 +2,7 @@ import t from 'tap';
 
 import { PolicyInvalid } from '../../src/policy/errors.ts';
 import { readHead } from '../../src/policy/head.ts';
+import { COMMITMENT } from '../support/personal.ts';
 import { CALLER, modules, type Replica, reload, WORKSPACE, type World, world } from './fixture.ts';
 
 const nothing = () => undefined;
@@ -33,7 +34,7 @@ t.test('a reload activates version, event and head in one unit', async (t) => {
   t.ok(head.revision > before.revision);
   const event = (await w.events('policy.activated')).at(-1);
   t.equal(Number(event?.seq), head.activationSeq);
-  t.match(event?.payload, { version: 2, policyHash: head.hash, previousHash: before.hash, reason: 'tighter' });
+  t.match(event?.payload, { version: 2, policyHash: head.hash, previousHash: before.hash, reason: COMMITMENT });
   t.equal(reloads, 1);
   await t.resolves(replica.loader.ensureLoaded(WORKSPACE, head.hash));
 });

@@ -16,6 +16,7 @@ import {
   tamper,
   WORKSPACE,
 } from '../admission/fixture.ts';
+import { COMMITMENT } from '../support/personal.ts';
 
 const EVENTS = ['promotion.approved', 'promotion.denied', 'proof.issued', 'agent.stopped'];
 
@@ -188,7 +189,7 @@ t.test('a running sandbox agent is stopped by its promotion', async (t) => {
   await world.start(WORKSPACE, agentId, {}, OPERATOR);
   const result = await world.promote(WORKSPACE, agentId, {}, ADMIN);
   t.match(result, { success: true, governedAgent: { status: 'stopped', mode: 'governed', desiredReplicas: 0 } });
-  t.match(await world.events(['agent.stopped']), [{ payload: { agentId, reason: 'promoted' } }]);
+  t.match(await world.events(['agent.stopped']), [{ payload: { agentId, reason: COMMITMENT } }]);
 });
 
 t.test('without a proof signer nothing happens', async (t) => {

@@ -14,6 +14,7 @@ import {
   tamper,
   WORKSPACE,
 } from '../admission/fixture.ts';
+import { COMMITMENT } from '../support/personal.ts';
 
 const EVENTS = ['agent.released', 'agent.release.denied', 'proof.renewed'];
 
@@ -48,7 +49,7 @@ t.test('an agent that passes again is released, and may start', async (t) => {
     proof_id: proof?.id,
   });
   t.match(await world.events(EVENTS), [
-    { event_type: 'agent.released', payload: { agentId, reason: 'looked into it', decisionId: result.decisionId } },
+    { event_type: 'agent.released', payload: { agentId, reason: COMMITMENT, decisionId: result.decisionId } },
   ]);
   t.match(await world.row('SELECT * FROM decisions WHERE id = $1', [result.decisionId]), {
     kind: 'release',

@@ -1,0 +1,2 @@
+/** What a member that people write looks like in a payload, for `match`. */
+export const COMMITMENT = { c: /^[0-9a-f]{64}$/ };
