@@ -5,7 +5,7 @@ import t from 'tap';
 
 import { EVENT_TYPES } from '../../../src/audit/event-types.ts';
 import { FINDING_CLASSES } from '../../../src/audit/verify/finding.ts';
-import { mth } from '../../transparency/support/reference.ts';
+import { mth, path } from '../../transparency/support/reference.ts';
 
 const DOCUMENT = readFileSync(new URL('../../../docs/audit-format.md', import.meta.url), 'utf8');
 const indented = DOCUMENT.slice(DOCUMENT.indexOf('## 12.'))
@@ -45,7 +45,7 @@ t.test('the worked example is what it says', async (t) => {
     bodies.push(Buffer.from(body));
   }
   t.match(DOCUMENT, `its body (${bodies[0]?.length} bytes`);
-  const [first, second, root, entry = '', , origin, size, top, note = ''] = indented.slice(11);
+  const [first, second, root, entry = '', , origin, size, top, note = '', ...batch] = indented.slice(11);
   t.strictSame(
     [first, second],
     bodies.map((body) => mth([body]).toString('hex')),
@@ -56,4 +56,28 @@ t.test('the worked example is what it says', async (t) => {
   const line = Buffer.from(note.replace('— castellan ', ''), 'base64');
   t.ok(verify(null, Buffer.from(`${origin}\n${size}\n${top}\n`), key, line.subarray(4)));
   t.equal(indented[15]?.split('+')[1], line.subarray(0, 4).toString('hex'));
+
+  const [foreign = '', ...rest] = batch;
+  const hashes = [3, 7].map((at) => indented[at + 1] ?? '').concat(foreign);
+  const entries = hashes.map((hash) => Buffer.from(hash, 'hex'));
+  const [message = '', signature = ''] = rest.slice(5);
+  const signed = Buffer.concat([Buffer.from('DSSEv1 40 application/vnd.castellan.audit-batch.v1 32 '), mth(entries)]);
+  t.strictSame(
+    rest.slice(0, 6),
+    [...entries.map((hash) => mth([hash])), mth(entries.slice(0, 2)), mth(entries), signed].map(hex),
+  );
+  t.ok(verify(null, Buffer.from(message, 'hex'), key, Buffer.from(signature, 'base64')));
+  const places = entries.map((_, index) => ({ index, size: 3, path: path(index, entries).map(base64) }));
+  t.strictSame(
+    rest.slice(7, 10).map((text) => JSON.parse(text)),
+    places.map((batch) => ({ batch })),
+  );
 });
+
+function hex(bytes: Buffer): string {
+  return bytes.toString('hex');
+}
+
+function base64(bytes: Buffer): string {
+  return bytes.toString('base64');
+}

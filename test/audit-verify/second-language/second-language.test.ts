@@ -7,6 +7,7 @@ import t from 'tap';
 
 import { toExportLine } from '../../../src/audit/verify/export-line.ts';
 import { mth } from '../../transparency/support/reference.ts';
+import { type Batch, signatureBy } from '../support/batches.ts';
 import { canonicalBody, EPOCH, event, history, type Row, type Step, sha256 } from '../support/history.ts';
 import { signHash, testSigner } from '../support/keys.ts';
 import { verifyHere } from '../support/run.ts';
@@ -43,6 +44,22 @@ const steps: Step[] = [
 ];
 const honest = history('demo', steps);
 
+/** Batches of one and of several, with events of other chains and without, a cover before the switch, and back again. */
+const together = { mode: 'batch', tx: 1 } as const;
+const batched = history('demo', [
+  { signer: ed },
+  { signer: null, type: 'agent.stopped' },
+  { signer: ec, ...together, type: 'audit.deferred.covered', payload: { from: 2, to: 2 }, others: 4 },
+  { signer: ec, ...together, type: 'audit.signmode.switched', payload: { from: 'event', to: 'batch' } },
+  { signer: ec, ...together },
+  { signer: rsa, mode: 'batch' },
+  { signer: ed, ...together, others: 1 },
+  { signer: ed, ...together },
+  { signer: ed, ...together },
+  { signer: ed, type: 'audit.signmode.switched', payload: { from: 'batch', to: 'event' } },
+  { signer: ed },
+]);
+
 t.test(
   'it finds honest events good: all algorithms, unsigned ones covered, odd numbers and texts',
   { skip: missing },
@@ -53,6 +70,12 @@ t.test(
     t.equal(second.roots.demo, mth(honest.map(({ body }) => body)).toString('base64'));
   },
 );
+
+t.test('it finds batches good', { skip: missing }, async (t) => {
+  const { second, ours } = await both(t, batched);
+  t.match(second, { ok: true, events: 11, signatures: 10, findings: [] });
+  t.match(ours, { ok: true, events: 11, signatures: 10, findings: [] });
+});
 
 const damages: Record<string, (rows: Row[]) => Row[]> = {
   'body-edited': (rows) => changed(rows, 2, ({ body }) => ({ body: forged(body) })),
@@ -83,9 +106,50 @@ const damages: Record<string, (rows: Row[]) => Row[]> = {
   'non-canonical': (rows) => respelt(rows),
 };
 
-for (const [name, damage] of Object.entries(damages)) {
-  t.test(`both find ${name}`, { skip: missing }, async (t) => {
-    const { second, ours } = await both(t, damage(honest.slice()));
+const batchDamages: typeof damages = {
+  'body-edited': (rows) => changed(rows, 8, ({ body }) => ({ body: forged(body) })),
+  'hash-edited': (rows) => changed(rows, 8, () => ({ hash: 'ab'.repeat(32) })),
+  'projection-edited': (rows) => changed(rows, 8, () => ({ eventType: 'agent.deleted' })),
+  'projection-edited (a place beside a signature of its own)': (rows) =>
+    changed(rows, 11, () => ({ batch: rows[7]?.batch })),
+  'projection-edited (no switch)': () =>
+    history('demo', [{ signer: ed }, { signer: ed, mode: 'batch' }, { signer: ed, mode: 'batch' }, { signer: ed }]),
+  'projection-edited (no switch after a cover)': () =>
+    history('demo', [
+      { signer: null, type: 'agent.stopped' },
+      { signer: ed, mode: 'batch', type: 'audit.deferred.covered', payload: { from: 1, to: 1 } },
+      { signer: ed },
+    ]),
+  'projection-edited (a switch from another mode)': () =>
+    history('demo', [{ signer: ed, type: 'audit.signmode.switched', payload: { from: 'batch', to: 'event' } }]),
+  'signature-wrong': (rows) =>
+    changed(rows, 8, ({ body }) => ({ body: forged(body), hash: sha256(forged(body)), payload: { forged: true } })),
+  'signature-wrong (index)': (rows) => changed(rows, 8, (row) => place(row, ({ index }) => ({ index: index - 1 }))),
+  'signature-wrong (size)': (rows) => changed(rows, 8, (row) => place(row, ({ size }) => ({ size: 2 * size }))),
+  'signature-wrong (path)': (rows) =>
+    changed(rows, 8, (row) => place(row, ({ path }) => ({ path: path.subarray(32) }))),
+  'signature-wrong (no place)': (rows) => changed(rows, 8, () => ({ batch: undefined })),
+  'signature-wrong (the places of two)': (rows) =>
+    changed(
+      changed(rows, 8, () => ({ batch: rows[8]?.batch })),
+      9,
+      () => ({ batch: rows[7]?.batch }),
+    ),
+  'signature-wrong (the other mode)': (rows) => changed(rows, 8, () => ({ signMode: 'event', batch: undefined })),
+  "signature-wrong (an event's)": (rows) =>
+    changed(rows, 8, ({ hash }) => ({ signature: signHash(ed.privateKey, hash) })),
+  'signature-wrong-key': (rows) => changed(rows, 8, (row) => ({ signature: signatureBy(proof, row) })),
+  'signature-wrong-algorithm': (rows) => changed(rows, 8, (row) => ({ signature: signatureBy(ec, row) })),
+  gap: (rows) => rows.filter(({ seq }) => seq !== 4),
+};
+
+const cases = [
+  ...Object.entries(damages).map(([name, damage]) => ({ name, damage, rows: honest })),
+  ...Object.entries(batchDamages).map(([name, damage]) => ({ name, damage, rows: batched })),
+];
+for (const { name, damage, rows } of cases) {
+  t.test(`both find ${name}${rows === batched ? ', in batches' : ''}`, { skip: missing }, async (t) => {
+    const { second, ours } = await both(t, damage(rows.slice()));
     t.equal(second.ok, false);
     t.ok(ours.findings.some((finding: Finding) => name.startsWith(finding.class)));
     t.strictSame(
@@ -115,6 +179,11 @@ async function both(t: { testdir(files: Record<string, string>): string }, rows:
 
 function changed(rows: readonly Row[], seq: number, change: (row: Row) => Partial<Row>): Row[] {
   return rows.map((row) => (row.seq === seq ? { ...row, ...change(row) } : row));
+}
+
+/** The row with something else in its place in the batch. */
+function place({ batch }: Row, change: (batch: Batch) => Partial<Batch>): Partial<Row> {
+  return batch === undefined ? {} : { batch: { ...batch, ...change(batch) } };
 }
 
 function forged(body: Buffer): Buffer {

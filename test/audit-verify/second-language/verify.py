@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 
-PAYLOAD_TYPE = b"application/vnd.castellan.audit-event.v1"
+EVENT_TYPE = b"application/vnd.castellan.audit-event.v1"
+BATCH_TYPE = b"application/vnd.castellan.audit-batch.v1"
 REQUIRED = {"v", "chain", "seq", "id", "eventType", "ts", "actor", "payload", "prevHash", "signerId"}
 UNSIGNED_TYPES = {
     "access.denied",
@@ -20,7 +21,10 @@ UNSIGNED_TYPES = {
     "agent.invalidated",
     "agent.quarantined",
     "agent.stopped",
+    "audit.hold.placed",
+    "signer.compromise",
     "signer.revoked",
+    "signer.rotation.requested",
 }
 GENESIS = "0" * 64
 TOLERANCE_MS = 5000
@@ -118,8 +122,56 @@ def low_s_der(signature):
         return False
 
 
-def verifies(signer, digest, signature):
-    message = b"DSSEv1 %d %s 32 %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE, bytes.fromhex(digest))
+def pae(payload_type, payload):
+    return b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type, len(payload), payload)
+
+
+def root_above(digest, batch):
+    """The root over an event's hash by its place in the batch (RFC 9162, 2.1.3.2); None where it leads to none."""
+    try:
+        index, size = batch["index"], batch["size"]
+        path = [base64.b64decode(one, validate=True) for one in batch["path"]]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if type(index) is not int or type(size) is not int or not 0 <= index < size:
+        return None
+    node, own, last = hashlib.sha256(b"\0" + digest).digest(), index, size - 1
+    for sibling in path:
+        if last == 0 or len(sibling) != 32:
+            return None
+        if own % 2 == 1 or own == last:
+            node = hashlib.sha256(b"\1" + sibling + node).digest()
+            while own % 2 == 0 and own != 0:
+                own, last = own >> 1, last >> 1
+        else:
+            node = hashlib.sha256(b"\1" + node + sibling).digest()
+        own, last = own >> 1, last >> 1
+    return node if last == 0 else None
+
+
+def signed_message(line, digest):
+    """What a signature over this hash is made over, in the mode of the line."""
+    if line.get("signMode") != "batch":
+        return pae(EVENT_TYPE, bytes.fromhex(digest))
+    root = root_above(bytes.fromhex(digest), line.get("batch"))
+    return None if root is None else pae(BATCH_TYPE, root)
+
+
+# Many events have the same signature over the same root.
+KNOWN = {}
+
+
+def signed(signer, line, digest, signature):
+    message = signed_message(line, digest)
+    if message is None:
+        return False
+    question = (signer["signerId"], message, signature)
+    if question not in KNOWN:
+        KNOWN[question] = verifies(signer, message, signature)
+    return KNOWN[question]
+
+
+def verifies(signer, message, signature):
     if signer["alg"] == "Ed25519" and len(signature) != 64:
         return False
     if signer["alg"] == "ECDSA-P256-SHA256" and not low_s_der(signature):
@@ -165,6 +217,7 @@ class Chain:
         self.signatures = 0
         self.seq, self.link, self.ms = 0, GENESIS, None
         self.weak = False
+        self.mode, self.cover = "event", None
         self.settled, self.uncovered = 0, []
         self.subtrees, self.size = [], 0
 
@@ -197,6 +250,10 @@ class Chain:
         if problem and problem.startswith("signature"):
             self.link, self.ms = None, None
             return
+        if event["prevHash"] != self.link:
+            self.mode, self.cover = None, None
+        if event["signerId"] is not None:
+            self.in_mode(seq, line.get("signMode", "event"), event)
         self.follow(seq, digest, event)
 
     def judge(self, line, digest, event):
@@ -212,9 +269,9 @@ class Chain:
         if signer is None:
             return "signer-out-of-range", None
         signature = base64.b64decode(line["signature"])
-        over = next((one for one in (line["hash"], digest) if verifies(signer, one, signature)), None)
+        over = next((one for one in (line["hash"], digest) if signed(signer, line, one, signature)), None)
         if over is None:
-            others = [one for one in self.signers.values() if one is not signer and verifies(one, line["hash"], signature)]
+            others = [one for one in self.signers.values() if one is not signer and signed(one, line, line["hash"], signature)]
             if not others:
                 return "signature-wrong", None
             return "signature-wrong-key" if others[0]["alg"] == signer["alg"] else "signature-wrong-algorithm", None
@@ -228,7 +285,29 @@ class Chain:
     def edited(self, line, event):
         columns = ("id", "eventType", "ts", "actor", "prevHash", "signerId")
         payload = json.loads(json.dumps(line["payload"]), parse_int=float)
+        if line.get("signMode") != "batch" and line.get("batch") is not None:
+            return True
         return payload != event["payload"] or any(line[name] != event[name] for name in columns)
+
+    def in_mode(self, seq, mode, event):
+        """A signed event is in the mode of its chain, which only a switch changes; a cover may stand right before that."""
+        before, cover = self.mode, self.cover
+        self.cover = None
+        if event["eventType"] == "audit.signmode.switched":
+            self.mode = mode
+            start, end = event["payload"].get("from"), event["payload"].get("to")
+            if end != mode or start == mode or before not in (None, start):
+                self.report(seq, "projection-edited")
+        elif event["eventType"] == "audit.deferred.covered":
+            self.cover = (seq, mode) if before not in (None, mode) else None
+            if cover is not None:
+                self.report(cover[0], "projection-edited")
+        else:
+            self.mode = mode
+            if cover is not None:
+                self.report(cover[0], "projection-edited")
+            elif before not in (None, mode):
+                self.report(seq, "projection-edited")
 
     def follow(self, seq, digest, event):
         ms = milliseconds(event["ts"])
