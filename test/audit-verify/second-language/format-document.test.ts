@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, verify } from 'node:crypto';
+import { createHash, createHmac, createPublicKey, verify } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 import t from 'tap';
@@ -45,6 +45,9 @@ t.test('the worked example is what it says', async (t) => {
     bodies.push(Buffer.from(body));
   }
   t.match(DOCUMENT, `its body (${bodies[0]?.length} bytes`);
+  const [, text = '', salt = ''] = /commits to `(\w+)` with the salt `([0-9a-f]{64})`/.exec(DOCUMENT) ?? [];
+  const c = createHmac('sha256', Buffer.from(salt, 'hex')).update(text).digest('hex');
+  t.strictSame(JSON.parse(String(bodies[1])).payload.reason, { c });
   const [first, second, root, entry = '', , origin, size, top, note = '', ...batch] = indented.slice(11);
   t.strictSame(
     [first, second],
