@@ -26,7 +26,7 @@ export interface SharedProofs {
  * so what is kept can go stale in its signature alone. The least recently used are forgotten first, and what is no proof is
  * never kept.
  */
-export function createSharedProofs(storage: Storage, maxBytes: number = MAX_BYTES): SharedProofs {
+export function createSharedProofs(storage: Pick<Storage, 'call'>, maxBytes: number = MAX_BYTES): SharedProofs {
   const readRow = statementRead(storage);
   const kept = new Map<string, SharedProof>();
   const asked = new Map<string, Promise<SharedReading>>();

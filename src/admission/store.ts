@@ -88,7 +88,7 @@ export async function findStatements(
 }
 
 /** The statements that requests ask for at the same time, in one statement of SQL. */
-export function statementRead(storage: Storage): KeyedRead<StatementRow> {
+export function statementRead(storage: Pick<Storage, 'call'>): KeyedRead<StatementRow> {
   return createKeyedRead<StatementRow>(storage, 'proof_statements_by_digest');
 }
 
