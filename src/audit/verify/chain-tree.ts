@@ -45,6 +45,8 @@ export class ChainTree {
   /** An event is missing, or stands elsewhere: from here on no root can be computed. */
   #broken = false;
   readonly #differing: number[] = [];
+  /** Went on from a tree that only an event names. */
+  #resumed = false;
 
   /** `trusted`: the tree of an earlier verification, to go on from; its last event is added once more. */
   constructor(claims: ChainClaims | undefined, trusted: GrowingTree = new GrowingTree()) {
@@ -60,6 +62,7 @@ export class ChainTree {
     const bytes = GrowingTree.from(tree.bytes());
     if (this.#broken || bytes === undefined) return;
     this.#tree = bytes;
+    this.#resumed = true;
     this.#skip();
   }
 
@@ -96,6 +99,8 @@ export class ChainTree {
   #headFinding(headTree: Buffer | undefined): TreeFinding[] {
     const { size } = this.#tree;
     if (headTree === undefined || this.#broken || this.#differing.length > 0) return [];
+    // Where that tree is another, every one after it is.
+    if (this.#resumed && this.#mismatch !== undefined) return [];
     if (this.#tree.bytes().equals(headTree)) return [];
     return [{ seq: size, class: 'projection-edited', detail: "tree: not that of the chain's events" }];
   }
