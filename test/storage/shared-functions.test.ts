@@ -26,7 +26,8 @@ async function world(t: Test) {
     const list = values.map((_, index) => `$${index + 1}`).join(', ');
     return (await client.query(`SELECT * FROM ${name}(${list})`, values)).rows;
   };
-  return { database, a, b, call };
+  const query = async (text: string) => (await client.query(text)).rows;
+  return { database, a, b, call, query };
 }
 
 async function addAgent(database: TestDatabase, workspace: string, agent: string): Promise<void> {
@@ -174,3 +175,40 @@ t.test('audit_open locks and returns the chains it is given, in that order', asy
   t.match(await call('audit_open', ['b', 'a', 'nobody'], true), [{ chain: 'b' }, { chain: 'a' }]);
   t.strictSame((await call('audit_open', ['a'], false)).length, 1);
 });
+
+t.test(
+  'personal values are kept where they are said to be, and erased in the workspace of the transaction alone',
+  async (t) => {
+    const { database, call, query } = await world(t);
+    const keep = (chains: string[]) =>
+      call(
+        'audit_keep_personal',
+        chains,
+        chains.map(() => 1),
+        chains.map(() => 'reason'),
+        chains.map((chain) => `text of ${chain}`),
+        chains.map(() => Buffer.alloc(32)),
+        chains.map(() => 'ann'),
+      );
+    await keep(['a', 'b']);
+    await t.rejects(keep(['b']), { code: '23505' }, 'never over another');
+    const kept = async () => (await database.query('SELECT chain FROM audit_personal ORDER BY 1')).rows;
+    t.strictSame(await call('audit_erase_personal', 'ann', [1], 10), [{ erased: '0' }], 'without a workspace');
+    await call('set_config', 'castellan.workspace', 'b', false);
+    t.strictSame(await call('audit_erase_personal', 'ann', [], 10), [{ erased: '1' }]);
+    t.strictSame(await kept(), [{ chain: 'a' }]);
+    await call('set_config', 'castellan.workspace', 'a', false);
+    t.strictSame(await call('audit_erase_personal', null, [2], 10), [{ erased: '0' }]);
+    t.strictSame(await call('audit_erase_personal', 'bob', [], 10), [{ erased: '0' }]);
+    for (const statement of [
+      'DELETE FROM audit_personal',
+      `UPDATE audit_personal SET value = 'x'`,
+      `INSERT INTO audit_personal VALUES ('a', 9, 'reason', 'x', ''::bytea, 'ann')`,
+    ]) {
+      await t.rejects(query(statement), { code: '42501' }, statement);
+    }
+    t.strictSame(await query('SELECT chain, value FROM audit_personal'), [{ chain: 'a', value: 'text of a' }]);
+    await call('set_config', 'castellan.workspace', 'b', false);
+    t.strictSame(await query('SELECT chain, value FROM audit_personal'), []);
+  },
+);
