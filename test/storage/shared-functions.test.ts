@@ -30,6 +30,10 @@ async function world(t: Test) {
   return { database, a, b, call, query };
 }
 
+function digestOf(workspace: string): string {
+  return `sha256:${workspace.repeat(64)}`;
+}
+
 async function addAgent(database: TestDatabase, workspace: string, agent: string): Promise<void> {
   await database.query(`INSERT INTO workspaces (id, display_name, created_at, created_by) VALUES ($1, $1, $2, 'x')`, [
     workspace,
@@ -73,6 +77,22 @@ for (const name of [
     t.strictSame(await call(name, ['nobody'], [1], [a]), []);
   });
 }
+
+t.test('proof_statements_by_digest reads the pairs of workspace and digest it is given, and no other', async (t) => {
+  const { database, call } = await world(t);
+  for (const workspace of ['a', 'b']) {
+    await database.query(`INSERT INTO proof_statements VALUES ($1, $2, '{}', now())`, [workspace, digestOf(workspace)]);
+  }
+  const read = (...question: [string[], number[], string[]]) => call('proof_statements_by_digest', ...question);
+  const [a, b] = [digestOf('a'), digestOf('b')];
+  t.match(await read(['a', 'b'], [1, 1], [a, b]), [
+    { workspace: 'a', id: a },
+    { workspace: 'b', id: b },
+  ]);
+  t.match(await read(['a', 'b'], [2, 0], [a, b]), [{ workspace: 'a', id: a }], 'the statement of another workspace');
+  t.strictSame(await read(['a', 'b'], [1, 1], [b, a]), [], 'exchanged');
+  t.strictSame(await read(['nobody'], [1], [a]), []);
+});
 
 t.test('change_runs changes the pairs it is given, or nothing', async (t) => {
   const { database, a, b, call } = await world(t);
