@@ -40,6 +40,8 @@ export interface TestServiceOptions {
   /** Keys and certificates of another service on the same database: a second replica. */
   readonly replicaOf?: TestService;
   readonly limits?: Partial<ServiceConfig['limits']>;
+  /** By default the rules of a test. */
+  readonly environment?: ServiceConfig['environment'];
   /** Keys that are not files of the test's own. */
   readonly signers?: Partial<ServiceConfig['signers']>;
   /** Checkpoints, with a key of their own; the rounds are the test's to make unless an interval is given. */
@@ -74,7 +76,8 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
     ...options.checkpoints,
     signer: signers.checkpoint,
   };
-  const limited = { ...config, limits: { ...config.limits, ...options.limits }, checkpoints };
+  const { environment = 'test' } = options;
+  const limited = { ...config, environment, limits: { ...config.limits, ...options.limits }, checkpoints };
   const service = await startService(limited, {
     logger: pino({ level: 'silent' }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
