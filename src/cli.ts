@@ -3,6 +3,7 @@ import { auditExportCommand } from './cli/audit-export.ts';
 import { auditPruneCommand } from './cli/audit-prune.ts';
 import { auditStreamCommand } from './cli/audit-stream.ts';
 import { auditVerifyCommand } from './cli/audit-verify.ts';
+import { auditVerifyLastCommand } from './cli/audit-verify-last.ts';
 import { certsCommand } from './cli/certs.ts';
 import { type Command, type CommandIo, EXIT } from './cli/command.ts';
 import { configCommand } from './cli/config.ts';
@@ -20,6 +21,7 @@ const COMMANDS: readonly Command[] = [
   devCommand,
   migrateCommand,
   auditVerifyCommand,
+  auditVerifyLastCommand,
   auditExportCommand,
   auditStreamCommand,
   auditCheckpointCommand,

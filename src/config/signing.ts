@@ -210,7 +210,8 @@ function readServices(read: SettingsReader): KeyServices {
   };
 }
 
-function readToken(read: SettingsReader): KeyServices['pkcs11'] {
+/** The token, or problems with what names it; undefined where nothing is in one. */
+export function readToken(read: SettingsReader): KeyServices['pkcs11'] {
   const [module, tokenLabel, pin] = TOKEN.map((name) => read.text(name));
   const isUsed = ALL.some(({ source }) => read.text(source) === 'pkcs11');
   for (const name of TOKEN) {

@@ -17,6 +17,7 @@ const COMMANDS = [
   'dev',
   'migrate',
   'audit verify',
+  'audit verify-last',
   'audit export',
   'audit stream',
   'audit checkpoint',
@@ -82,6 +83,7 @@ t.test('what cannot be read is 3, and says nothing secret', async (t) => {
   const runs = [
     await cli(['signers', 'list', '--database-url', AWAY]),
     await cli(['audit', 'verify', '--database-url', AWAY]),
+    await cli(['audit', 'verify-last', '--database-url', AWAY]),
     await cli(['audit', 'export', '--database-url', AWAY]),
     await cli(['audit', 'stream', '--format', 'ocsf', '--to', 'stdout', '--once', '--database-url', AWAY]),
     await cli(['migrate'], { CASTELLAN_DATABASE_OWNER_URL: AWAY }),
