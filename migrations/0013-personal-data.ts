@@ -38,6 +38,9 @@ const TABLES = `
   );
   CREATE INDEX audit_personal_actor ON audit_personal (chain, actor_id, seq);
 
+  CREATE INDEX agents_quarantined_by ON agents (workspace_id, (quarantine ->> 'by')) WHERE quarantine IS NOT NULL;
+  CREATE INDEX promotions_justified_by ON promotions (workspace_id, (requested_by ->> 'id')) WHERE justification IS NOT NULL;
+
   -- Chains of which nothing may be erased or pruned.
   CREATE TABLE audit_holds (
     chain text PRIMARY KEY,
@@ -93,10 +96,13 @@ const FUNCTIONS = `
     ), revocations AS (
       UPDATE signers s SET revoked_reason = NULL
       FROM named n WHERE own = '_system' AND s.signer_id = n.signer_id AND s.revoked_reason = n.value
-    ), justifications AS (
-      UPDATE promotions SET justification = NULL
-      WHERE workspace_id = own AND requested_by ->> 'id' = p_actor AND justification IS NOT NULL
     )
     SELECT count(*) FROM gone INTO deleted;
+    -- Also where the event was pruned, or there never was one.
+    UPDATE agents SET quarantine = jsonb_set(quarantine, '{reason}', '"erased"'), version = version + 1
+      WHERE workspace_id = own AND quarantine ->> 'by' = p_actor AND quarantine ->> 'reason' <> 'erased';
+    UPDATE policy_versions SET reason = NULL WHERE workspace_id = own AND created_by = p_actor AND reason IS NOT NULL;
+    UPDATE promotions SET justification = NULL
+      WHERE workspace_id = own AND requested_by ->> 'id' = p_actor AND justification IS NOT NULL;
     RETURN QUERY SELECT deleted;
   END $$;`;

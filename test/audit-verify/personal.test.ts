@@ -7,7 +7,7 @@ import t from 'tap';
 import { runVerification } from '../../src/audit/verify/verification.ts';
 import { testDatabase } from '../support/database.ts';
 import fc from '../support/fast-check.ts';
-import { history, insertChain, insertSigner, type Row, type Step } from './support/history.ts';
+import { event, history, insertChain, insertSigner, type Row, type Step } from './support/history.ts';
 import { testSigner } from './support/keys.ts';
 import { runExport, verifyDirectly, verifyHere } from './support/run.ts';
 
@@ -152,6 +152,16 @@ t.test('an erasure that is forged counts for nothing', async (t) => {
     forged?.signature,
   ]);
   t.match((await found(made)).findings, ['1 projection-edited', '3 signature-wrong']);
+});
+
+t.test('nor does one that nobody can verify', async (t) => {
+  const shared = { ...testSigner('shared'), alg: 'HMAC-SHA256' as const, publicKey: null };
+  await insertSigner(client, shared);
+  const made = scene(['a', 'b'], [], 0);
+  made.rows.push(event(made.chain, made.rows, { signer: shared, type: 'erasure.performed', payload: { values: 1 } }));
+  await store(made);
+  await drop(made, [1]);
+  t.match((await found(made)).findings, ['1 projection-edited']);
 });
 
 t.test('text of a release before commitments is text, and a value beside it is one too many', async (t) => {

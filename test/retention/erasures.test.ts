@@ -125,6 +125,17 @@ t.test('copies in other tables: policy versions, justifications, revocations', a
   t.equal((await verified('_system')).verdict, 'ok');
 });
 
+t.test('copies of what has no value beside its event any more', async (t) => {
+  const ws = await world.workspace();
+  const { agentId } = await quarantined(ws, 'canary q');
+  await world.sql('DELETE FROM audit_personal WHERE chain = $1', [ws]);
+  await erase(ws, { actorId: 'kernel-admin', reason: 'asked' });
+  t.same(await tablesWith(world, 'canary'), []);
+  t.match((await world.expect(200, 'kernel-admin', 'GET', agentPath(ws, agentId))).body, {
+    quarantine: { reason: 'erased' },
+  });
+});
+
 t.test('only this chain, only this actor', async (t) => {
   const [ws, other] = [await world.workspace(), await world.workspace()];
   await quarantined(ws, 'canary here');
