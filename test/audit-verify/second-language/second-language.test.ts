@@ -1,19 +1,10 @@
-import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
 import t from 'tap';
 
-import { toExportLine } from '../../../src/audit/verify/export-line.ts';
 import { mth } from '../../transparency/support/reference.ts';
 import { type Batch, signatureBy } from '../support/batches.ts';
 import { canonicalBody, EPOCH, event, history, type Row, type Step, sha256 } from '../support/history.ts';
 import { signHash, testSigner } from '../support/keys.ts';
-import { verifyHere } from '../support/run.ts';
-
-const SCRIPT = fileURLToPath(new URL('verify.py', import.meta.url));
-const missing = spawnSync('python3', ['--version']).status !== 0 && 'python3 is not installed';
+import { type Finding, missing, reattesting, secondAndOurs, type Tap } from './both.ts';
 
 const at = (ms: number) => new Date(EPOCH + ms).toISOString();
 const ed = testSigner('ed');
@@ -21,8 +12,11 @@ const ec = testSigner('ec', 'ECDSA-P256-SHA256');
 const rsa = testSigner('rsa', 'RSA-PSS-SHA256');
 const ended = { ...testSigner('ended'), state: 'retired', notAfter: at(-3_600_000) };
 const stolen = { ...testSigner('stolen'), state: 'compromised', revokedAt: at(-3_600_000) };
+const trusted = { ...testSigner('trusted'), state: 'compromised', revokedAt: at(3_600_000), trustedUpTo: at(150) };
 const proof = { ...testSigner('proof'), purpose: 'proof' };
-const signers = [ed, ec, rsa, ended, stolen, proof];
+const signers = [ed, ec, rsa, ended, stolen, trusted, proof];
+
+const both = (t: Tap, rows: readonly Row[]) => secondAndOurs(t, rows, { registry: { signers } });
 
 /** Numbers, names and texts in which canonicalisers differ. */
 const payload = {
@@ -103,6 +97,15 @@ const damages: Record<string, (rows: Row[]) => Row[]> = {
     ]),
   'signer-out-of-range': () => history('demo', [{ signer: ed }, { signer: ended }]),
   'signer-compromised': () => history('demo', [{ signer: ed }, { signer: stolen }]),
+  'signer-compromised (and another range vouched for)': () => {
+    const rows = history('demo', [{ signer: ed }, { signer: stolen }, { signer: ed }, { signer: stolen }]);
+    return [...rows, event('demo', rows, reattesting(ed, rows, { from: 3 }))];
+  },
+  'signer-compromised (vouched for with another hash)': () => {
+    const rows = history('demo', [{ signer: ed }, { signer: stolen }]);
+    return [...rows, event('demo', rows, reattesting(ed, rows, { hash: rows[0]?.hash }))];
+  },
+  'signer-compromised (after the trusted time)': () => history('demo', [{ signer: trusted }, { signer: trusted }]),
   'non-canonical': (rows) => respelt(rows),
 };
 
@@ -157,24 +160,6 @@ for (const { name, damage, rows } of cases) {
       ours.findings.map(({ chain, seq, class: found }: Finding) => ({ chain, seq, class: found })),
     );
   });
-}
-
-interface Finding {
-  chain: string;
-  seq: number;
-  class: string;
-}
-
-async function both(t: { testdir(files: Record<string, string>): string }, rows: readonly Row[]) {
-  const lines = rows.map((row) => toExportLine({ ...row, payload: JSON.stringify(row.payload) }));
-  const registry = { signers: signers.map(({ privateKey, ...entry }) => entry) };
-  const dir = t.testdir({ 'signers.json': JSON.stringify(registry) });
-  const [log, keys] = [join(dir, 'log.jsonl'), join(dir, 'signers.json')];
-  writeFileSync(log, `${lines.join('\n')}\n`);
-  const { stdout, stderr } = spawnSync('python3', [SCRIPT, log, keys], { encoding: 'utf8' });
-  if (stdout === '') throw new Error(stderr);
-  const { report } = await verifyHere(['--export', log, '--signers', keys]);
-  return { second: JSON.parse(stdout), ours: report };
 }
 
 function changed(rows: readonly Row[], seq: number, change: (row: Row) => Partial<Row>): Row[] {

@@ -1,12 +1,15 @@
 """A verifier of JSONL exports, written from docs/audit-format.md alone. Python's standard library, and openssl for signatures.
 
-usage: verify.py <export.jsonl> <signers.json>     prints {ok, events, signatures, findings, roots} as JSON
+usage: verify.py <export.jsonl> <signers.json> [<directory of tiles>]     prints {ok, events, signatures, findings, roots} as JSON
+The directory holds the log of checkpoints, of which only the entries are read: they limit signers.
 """
 
 import base64
 import datetime
 import hashlib
+import hmac
 import json
+import os
 import re
 import subprocess
 import sys
@@ -196,24 +199,69 @@ def verifies(signer, message, signature):
         return subprocess.run(["openssl", *command], capture_output=True, check=False).returncode == 0
 
 
-def out_of_range(signer, ms):
+def out_of_range(signer, ms, seq, covered):
+    """`covered`: what the first N entries of the log of checkpoints cover of the event's chain; None where that is not known."""
     state, until = signer["state"], milliseconds(signer.get("revokedAt") or "")
     first, last = milliseconds(signer.get("notBefore") or ""), milliseconds(signer.get("notAfter") or "")
+    start, end = covered(signer.get("validFromSize")), covered(signer.get("validToSize"))
+    past = end is not None and seq > end
     if state == "compromised":
-        return None if until is not None and ms <= until else "signer-compromised"
-    wrong = state == "pending"
+        trusted = milliseconds(signer.get("trustedUpTo") or "")
+        trusted = until if trusted is None else trusted
+        if trusted is None or ms > trusted or past:
+            return "signer-compromised"
+    wrong = state == "pending" or past or (start is not None and seq <= start)
     wrong = wrong or (state == "revoked" and (until is None or ms > until + TOLERANCE_MS))
     wrong = wrong or (first is not None and ms < first - TOLERANCE_MS)
     wrong = wrong or (last is not None and ms > last + TOLERANCE_MS)
     return "signer-out-of-range" if wrong else None
 
 
+MEMBERS = "signerId alg publicKey purpose state notBefore notAfter revokedAt trustedUpTo validFromSize validToSize replaces".split()
+
+
+def registry_digest(entries):
+    entries = sorted(entries, key=lambda entry: entry["signerId"])
+    listed = [{name: entry.get(name) for name in MEMBERS} for entry in entries]
+    return "sha256:" + hashlib.sha256(canonical(listed).encode("utf-8")).hexdigest()
+
+
+def log_entries(directory):
+    """[chain, size] of each entry of the log of checkpoints, in its order."""
+    root, bundles = os.path.join(directory, "tile", "entries"), {}
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = os.path.relpath(os.path.join(folder, name), root).replace("x", "").replace(os.sep, "/")
+            index, _, width = path.partition(".p/")
+            at = int(index.replace("/", ""))
+            with open(os.path.join(folder, name), "rb") as file:
+                bundles[at] = max(bundles.get(at, (0, b"")), (int(width or 256), file.read()))
+    entries = []
+    for at in sorted(bundles):
+        data = bundles[at][1]
+        while data:
+            length = int.from_bytes(data[:2], "big")
+            entry = json.loads(data[2 : 2 + length])
+            entries.append((entry["chain"], entry["size"]))
+            data = data[2 + length :]
+    return entries
+
+
+def bound(member, personal):
+    """Whether a member of a payload commits to this text, with this salt."""
+    salt = base64.b64decode(personal["salt"])
+    return len(salt) == 32 and member == {"c": hmac.new(salt, personal["value"].encode("utf-8"), "sha256").hexdigest()}
+
+
 # --- One chain ---
 
 
 class Chain:
-    def __init__(self, name, signers, findings):
-        self.name, self.signers, self.findings = name, signers, findings
+    def __init__(self, name, signers, findings, log, approvals):
+        self.name, self.signers, self.findings, self.log = name, signers, findings, log
+        self.approvals = sorted(approvals, key=lambda one: one["to"])
+        self.applied, self.resumed, self.holes = None, None, []
+        self.doubtful, self.last, self.registry = {}, {}, None
         self.signatures = 0
         self.seq, self.link, self.ms = 0, GENESIS, None
         self.weak = False
@@ -228,16 +276,20 @@ class Chain:
         seq, body = line["seq"], base64.b64decode(line["body"], validate=True)
         digest = hashlib.sha256(body).hexdigest()
         event = parse_body(body)
-        self.grow(body)
         if seq <= self.seq:
             self.report(seq, "replayed")
             return
         if seq > self.seq + 1:
-            self.report(self.seq + 1, "gap")
+            self.holes.append((self.seq + 1, seq - 1))
+            self.applied = next((one for one in self.approvals if one["to"] >= seq - 1), self.applied)
             self.link = None
         self.seq = seq
+        self.grow(seq, body)
         problem, over = self.judge(line, digest, event)
-        if problem:
+        if problem == "signer-compromised":
+            self.doubtful.setdefault(event["signerId"], []).append(seq)
+            self.last[event["signerId"]] = (seq, over)
+        elif problem:
             self.report(seq, problem)
         authentic = digest == line["hash"] or over == digest
         if event is None or not authentic:
@@ -250,8 +302,13 @@ class Chain:
         if problem and problem.startswith("signature"):
             self.link, self.ms = None, None
             return
+        self.approve(seq, digest, event, problem)
         if event["prevHash"] != self.link:
             self.mode, self.cover = None, None
+        if not problem and event["eventType"] == "audit.range.reattested":
+            self.vouch(event["payload"])
+        if self.name == "_system" and event["eventType"].startswith("signer.") and "registryDigest" in event["payload"]:
+            self.registry = (seq, event["payload"])
         if event["signerId"] is not None:
             self.in_mode(seq, line.get("signMode", "event"), event)
         self.follow(seq, digest, event)
@@ -280,7 +337,25 @@ class Chain:
         self.signatures += 1
         if digest != line["hash"]:
             return ("body-edited" if over == line["hash"] else "hash-edited"), over
-        return out_of_range(signer, milliseconds(event["ts"])) if event is not None else None, over
+        return self.out_of_range(signer, event) if event is not None else None, over
+
+    def out_of_range(self, signer, event):
+        def covered(size):
+            if size is None or self.log is None or size > len(self.log):
+                return None
+            return max([of for chain, of in self.log[: int(size)] if chain == self.name], default=0)
+
+        return out_of_range(signer, milliseconds(event["ts"]), event["seq"], covered)
+
+    def vouch(self, payload):
+        name, first, last = payload["signerId"], payload["from"], payload["to"]
+        held = self.doubtful.get(name, [])
+        if self.last.get(name) != (last, payload["hash"]):
+            return
+        left = [seq for seq in held if not first <= seq <= last]
+        if len(left) < len(held):
+            self.report(int(first), "reattested")
+        self.doubtful[name] = left
 
     def edited(self, line, event):
         columns = ("id", "eventType", "ts", "actor", "prevHash", "signerId")
@@ -331,13 +406,46 @@ class Chain:
             self.settled = seq
         self.link, self.ms = digest, ms
 
-    def finish(self):
+    # --- Removed events ---
+
+    def approve(self, seq, digest, event, problem):
+        for one in self.approvals:
+            if one["seq"] == seq and one["digest"] == digest and event["signerId"] is not None and not problem:
+                one["counts"] = True
+            if (one["to"] == seq and digest != one["hash"]) or (one["to"] + 1 == seq and event["prevHash"] != one["hash"]):
+                one["other"] = True
+
+    def removed(self):
+        counting = [one for one in self.approvals if one.get("counts")]
+        for one in counting:
+            if one.get("other"):
+                self.report(one["seq"], "forked")
+        upto = max([one["to"] for one in counting], default=0)
+        last = max([min(end, upto) for first, end in self.holes if first <= upto], default=0)
+        if last > 0:
+            self.report(next(one["to"] for one in counting if one["to"] >= last), "pruned")
+        for first, end in self.holes:
+            if end > upto:
+                self.report(max(first, upto + 1), "gap")
+
+    def finish(self, version, digest):
+        self.removed()
+        for seq in sum(self.doubtful.values(), []):
+            self.report(seq, "signer-compromised")
+        if self.registry is not None and version is not None and self.registry[1].get("registryVersion") == version:
+            if self.registry[1]["registryDigest"] != digest:
+                self.report(self.registry[0], "projection-edited")
         if self.uncovered:
             self.report(self.uncovered[0], "deferred-uncovered")
 
     # --- The tree (RFC 6962) ---
 
-    def grow(self, body):
+    def grow(self, seq, body):
+        if self.applied is not None and seq <= self.applied["to"]:
+            return
+        if self.applied is not self.resumed:
+            self.resumed = self.applied
+            self.size, self.subtrees = self.applied["to"], list(self.applied["subtrees"])
         node, rest = hashlib.sha256(b"\0" + body).digest(), self.size
         while rest % 2 == 1:
             node, rest = hashlib.sha256(b"\1" + self.subtrees.pop() + node).digest(), rest // 2
@@ -351,23 +459,58 @@ class Chain:
         return base64.b64encode(node).decode()
 
 
-def main(export, registry):
+def approval_in(line):
+    """What an event says that approves the removal of others; None for one that does not."""
+    body = base64.b64decode(line["body"], validate=True)
+    event = parse_body(body) if b'"eventType":"audit.pruned"' in body else None
+    if event is None or event["chain"] != line["chain"]:
+        return None
+    payload = event["payload"]
+    to, tree = payload.get("to"), base64.b64decode(payload.get("tree", ""))
+    if not isinstance(to, float) or to % 1 != 0 or not 1 <= to < event["seq"]:
+        return None
+    to, hashes = int(to), [tree[at : at + 32] for at in range(8, len(tree), 32)]
+    if int.from_bytes(tree[:8], "big") != to or len(hashes) != bin(to).count("1") or len(tree) % 32 != 8:
+        return None
+    digest = hashlib.sha256(body).hexdigest()
+    return {"seq": event["seq"], "digest": digest, "to": to, "hash": payload.get("hash"), "subtrees": hashes}
+
+
+def approvals_in(export):
+    """They come after what they approve, so the file is read for them first."""
+    found = {}
+    with open(export, encoding="utf-8") as file:
+        for line in map(json.loads, file):
+            approval = approval_in(line)
+            if approval is not None:
+                found.setdefault(line["chain"], []).append(approval)
+    return found
+
+
+NOTICES = {"reattested", "redacted", "pruned"}
+
+
+def main(export, registry, tiles=None):
     with open(registry, encoding="utf-8") as file:
-        signers = {entry["signerId"]: entry for entry in json.load(file)["signers"]}
-    chains, findings, events = {}, [], 0
+        document = json.load(file, parse_int=float)
+    signers = {entry["signerId"]: entry for entry in document["signers"]}
+    log = None if tiles is None else log_entries(tiles)
+    approvals, chains, findings, events = approvals_in(export), {}, [], 0
     with open(export, encoding="utf-8") as file:
         for text in file:
             line = json.loads(text)
-            chain = chains.setdefault(line["chain"], Chain(line["chain"], signers, findings))
-            chain.add(line)
+            name = line["chain"]
+            if name not in chains:
+                chains[name] = Chain(name, signers, findings, log, approvals.get(name, []))
+            chains[name].add(line)
             events += 1
     for chain in chains.values():
-        chain.finish()
+        chain.finish(document.get("version"), registry_digest(document["signers"]))
     signatures = sum(chain.signatures for chain in chains.values())
     print(
         json.dumps(
             {
-                "ok": not findings and signatures > 0,
+                "ok": signatures > 0 and all(one["class"] in NOTICES for one in findings),
                 "events": events,
                 "signatures": signatures,
                 "findings": sorted(findings, key=lambda one: (one["chain"], one["seq"])),
