@@ -302,7 +302,7 @@ class Chain:
         if problem and problem.startswith("signature"):
             self.link, self.ms = None, None
             return
-        self.approve(seq, digest, event, problem)
+        self.approve(seq, digest, event, over)
         if event["prevHash"] != self.link:
             self.mode, self.cover = None, None
         if not problem and event["eventType"] == "audit.range.reattested":
@@ -408,9 +408,9 @@ class Chain:
 
     # --- Removed events ---
 
-    def approve(self, seq, digest, event, problem):
+    def approve(self, seq, digest, event, over):
         for one in self.approvals:
-            if one["seq"] == seq and one["digest"] == digest and event["signerId"] is not None and not problem:
+            if one["seq"] == seq and one["digest"] == digest and over is not None:
                 one["counts"] = True
             if (one["to"] == seq and digest != one["hash"]) or (one["to"] + 1 == seq and event["prevHash"] != one["hash"]):
                 one["other"] = True
