@@ -91,7 +91,7 @@ export function publicKeyOf({ pair }: EndpointKey): string {
   return pair.publicKey.export({ type: 'spki', format: 'pem' }).toString();
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const probe = createServer().listen(0, '127.0.0.1', () => {
     const address = probe.address();
