@@ -2,9 +2,9 @@ import t from 'tap';
 
 import { mth } from '../../transparency/support/reference.ts';
 import { type Batch, signatureBy } from '../support/batches.ts';
+import { type Finding, missing, reattesting, secondAndOurs, type Tap } from '../support/both.ts';
 import { canonicalBody, EPOCH, event, history, type Row, type Step, sha256 } from '../support/history.ts';
 import { signHash, testSigner } from '../support/keys.ts';
-import { type Finding, missing, reattesting, secondAndOurs, type Tap } from './both.ts';
 
 const at = (ms: number) => new Date(EPOCH + ms).toISOString();
 const ed = testSigner('ed');

@@ -362,6 +362,8 @@ class Chain:
         payload = json.loads(json.dumps(line["payload"]), parse_int=float)
         if line.get("signMode") != "batch" and line.get("batch") is not None:
             return True
+        if not all(bound(event["payload"].get(name), one) for name, one in line.get("personal", {}).items()):
+            return True
         return payload != event["payload"] or any(line[name] != event[name] for name in columns)
 
     def in_mode(self, seq, mode, event):
