@@ -23,7 +23,7 @@ const USAGE = `Usage: castellan audit export [--database-url <url>] [--format js
 
 Writes the audit log as evidence (docs/audit-format.md).
 jsonl: one event per line in the order of its chain, bodies byte for byte (base64):
-{ id, chain, seq, eventType, payload, actor, prevHash, hash, signature, signerId, ts, body, signMode }
+{ id, chain, seq, eventType, payload, actor, prevHash, hash, signature, signerId, ts, body, signMode, batch? }
 tiles: a directory of Merkle tree tiles (C2SP tlog-tiles) of each chain and of the log of checkpoints, with the signatures,
 the newest checkpoint and signers.json. Run again it adds what is new; a directory that ends in another history is refused
 (what it had before is kept as it is: compare it by audit verify --tiles with --checkpoint).

@@ -80,6 +80,14 @@ t.test('production with every key in a KMS or behind a proxy is taken', async (t
   );
 });
 
+t.test('each audit event is signed by itself, unless the setting says batch', async (t) => {
+  const mode = (env: Env) => loadServiceConfig({ ...DEVELOPMENT, ...env }, []).auditSigningMode;
+  t.equal(mode({}), 'event');
+  t.equal(mode({ CASTELLAN_AUDIT_SIGNING_MODE: 'batch' }), 'batch');
+  t.equal(loadDevConfig({ CASTELLAN_AUDIT_SIGNING_MODE: 'batch' }).service.auditSigningMode, 'batch');
+  t.match(serve({ ...DEVELOPMENT, CASTELLAN_AUDIT_SIGNING_MODE: 'Batch' }), [/must be one of event, batch/]);
+});
+
 t.test('all problems at once', async (t) => {
   const all = serve({ DEV_SKIP_MTLS: 'yes', REQUIRE_KMS: 'no', CASTELLAN_X: '1', CASTELLAN_API_PORT: '-1' });
   for (const name of ['DEV_SKIP_MTLS', 'REQUIRE_KMS', 'CASTELLAN_X', 'CASTELLAN_API_PORT', 'DATABASE_URL']) {

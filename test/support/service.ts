@@ -44,6 +44,8 @@ export interface TestServiceOptions {
   readonly environment?: ServiceConfig['environment'];
   /** Keys that are not files of the test's own. */
   readonly signers?: Partial<ServiceConfig['signers']>;
+  /** By default event. */
+  readonly auditSigningMode?: ServiceConfig['auditSigningMode'];
   /** Checkpoints, with a key of their own; the rounds are the test's to make unless an interval is given. */
   readonly checkpoints?: Partial<Omit<NonNullable<ServiceConfig['checkpoints']>, 'signer'>>;
 }
@@ -76,8 +78,14 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
     ...options.checkpoints,
     signer: signers.checkpoint,
   };
-  const { environment = 'test' } = options;
-  const limited = { ...config, environment, limits: { ...config.limits, ...options.limits }, checkpoints };
+  const { environment = 'test', auditSigningMode = 'event' } = options;
+  const limited = {
+    ...config,
+    environment,
+    auditSigningMode,
+    limits: { ...config.limits, ...options.limits },
+    checkpoints,
+  };
   const service = await startService(limited, {
     logger: pino({ level: 'silent' }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
