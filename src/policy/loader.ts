@@ -16,9 +16,14 @@ export const LOAD_LIMIT_MS = 5000;
 
 /**
  * The key of an audit signer whose signature made at `at` (ms since the epoch) counts, or undefined: unknown, not for
- * audit, compromised, revoked by then.
+ * audit, or without trust by then or in that place of the log.
  */
-export type FindAuditKey = (trx: Trx, signerId: string, at: number) => Promise<VerificationKey | undefined>;
+export type FindAuditKey = (
+  trx: Trx,
+  signerId: string,
+  at: number,
+  place: { readonly chain: string; readonly seq: number },
+) => Promise<VerificationKey | undefined>;
 
 /** What the stored bytes and the signed event agree on. */
 export interface BoundVersion {
@@ -141,12 +146,13 @@ export function createPolicyLoader(options: {
 
   async function readBound(trx: Trx, workspaceId: string, hash: string) {
     const row = await findBoundVersion(trx, workspaceId, hash);
-    return { row, key: row === undefined ? undefined : await keyOf(trx, row) };
+    return { row, key: row === undefined ? undefined : await keyOf(trx, workspaceId, row) };
   }
 
-  async function keyOf(trx: Trx, row: BoundVersionRow): Promise<VerificationKey | undefined> {
+  async function keyOf(trx: Trx, chain: string, row: BoundVersionRow): Promise<VerificationKey | undefined> {
     const at = activationTime(row);
-    return row.signer_id === null || at === undefined ? undefined : findAuditKey(trx, row.signer_id, at);
+    if (row.signer_id === null || row.seq === null || at === undefined) return undefined;
+    return findAuditKey(trx, row.signer_id, at, { chain, seq: Number(row.seq) });
   }
 
   return { ensureLoaded, ensureActive, prepareActive, isActive, verify };

@@ -8,7 +8,7 @@ import type { Storage } from '../storage/storage.ts';
 import { admitOwn, type BootRules, type OwnSigner } from './boot.ts';
 import { countsAt, notInForce } from './in-force.ts';
 import { createKeyOf, type KeyOf, publicKeyPem } from './keys.ts';
-import { findRevocations, findSigner, type SignerRow } from './store.ts';
+import { type EventPlace, findRevocations, findSigner, isInLog, type SignerRow } from './store.ts';
 import type { SignerPurpose, SignerState } from './table.ts';
 import { type KeyedSigner, verifiedSigner } from './verified-signer.ts';
 
@@ -38,9 +38,9 @@ export interface Signers {
   find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined>;
   /**
    * The key of an audit signer whose signature made at `at` (ms since the epoch) counts; undefined for one unknown, for
-   * another purpose, pending, or revoked or no longer trusted by then.
+   * another purpose, pending, or revoked or no longer trusted by then, or by the log as it was when it was last trusted.
    */
-  findAuditKey(trx: Trx, signerId: string, at: number): Promise<VerificationKey | undefined>;
+  findAuditKey(trx: Trx, signerId: string, at: number, place?: EventPlace): Promise<VerificationKey | undefined>;
   /** Who is no longer trusted; `revision` rises with every change of the registry. */
   findRevocations(trx: Trx): Promise<{ revoked: string[]; revision: number }>;
   /**
@@ -129,10 +129,18 @@ export function createSigners(options: {
     };
   }
 
-  async function findAuditKey(trx: Trx, signerId: string, at: number): Promise<VerificationKey | undefined> {
+  async function findAuditKey(
+    trx: Trx,
+    signerId: string,
+    at: number,
+    place?: EventPlace,
+  ): Promise<VerificationKey | undefined> {
     const row = await findSigner(trx, signerId);
-    if (row === undefined || row.purpose !== 'audit') return undefined;
-    return countsAt(row, at) ? keyOf(row) : undefined;
+    if (row === undefined || row.purpose !== 'audit' || !countsAt(row, at)) return undefined;
+    const { valid_to_size: size } = row;
+    // Whoever has the key can write any time into an event, but not an entry into the log as it was.
+    if (place !== undefined && size !== null && !(await isInLog(trx, place, size))) return undefined;
+    return keyOf(row);
   }
 
   async function trial(): Promise<void> {

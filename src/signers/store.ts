@@ -86,6 +86,20 @@ export async function logSize(trx: Trx, at: Date | null): Promise<number | null>
   return rows[0]?.size ?? null;
 }
 
+export interface EventPlace {
+  readonly chain: string;
+  readonly seq: number;
+}
+
+/** Whether an event is in the first `size` entries of the log of checkpoints; in a transaction of its chain. */
+export async function isInLog(trx: Trx, { chain, seq }: EventPlace, size: number): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`SELECT EXISTS (
+    SELECT FROM audit_checkpoint_entries WHERE chain = ${chain} AND size >= ${seq} AND index < ${size}) AS found`.execute(
+    trx,
+  );
+  return rows[0]?.found === true;
+}
+
 /** Counts a change of the registry, and says which one it is. */
 export async function nextRegistryVersion(trx: Trx): Promise<number> {
   const { version } = await trx

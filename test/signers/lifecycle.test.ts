@@ -6,7 +6,7 @@ import { verificationKey } from '../../src/crypto/verify.ts';
 import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import { createSigners } from '../../src/signers/signers.ts';
 import type { KeyedSigner } from '../../src/signers/verified-signer.ts';
-import { ADMIN, appender, type Governance, governance } from '../admission/fixture.ts';
+import { ADMIN, appender, type Governance, governance, WORKSPACE } from '../admission/fixture.ts';
 
 const MEMBERS = [
   'signerId',
@@ -180,6 +180,15 @@ t.test('a compromise says until when, and never a time to come', async (t) => {
     'never more trust',
   );
   t.match(await registry.register(manifest('k4'), ADMIN), { validFromSize: 10 }, 'not the first of its purpose');
+
+  world.switches.auditDown = true;
+  const audit = { reason: 'sold', trustedUpTo: '2026-01-01T04:30:00Z' };
+  t.equal((await registry.compromise('audit-1', audit, ADMIN)).validToSize, 5);
+  const then = Date.parse('2026-01-01T00:00:00Z');
+  const keyAt = (seq: number) =>
+    world.storage.read(WORKSPACE, (trx) => world.signers.findAuditKey(trx, 'audit-1', then, { chain: WORKSPACE, seq }));
+  t.ok(await keyAt(5), 'it was in the log by then');
+  t.equal(await keyAt(6), undefined, 'any time can be written into an event, and this one came into the log later');
 });
 
 t.test('a pending signer that loses its trust never had any', async (t) => {
