@@ -112,12 +112,18 @@ const FUNCTIONS = `
       OFFSET 0) f;
   END $$;
 
-  -- Events that the service still rests on: those that bind the policies in force.
+  -- Events that the service still rests on: for each policy version the one that binds it, so that it can be loaded or rolled
+  -- back to, and those that the head names.
   CREATE FUNCTION audit_still_needed(p_chain text) RETURNS bigint[] STABLE ${DEFINER} AS $$
   BEGIN
     RETURN ARRAY(
       SELECT u.seq FROM policy_heads h CROSS JOIN LATERAL (VALUES (h.activation_seq), (h.shadow_seq)) AS u(seq)
-      WHERE h.workspace_id = p_chain AND u.seq IS NOT NULL);
+      WHERE h.workspace_id = p_chain AND u.seq IS NOT NULL
+      UNION
+      SELECT max(e.seq) FROM audit_events e
+      JOIN policy_versions v ON v.workspace_id = e.chain AND v.hash = e.payload ->> 'policyHash'
+      WHERE e.chain = p_chain AND e.event_type IN ('policy.activated', 'policy.rolledback', 'policy.shadowed')
+      GROUP BY v.hash);
   END $$;
   REVOKE ALL ON FUNCTION audit_still_needed(text) FROM PUBLIC;
 
@@ -127,10 +133,11 @@ const FUNCTIONS = `
   BEGIN
     RETURN QUERY SELECT a.chain, a.approved,
       (SELECT count(*) FROM audit_events e
-        WHERE e.chain = a.chain AND e.seq <= a.approved AND e.seq <> ALL (audit_still_needed(a.chain))),
+        WHERE e.chain = a.chain AND e.seq <= a.approved AND e.seq <> ALL (a.needed)),
       EXISTS (SELECT FROM audit_holds h WHERE h.chain = a.chain)
     FROM (
-      SELECT p.chain, audit_pruning_approved(p.chain) AS approved FROM (SELECT DISTINCT chain FROM audit_prunings) p OFFSET 0
+      SELECT p.chain, audit_pruning_approved(p.chain) AS approved, audit_still_needed(p.chain) AS needed
+      FROM (SELECT DISTINCT chain FROM audit_prunings) p OFFSET 0
     ) a
     WHERE a.approved IS NOT NULL ORDER BY a.chain;
   END $$;
@@ -140,6 +147,7 @@ const FUNCTIONS = `
   CREATE FUNCTION audit_prune(p_chain text, p_to bigint, p_limit integer) RETURNS TABLE (deleted bigint, up_to bigint) ${DEFINER} AS $$
   DECLARE
     approved bigint;
+    needed bigint[];
   BEGIN
     IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
       RAISE EXCEPTION 'a step removes 1 to 10000 events' USING ERRCODE = 'invalid_parameter_value';
@@ -153,10 +161,11 @@ const FUNCTIONS = `
     IF approved IS NULL OR p_to IS NULL OR p_to > approved THEN
       RAISE EXCEPTION 'no stored event approves this removal from chain %', p_chain USING ERRCODE = 'CA020';
     END IF;
+    needed := audit_still_needed(p_chain);
     RETURN QUERY
     WITH due AS (
       SELECT e.seq FROM audit_events e
-      WHERE e.chain = p_chain AND e.seq <= p_to AND e.seq <> ALL (audit_still_needed(p_chain))
+      WHERE e.chain = p_chain AND e.seq <= p_to AND e.seq <> ALL (needed)
       ORDER BY e.seq LIMIT p_limit
     ), personal AS (
       DELETE FROM audit_personal p USING due WHERE p.chain = p_chain AND p.seq = due.seq

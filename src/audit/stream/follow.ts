@@ -150,13 +150,13 @@ class Stream implements Followed {
       const rows = await reader.page(chain, last.seq);
       for (const row of rows) {
         if (row.seq > last.seq + 1) {
-          const first = await reader.first(chain);
-          if (first !== row.seq) return this.#break(chain, `seq ${last.seq + 1} is missing`);
+          const gone = await reader.gone(chain);
+          if (row.seq - 1 > gone) return this.#break(chain, `seq ${Math.max(last.seq, gone) + 1} is missing`);
           this.missing = true;
           this.#options.say(
-            `chain ${chain}: seq ${last.seq + 1} to ${first - 1} are gone from the log; going on at ${first}`,
+            `chain ${chain}: seq ${last.seq + 1} to ${row.seq - 1} are gone from the log; going on at ${row.seq}`,
           );
-          last = { seq: first - 1, hash: null };
+          last = { seq: row.seq - 1, hash: null };
         }
         const event = streamedEvent(chain, row);
         if (event === undefined) return this.#break(chain, `seq ${row.seq} is no event`);

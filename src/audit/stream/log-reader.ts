@@ -31,8 +31,8 @@ export interface LogReader {
   heads(): Promise<LogHead[]>;
   /** The next events behind a seq, in order. */
   page(chain: string, after: number): Promise<LogRow[]>;
-  /** The seq of the first event there is; undefined when there is none. */
-  first(chain: string): Promise<number | undefined>;
+  /** Up to which seq events may be gone: before the first one there is, or as an event audit.pruned approved. */
+  gone(chain: string): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -81,10 +81,12 @@ export async function openLogReader(databaseUrl: string, chain: string | undefin
           WHERE chain = $1 AND seq > $2 ORDER BY seq LIMIT ${PAGE}`,
         [of, after],
       ),
-    first: async (of) => {
-      const sql = 'SELECT seq FROM public.audit_events WHERE chain = $1 ORDER BY seq LIMIT 1';
+    gone: async (of) => {
+      const sql = `SELECT greatest(
+          (SELECT min(seq) - 1 FROM public.audit_events WHERE chain = $1),
+          (SELECT max(to_seq) FROM public.audit_prunings WHERE chain = $1), 0) AS seq`;
       const [row] = await query<{ seq: number }>(sql, [of]);
-      return row?.seq;
+      return row?.seq ?? 0;
     },
     close: () => client.end(),
   };
