@@ -55,7 +55,7 @@ export function findKeyPair(cryptoki: Cryptoki, session: Handle, name: string): 
 }
 
 /** Reads the object anew; TokenFailure when it is not there any more. */
-export function labelsOf(cryptoki: Cryptoki, session: Handle, object: Handle): void {
+export function requireThere(cryptoki: Cryptoki, session: Handle, object: Handle): void {
   call('C_GetAttributeValue', () => cryptoki.C_GetAttributeValue(session, object, [{ type: CKA_CLASS }]));
 }
 

@@ -1,7 +1,7 @@
 import { type Cryptoki, call, type Handle, loadCryptoki, returnValue } from './cryptoki.ts';
 import { inputOf, mechanismOf, publicKeyOf, signatureFor, signatureFrom } from './mechanisms.ts';
 import { TokenFailure, type TokenKey, type TokenPublicKey } from './messages.ts';
-import { findKeyPair, type KeyPair, labelsOf } from './objects.ts';
+import { findKeyPair, type KeyPair, requireThere } from './objects.ts';
 
 // Values of PKCS#11 2.40 (pkcs11t.h).
 const CKF_SERIAL_SESSION = 0x04;
@@ -72,7 +72,7 @@ function operations(
     probe() {
       const { state } = call('C_GetSessionInfo', () => cryptoki.C_GetSessionInfo(session));
       if (!LOGGED_IN.has(state)) throw new TokenFailure('passing', 'the session is not logged in any more');
-      labelsOf(cryptoki, session, privateKey);
+      requireThere(cryptoki, session, privateKey);
     },
   };
 }
