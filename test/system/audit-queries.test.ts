@@ -19,6 +19,7 @@ interface Shown {
   readonly signerId: string;
   readonly signMode: string;
   readonly body: string;
+  readonly personal?: object;
 }
 
 const EVENTS = '/v1/workspaces/demo/audit/events';
@@ -58,6 +59,7 @@ t.test('events by filter and by page', async (t) => {
         'hash',
         'id',
         'payload',
+        ...(event.payload['reason'] === undefined ? [] : ['personal']),
         'prevHash',
         'seq',
         'signMode',
@@ -66,6 +68,14 @@ t.test('events by filter and by page', async (t) => {
         'ts',
       ]);
     }
+  });
+
+  await t.test('what people wrote stands beside what commits to it', async (t) => {
+    const stops = all.filter(
+      ({ eventType, payload }) => eventType === 'agent.stopped' && payload['reason'] !== undefined,
+    );
+    t.ok(stops.length > 0);
+    for (const { personal } of stops) t.same(personal, { reason: 'enough — §7 “für heute”' });
   });
 
   await t.test('body is what hash covers, and says what the other members say', async (t) => {
