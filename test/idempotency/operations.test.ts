@@ -25,6 +25,8 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   hotReloadPolicy: { policySet: 'other', bundle: { modules: {}, data: {} } },
   importSigners: { signers: [{ signerId: 'other', alg: 'Ed25519', purpose: 'manifest', publicKey: 'other' }] },
   promoteAgent: { justification: 'other' },
+  pruneAudit: { to: 1, reason: 'other' },
+  pruneSystemAudit: { to: 1, reason: 'other' },
   quarantineAgent: { reason: 'other' },
   reattestAudit: { signerId: 'other', reason: 'other' },
   reattestSystemAudit: { signerId: 'other', reason: 'other' },
@@ -39,7 +41,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   stopAgent: { reason: 'other' },
 };
 
-const one = await openWorld(t);
+const one = await openWorld(t, { checkpoints: {} });
 const two = await testService(t, { replicaOf: one, clock: one.now });
 
 function call(at: TestService, path: string, body: unknown, key: string): Promise<Answer> {

@@ -32,6 +32,8 @@ const GOOD: Readonly<Record<string, Record<string, unknown>>> = {
   },
   erasePersonalData: { actorId: 'p-7f3a', reason: 'asked' },
   eraseSystemPersonalData: { actorId: 'p-7f3a', reason: 'asked' },
+  pruneAudit: { to: 1, reason: 'older than seven years' },
+  pruneSystemAudit: { to: 1, reason: 'older than seven years' },
   placeAuditHold: { reason: 'litigation' },
   releaseAuditHold: { reason: 'settled' },
   placeSystemAuditHold: { reason: 'litigation' },
