@@ -1,8 +1,11 @@
 import t from 'tap';
 
 import { auditPruneCommand } from '../../src/cli/audit-prune.ts';
+import { event, insertRows, setHead } from '../audit-verify/support/history.ts';
+import { testSigner } from '../audit-verify/support/keys.ts';
 import { sink, verifyDirectly } from '../audit-verify/support/run.ts';
 import { appendMany } from '../checkpoints/support.ts';
+import { withClient } from '../support/postgres.ts';
 import { loginAs, type PruningBench, pruningBench, seqsOf } from './pruning-support.ts';
 
 async function run(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -53,6 +56,35 @@ t.test('nothing is removed from a chain that is damaged or held', async (t) => {
     out: /refused: verification says tampered: one 15 projection-edited/,
   });
   t.equal((await seqsOf(database, 'one')).length, 21);
+});
+
+t.test('an approval that somebody else put into the log removes nothing', async (t) => {
+  const { bench, url } = await approvedBench(t);
+  const { database } = bench;
+  const { rows } = await database.query("SELECT hash FROM audit_heads WHERE chain = 'one'");
+  const payload = { to: 18, hash: 'ab'.repeat(32), tree: '', logSize: 1, reason: 'none' };
+  const forged = event('one', [], {
+    seq: 22,
+    prevHash: rows[0].hash,
+    signer: testSigner('audit-1'),
+    type: 'audit.pruned',
+    payload,
+  });
+  await withClient(database.superuserUrl, async (client) => {
+    await insertRows(client, [forged]);
+    await setHead(client, forged);
+  });
+  t.match(
+    await run('--database-url', url, '--dry-run'),
+    { out: /up to seq 18, 18 would be removed/ },
+    'the database takes it',
+  );
+  t.match(
+    await run('--database-url', url),
+    { code: 1, out: /0 removed, refused: .*22 signature-wrong/ },
+    'the command does not',
+  );
+  t.equal((await seqsOf(database, 'one')).length, 22);
 });
 
 t.test('only a login of its own will do', async (t) => {
