@@ -109,6 +109,7 @@ const OTHERS = new Set([
   'signer.compromise',
   'access.denied',
   'audit.deferred.covered',
+  'audit.range.reattested',
 ]);
 
 /**
