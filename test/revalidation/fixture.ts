@@ -3,7 +3,7 @@ import { type AuditAppender, createAuditAppender } from '../../src/audit/append.
 import { canonicalBytes } from '../../src/crypto/canonical-json.ts';
 import { type Digest, isDigest, sha256Digest } from '../../src/crypto/digest.ts';
 import { type Signer, SignerError } from '../../src/crypto/signer.ts';
-import { verificationKey } from '../../src/crypto/verify.ts';
+import { type VerificationKey, verificationKey } from '../../src/crypto/verify.ts';
 import { newId } from '../../src/ids.ts';
 import { createActivationService } from '../../src/policy/activation.ts';
 import type { PolicyEngine } from '../../src/policy/evaluator/engine.ts';
@@ -119,7 +119,8 @@ export async function world(t: Teardown, limits: { proofSignerMaxBytes?: number 
     count: number,
     { capability = 'search', issuedAt = now.ms }: { capability?: string; issuedAt?: number } = {},
   ): Promise<string[]> {
-    const proved = await Promise.all(Array.from({ length: count }, (_, n) => newAgent(n, capability, issuedAt)));
+    const key = await signers.proofKey();
+    const proved = await Promise.all(Array.from({ length: count }, (_, n) => newAgent(n, capability, issuedAt, key)));
     const rows = `jsonb_to_recordset($1) AS r(id uuid, spec jsonb, bytes text, spec_hash text, proof_id uuid,
       envelope jsonb, policy_hash text, promotion_id uuid, issued_at timestamptz, expires_at timestamptz)`;
     await database.query(
@@ -138,7 +139,7 @@ export async function world(t: Teardown, limits: { proofSignerMaxBytes?: number 
     return proved.map(({ id }) => id).sort();
   }
 
-  async function newAgent(n: number, capability: string, issuedAt: number) {
+  async function newAgent(n: number, capability: string, issuedAt: number, key: VerificationKey) {
     const id = newId();
     const spec = { name: `agent ${n}`, capabilities: [capability] };
     const bytes = canonicalBytes(spec);
@@ -162,7 +163,7 @@ export async function world(t: Teardown, limits: { proofSignerMaxBytes?: number 
       bytes: bytes.toString('base64'),
       spec_hash: sha256Digest(bytes),
       proof_id: newId(),
-      envelope: await issueProof(statement, signers.proof, await signers.proofKey()),
+      envelope: await issueProof(statement, signers.proof, key),
       policy_hash: first.hash,
       promotion_id: statement.predicate.promotionId,
       issued_at: statement.predicate.issuedAt,
