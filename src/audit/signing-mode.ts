@@ -1,7 +1,9 @@
 import { sha256 } from '../crypto/digest.ts';
 import { pae } from '../crypto/dsse.ts';
+import { splitHashes } from '../transparency/hash-list.ts';
 import { memoryTree } from '../transparency/memory-tree.ts';
-import { leafHash } from '../transparency/merkle.ts';
+import { HASH_BYTES, leafHash } from '../transparency/merkle.ts';
+import { rootAbove } from '../transparency/verify-proof.ts';
 import { type SealedEvent, signedBytes } from './event.ts';
 
 /** Another payload type than an event's, so that neither signature can pass for the other. */
@@ -26,6 +28,23 @@ export interface SigningMode {
 /** The mode by its name in the settings. */
 export function signingMode(name: SigningModeName): SigningMode {
   return name === 'event' ? EVENT : BATCH;
+}
+
+/** An event's place in the batch that was signed, as its row has it. */
+export interface BatchPlace {
+  readonly index: number;
+  readonly size: number;
+  /** 32 bytes a hash. */
+  readonly path: Buffer;
+}
+
+/** What the signature of a stored event must be over; undefined for a place that no batch has. */
+export function storedMessage(event: Pick<SealedEvent, 'body'>, place: BatchPlace | undefined): Buffer | undefined {
+  if (place === undefined) return signedBytes(event);
+  if (place.path.length % HASH_BYTES !== 0) return undefined;
+  const { index, size } = place;
+  const root = rootAbove({ index, size, leafHash: leafHash(sha256(event.body)), proof: splitHashes(place.path) });
+  return root === undefined ? undefined : pae(BATCH_PAYLOAD_TYPE, root);
 }
 
 export function unsigned(events: readonly SealedEvent[]): RowSignatures {

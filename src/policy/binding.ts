@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { TypeCompiler } from '@sinclair/typebox/compiler';
 
-import { signedBytes } from '../audit/event.ts';
+import { type BatchPlace, storedMessage } from '../audit/signing-mode.ts';
 import { sha256Hex } from '../crypto/digest.ts';
 import { type VerificationKey, verifySignature } from '../crypto/verify.ts';
 import type { BoundVersionRow } from './bound-version.ts';
@@ -48,12 +48,17 @@ export function bindingProblem(
   if (row.active && Number(row.newest_seq) !== Number(row.seq)) return 'the head is not at the newest activation';
   if (sha256Hex(row.body) !== row.event_hash) return 'the activation event does not have its hash';
   if (key === undefined) return 'the signer of the activation event is not trusted';
-  if (!verifySignature(key, signedBytes({ body: row.body }), Buffer.from(row.signature, 'base64'))) {
+  const message = storedMessage({ body: row.body }, placeOf(row));
+  if (message === undefined || !verifySignature(key, message, Buffer.from(row.signature, 'base64'))) {
     return 'the signature of the activation event does not verify';
   }
   const body: unknown = membersOf(row.body);
   if (!activationBody.Check(body)) return 'the event does not activate a policy';
   return statementProblem(workspaceId, row, body);
+}
+
+function placeOf({ batch_index: index, batch_size: size, batch_path: path }: BoundVersionRow): BatchPlace | undefined {
+  return index === null || size === null || path === null ? undefined : { index, size, path };
 }
 
 /** A body that is no JSON object has no members: it was edited, and its hash says so. */

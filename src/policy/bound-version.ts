@@ -19,6 +19,10 @@ export interface BoundVersionRow {
   body: Buffer | null;
   signature: string | null;
   signer_id: string | null;
+  /** Its place in a batch; null: it was signed by itself. */
+  batch_index: number | null;
+  batch_size: number | null;
+  batch_path: Buffer | null;
   /** The newest event that moved the head. */
   newest_seq: string | number | null;
 }
@@ -37,7 +41,7 @@ export async function findBoundVersion(
       'sha256:' || encode(pg_catalog.sha256(v.bundle), 'hex') AS bundle_digest,
       'sha256:' || encode(pg_catalog.sha256(v.wasm), 'hex') AS wasm_digest,
       h.hash = v.hash AS active,
-      e.seq, e.hash AS event_hash, e.body, e.signature, e.signer_id,
+      e.seq, e.hash AS event_hash, e.body, e.signature, e.signer_id, e.batch_index, e.batch_size, e.batch_path,
       GREATEST(
         (SELECT max(seq) FROM audit_events WHERE chain = ${workspaceId} AND event_type = 'policy.activated'),
         (SELECT max(seq) FROM audit_events WHERE chain = ${workspaceId} AND event_type = 'policy.rolledback')

@@ -1,11 +1,15 @@
 import { emptyRoot, isHash, nodeHash } from './merkle.ts';
 import { isSize } from './tree-nodes.ts';
 
-export interface InclusionClaim {
+/** A leaf and the way from it to the root of its tree. */
+export interface LeafPlace {
   readonly index: number;
   readonly size: number;
   readonly leafHash: Uint8Array;
   readonly proof: readonly Uint8Array[];
+}
+
+export interface InclusionClaim extends LeafPlace {
   readonly root: Uint8Array;
 }
 
@@ -18,13 +22,19 @@ export interface ConsistencyClaim {
 }
 
 /** Whether the leaf stands at `index` under `root` (RFC 9162 §2.1.3.2, the same trees as RFC 6962). Never throws. */
-export function verifyInclusion({ index, size, leafHash, proof, root }: InclusionClaim): boolean {
-  if (!isSize(index) || !isSize(size) || index >= size) return false;
-  if (!areHashes([leafHash, root, ...proof])) return false;
+export function verifyInclusion(claim: InclusionClaim): boolean {
+  const root = rootAbove(claim);
+  return root !== undefined && areHashes([claim.root]) && same(root, claim.root);
+}
+
+/** The root that the leaf's proof leads to (RFC 9162 §2.1.3.2); undefined for a proof that is none of such a place. */
+export function rootAbove({ index, size, leafHash, proof }: LeafPlace): Uint8Array | undefined {
+  if (!isSize(index) || !isSize(size) || index >= size) return undefined;
+  if (!areHashes([leafHash, ...proof])) return undefined;
   let hash = leafHash;
   let at = { own: index, last: size - 1 };
   for (const sibling of proof) {
-    if (at.last === 0) return false; // longer than the tree is high
+    if (at.last === 0) return undefined; // longer than the tree is high
     if (isRightChild(at)) {
       hash = nodeHash(sibling, hash);
       at = skipMissing(at);
@@ -33,7 +43,7 @@ export function verifyInclusion({ index, size, leafHash, proof, root }: Inclusio
     }
     at = up(at);
   }
-  return at.last === 0 && same(hash, root);
+  return at.last === 0 ? hash : undefined;
 }
 
 /**
