@@ -9,6 +9,7 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Errors that never reach HTTP: a use case turns each into an answer of its own, or the process ends with it. */
 const INTERNAL = new Set([
+  'ANSWER_TOO_LARGE',
   'BAD_CONFIGURATION',
   'CHECKPOINT_INCONSISTENT',
   'CLOCK_SKEW',
@@ -18,6 +19,7 @@ const INTERNAL = new Set([
   'LEASE_LOST',
   'MALFORMED',
   'NODE_UNAVAILABLE',
+  'NO_ANSWER',
   'NOTE_SIGNATURE_WRONG',
   'NOTE_UNSIGNED',
   'NOT_CANONICALIZABLE',
@@ -29,7 +31,7 @@ const INTERNAL = new Set([
 ]);
 
 /** Slices whose errors belong to a command or to the start of the process, never to a request. */
-const NOT_SERVED = /^(?:audit\/verify|storage|cli)\//;
+const NOT_SERVED = /^(?:audit\/(?:stream|verify)|storage|cli)\//;
 
 t.test('every code an error can carry to HTTP has its row in the table', async (t) => {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' });
