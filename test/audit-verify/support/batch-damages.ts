@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import { signedAgain, signedTogether } from './batches.ts';
-import { type Damage, replace, rowAt, update } from './damages.ts';
+import { type Damage, remove, replace, rowAt, update } from './damages.ts';
 import { signHash } from './keys.ts';
 
 /** Two events of one transaction, with others of other chains, wherever the damage is. */
@@ -9,6 +9,16 @@ const together: NonNullable<Damage['steps']> = (steps, { at, cast }) => {
   for (const index of [at - 1, at]) {
     steps[index] = { ...steps[index], signer: cast.ed, tx: -1, others: 3 };
   }
+};
+
+/** The switch to batch is where the damage is. */
+const switching: NonNullable<Damage['steps']> = (steps, { at, cast }) => {
+  for (const [index, { signer, at: ms }] of steps.entries()) {
+    const time = ms === undefined ? {} : { at: ms };
+    steps[index] = { signer: signer ?? cast.ed, mode: index < at - 1 ? 'event' : 'batch', ...time };
+  }
+  const payload = { from: 'event', to: 'batch' };
+  steps[at - 1] = { signer: cast.ed, mode: 'batch', type: 'audit.signmode.switched', payload };
 };
 
 /** What is done to the place of an event in its batch, and to a signature that is of the other mode. */
@@ -120,6 +130,26 @@ export const BATCH_DAMAGES: readonly Damage[] = [
       // What is left of the place in the batch belongs to no event of mode event.
       const left = batch === undefined ? [] : [{ class: 'projection-edited', seq: at }];
       return [{ class: 'signature-wrong', seq: at }, ...left];
+    },
+  },
+  {
+    name: 'gap (the switch to another mode)',
+    why: 'what is missing is named, and not the mode of all that comes after it',
+    verdict: 'tampered',
+    steps: switching,
+    async apply({ client, chain, at }) {
+      await remove(client, chain, at, at);
+      return [{ class: 'gap', seq: at }];
+    },
+  },
+  {
+    name: 'body-edited (the switch to another mode)',
+    why: 'likewise where the switch is there, and cannot be read any more',
+    verdict: 'tampered',
+    steps: switching,
+    async apply({ client, chain, at }) {
+      await update(client, chain, at, 'body = $3', [randomBytes(40)]);
+      return [{ class: 'body-edited', seq: at }];
     },
   },
   {

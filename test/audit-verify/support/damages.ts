@@ -54,7 +54,7 @@ export interface Damage {
 export const update = (client: Client, chain: string, seq: number, set: string, values: unknown[] = []) =>
   client.query(`UPDATE audit_events SET ${set} WHERE chain = $1 AND seq = $2`, [chain, seq, ...values]);
 
-const remove = (client: Client, chain: string, from: number, to: number) =>
+export const remove = (client: Client, chain: string, from: number, to: number) =>
   client.query('DELETE FROM audit_events WHERE chain = $1 AND seq BETWEEN $2 AND $3', [chain, from, to]);
 
 export function rowAt(rows: readonly Row[], seq: number): Row {
