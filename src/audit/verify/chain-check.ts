@@ -1,8 +1,8 @@
-import { linkOf, type Predecessor, type Standing } from './chain-standing.ts';
+import { linkOf, type Predecessor } from './chain-standing.ts';
 import { type ChainStart, checkStart, stateMisfit } from './chain-start.ts';
 import { BODIES_DIFFER, ChainTree } from './chain-tree.ts';
 import { DeferredRun } from './deferred-run.ts';
-import { type EventClaims, type EventFacts, TILE_HASH } from './event-check.ts';
+import type { EventClaims, EventFacts } from './event-check.ts';
 import type { FindingClass, Findings } from './finding.ts';
 import { ErasedValues } from './personal.ts';
 import { Positions } from './positions.ts';
@@ -10,11 +10,13 @@ import { Prunings } from './pruning.ts';
 import type { Registry } from './registry.ts';
 import { type KnownRegistry, RegistryCheck } from './registry-check.ts';
 import type { Head } from './row.ts';
+import { RowJudge } from './row-judge.ts';
 import type { SeqRange } from './seq-ranges.ts';
 import type { SignatureVerdict } from './signature.ts';
 import { SignerCheck } from './signer-check.ts';
 import { CLOCK_TOLERANCE_MS } from './signer-range.ts';
 import { SigningModes } from './signing-modes.ts';
+import type { Tally } from './tally.ts';
 
 const GENESIS_HASH = '0'.repeat(64);
 /** Rows at one seq whose hashes the next event may follow. */
@@ -25,17 +27,6 @@ export interface ResumePoint {
   readonly seq: number;
   readonly hash: string;
   readonly tree: Buffer;
-}
-
-/** What counts towards the verdict of the whole log. */
-export interface Tally {
-  events: number;
-  /** Valid signatures of the signer that the event names. */
-  signatures: number;
-  /** Events under a checkpoint from outside that fits. */
-  anchored: number;
-  /** Reason → events that nothing here can verify. */
-  readonly unverifiable: Map<string, number>;
 }
 
 export interface ChainContext {
@@ -59,6 +50,7 @@ export class ChainCheck {
   readonly #tally: Tally;
   readonly #positions = new Positions();
   readonly #signers: SignerCheck;
+  readonly #rows: RowJudge;
   readonly #registry: RegistryCheck;
   readonly #deferred: DeferredRun;
   readonly #modes = new SigningModes();
@@ -79,6 +71,11 @@ export class ChainCheck {
     // From a later seq on there is no tree without the one of an earlier verification.
     this.#tree = from === 1 || trusted !== undefined ? new ChainTree(claims, trusted?.tree) : undefined;
     this.#signers = new SignerCheck(chain, covered, context);
+    this.#rows = new RowJudge(chain, {
+      tally: context.tally,
+      signers: this.#signers,
+      report: (seq, name, detail) => this.#report(seq, name, detail),
+    });
     this.#registry = new RegistryCheck(chain === SYSTEM_CHAIN ? context.known : undefined);
     this.#findings = context.findings;
     this.#tally = context.tally;
@@ -98,7 +95,7 @@ export class ChainCheck {
       return;
     }
     const repeated = facts.seq === this.#last;
-    const standing = this.#judge(facts, verdict);
+    const standing = this.#rows.judge(facts, verdict);
     if (standing.foreign) return;
     if (repeated) this.#second(facts, standing.body);
     else if (this.#positions.late(facts.seq)) this.#report(facts.seq, 'reordered', 'the event stands after later ones');
@@ -159,7 +156,7 @@ export class ChainCheck {
     const follows = this.#before.seq === seq - 1;
     const prevHashes = typeof facts.body === 'string' ? [facts.prevHash] : [facts.body.prevHash, facts.prevHash];
     this.#decide(follows ? prevHashes : []);
-    const { body, foreign, broken, weak, undecided } = this.#judge(facts, verdict);
+    const { body, foreign, broken, weak, undecided } = this.#rows.judge(facts, verdict);
     // A forged row is named by its signature; what its body says about its place tells nothing.
     const displaced = body !== undefined && !broken && body.seq !== seq;
     if (foreign) this.#positions.foreign(seq);
@@ -213,70 +210,6 @@ export class ChainCheck {
     const { to, seq } = removed.approval;
     this.#report(to, 'pruned', `${count} events up to here were removed, as the event at seq ${seq} approves`);
     return ranges;
-  }
-
-  /** Judges the row by itself. `body` is there when its bytes can be taken as what was written. */
-  #judge(facts: EventFacts, verdict: SignatureVerdict | undefined): Standing {
-    const { seq } = facts;
-    const consistent = facts.hash === facts.bodyHash;
-    const over = verdict?.over ?? 'nothing';
-    const signed = over !== 'nothing';
-    const problem = this.#signatureProblem(facts, verdict);
-    if (!consistent && over === 'hash') this.#report(seq, 'body-edited', 'the body is not the one that was signed');
-    if (!consistent && over === 'body') this.#report(seq, 'hash-edited', 'the hash is not that of the signed body');
-    const undecided = !consistent && !signed;
-    const authentic = consistent || over === 'body';
-    const weak = authentic && !signed && !problem;
-    if (!authentic) return { body: undefined, foreign: false, broken: problem, weak, undecided };
-    if (typeof facts.body === 'string') {
-      // A forger's bytes need no further name; signed ones that are not canonical are a fault of their own.
-      if (!problem) this.#report(seq, 'non-canonical', facts.body);
-      return { body: undefined, foreign: false, broken: problem, weak, undecided };
-    }
-    const { body } = facts;
-    if (body.chain !== this.#chain) {
-      if (!problem) this.#report(seq, 'spliced', `an event of chain ${body.chain}, seq ${body.seq}`);
-      return { body, foreign: !problem, broken: problem, weak, undecided };
-    }
-    const edited = facts.edited.filter(
-      (name) => !(name === 'prevHash' && body.seq !== seq) && !(name === TILE_HASH && problem),
-    );
-    if (edited.length > 0) {
-      this.#report(seq, 'projection-edited', `${edited.join(', ')}: not what the body says`);
-    }
-    if (signed && !problem) this.#signers.add(seq, body, over === 'body' ? facts.bodyHash : facts.hash);
-    return { body, foreign: false, broken: problem, weak, undecided };
-  }
-
-  /** Counts and reports what the signature shows; true when it is not one this event may have. */
-  #signatureProblem(facts: EventFacts, verdict: SignatureVerdict | undefined): boolean {
-    const { seq } = facts;
-    if (verdict === undefined) {
-      // A brake is unsigned by its own word; coverage decides. A row only marked so has lost its signature, and an event
-      // of any other type never goes without: its cover is a signature that was obtained by deceit.
-      const { deferred, needsSignature } = facts;
-      if (deferred && (needsSignature === undefined || facts.hash !== facts.bodyHash)) return false;
-      const detail = deferred
-        ? `an unsigned ${needsSignature}, which is never written so`
-        : 'the event has no signature';
-      this.#report(seq, 'signature-missing', detail);
-      return true;
-    }
-    if (facts.deferred) return false; // an unsigned event with a signature: a projection edit, reported as such
-    if (verdict.unverifiable !== undefined) {
-      this.#unverifiable(verdict.unverifiable);
-      return false;
-    }
-    if (verdict.problem === undefined) {
-      this.#tally.signatures += 1;
-      return false;
-    }
-    this.#report(seq, verdict.problem.class, verdict.problem.detail);
-    return true;
-  }
-
-  #unverifiable(reason: string): void {
-    this.#tally.unverifiable.set(reason, (this.#tally.unverifiable.get(reason) ?? 0) + 1);
   }
 
   #checkLink(seq: number, body: EventClaims, broken: boolean): void {

@@ -1,6 +1,6 @@
-import type { Tally } from './chain-check.ts';
 import type { Finding, Findings } from './finding.ts';
 import type { Strength } from './strength.ts';
+import type { Tally } from './tally.ts';
 
 type Verdict = 'ok' | 'tampered' | 'incomplete';
 

@@ -1,9 +1,9 @@
 import type { Anchor } from './anchors.ts';
-import type { Tally } from './chain-check.ts';
 import type { LogCheck } from './log-check.ts';
 import { limitingSizes } from './log-cover.ts';
 import type { Registry } from './registry.ts';
 import type { EventSource } from './row.ts';
+import type { Tally } from './tally.ts';
 
 /** How far the answer reaches; see docs/audit-format.md. */
 export interface Strength {

@@ -1,5 +1,5 @@
 import type { Anchor } from './anchors.ts';
-import { ChainCheck, type ResumePoint, type Tally } from './chain-check.ts';
+import { ChainCheck, type ResumePoint } from './chain-check.ts';
 import { stateMisfit } from './chain-start.ts';
 import { VerifyError } from './errors.ts';
 import { checkEvent, type EventFacts } from './event-check.ts';
@@ -16,6 +16,7 @@ import type { SignatureVerdict } from './signature.ts';
 import { type SignatureWorkers, startSignatureWorkers } from './signature-workers.ts';
 import type { VerifiedChains } from './state.ts';
 import { strengthOf } from './strength.ts';
+import type { Tally } from './tally.ts';
 
 /** Pages under way per worker: one being verified, one waiting, so that no thread idles and memory stays flat. */
 const PAGES_PER_WORKER = 2;
