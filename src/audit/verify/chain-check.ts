@@ -195,6 +195,8 @@ export class ChainCheck {
   #missing(to: number): void {
     this.#positions.hole(this.#last + 1, to);
     this.#prunings.hole(to);
+    // Events that stayed before it may have lost their texts by an erasure that is in it.
+    if (this.#prunings.within(to)) this.#values.forget();
   }
 
   /** Says which events were removed as a signed event approved; the others that are missing stay so. */

@@ -71,6 +71,14 @@ export class ErasedValues {
     if (this.#named.length < NAMED) this.#named.push(seq);
   }
 
+  /** What was missing so far is not asked about any more. */
+  forget(): void {
+    this.#named.length = 0;
+    this.#last = 0;
+    this.#events = 0;
+    this.#missing = 0;
+  }
+
   /** A signed event says that so many were erased. */
   erased(values: number): void {
     if (values > 0) this.#erased += values;
