@@ -5,28 +5,26 @@ import type { FastifyInstance } from 'fastify';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { type AppParts, buildApp } from './app.ts';
-import { AuditError } from './audit/errors.ts';
-import { coverDeferredEvents, uncoveredChains } from './audit/plugin.ts';
+import { backgroundJobs, type JobName } from './background.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, type ServiceConfig } from './config.ts';
 import { SignerError } from './crypto/signer.ts';
 import { acceptEmbedded } from './embedded.ts';
 import { CodedError } from './errors.ts';
 import type { Failpoints } from './failpoints.ts';
-import { expireKeys } from './idempotency/expiry.ts';
 import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
 import { denyList, mtlsAuthenticator } from './identity/mtls.ts';
-import { createPeriodicRunner, type PeriodicRunner } from './jobs/periodic.ts';
+import type { PeriodicRunner } from './jobs/periodic.ts';
 import type { Logger } from './logger.ts';
-import { createMetrics, type Metrics } from './metrics/metrics.ts';
+import { createMetrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
-import { closeRanges } from './signers/close-ranges.ts';
+import { readinessChecks, requireSchema } from './readiness.ts';
 import { SignerMismatch } from './signers/errors.ts';
 import { openSigners } from './signers/open.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
 import { checkLogin } from './storage/login-check.ts';
-import { createStorage, databaseTime, type Storage } from './storage/storage.ts';
+import { createStorage } from './storage/storage.ts';
 import { parseVerifierKey } from './transparency/note-key.ts';
 import { WorkspaceExists } from './workspaces/errors.ts';
 
@@ -52,7 +50,14 @@ export interface Service {
  */
 export async function startService(
   config: ServiceConfig,
-  options: { logger: Logger; clock?: Clock; checkLogins?: boolean; failpoints?: Failpoints },
+  options: {
+    logger: Logger;
+    clock?: Clock;
+    checkLogins?: boolean;
+    failpoints?: Failpoints;
+    /** For tests that count what a request leaves. */
+    withoutJobs?: readonly JobName[];
+  },
 ): Promise<Service> {
   const { logger, clock = systemClock } = options;
   const { identity, database } = config;
@@ -100,7 +105,14 @@ export async function startService(
     }),
   );
   if (config.checkpoints === undefined) logger.warn({}, 'no checkpoint key: no checkpoints are made here');
-  const jobs = startableJobs(app, config, clock, metrics, logger);
+  const { withoutJobs = [] } = options;
+  const jobs = backgroundJobs(app, {
+    checkpointsMs: config.checkpoints?.intervalMs,
+    clock,
+    metrics,
+    logger,
+    withoutJobs,
+  });
   const ops = createOpsServer({
     checks: readinessChecks(app, clock),
     readMetrics: metrics.read,
@@ -249,82 +261,4 @@ async function requireSafeLogins(config: ServiceConfig, logger: Logger): Promise
   if (problems.length === 0) return;
   if (config.environment === 'production') throw new ConfigError(problems);
   for (const problem of problems) logger.warn({ problem }, 'not fit for production');
-}
-
-async function requireSchema(storage: Storage): Promise<void> {
-  const state = await storage.migrationsCurrent();
-  if (state === 'current') return;
-  throw new ConfigError([
-    'newer' in state
-      ? `the database schema is newer than this release (${state.newer.join(', ')})`
-      : `the database schema is behind this release; run \`castellan migrate\` (${state.pending.join(', ')})`,
-  ]);
-}
-
-/** ms a replica's clock may differ from the database's, which all replicas share. */
-const MAX_SKEW_MS = 5000;
-
-function readinessChecks(app: FastifyInstance, clock: Clock) {
-  return {
-    database: () => app.storage.ping(),
-    migrations: () => requireSchema(app.storage),
-    policy: () => app.policy.ready(),
-    signers: () => app.signers.probe(),
-    clock: () => requireAgreedTime(app, clock),
-    checkpoints: async () => app.checkpoints?.ready(),
-    audit: async () => {
-      const uncovered = await uncoveredChains(app.storage);
-      if (uncovered.length > 0) throw new AuditError('CHAIN_UNCOVERED', 'events wait to be signed over');
-    },
-  };
-}
-
-async function requireAgreedTime(app: FastifyInstance, clock: Clock): Promise<void> {
-  const theirs = await databaseTime(app.storage);
-  if (!(Math.abs(theirs - clock()) <= MAX_SKEW_MS))
-    throw new AuditError('CLOCK_SKEW', "the clock differs from the database's");
-}
-
-function startableJobs(
-  app: FastifyInstance,
-  config: ServiceConfig,
-  clock: Clock,
-  metrics: Metrics,
-  logger: Logger,
-): PeriodicRunner {
-  const { checkpoints } = app;
-  return createPeriodicRunner({
-    random: Math.random,
-    tasks: [
-      { name: 'expiry', everyMs: 2000, run: (signal) => app.agents.expireDue(signal) },
-      { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
-      { name: 'signer-revocation', everyMs: 30_000, run: (signal) => app.revalidation.distrusted(signal) },
-      { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },
-      { name: 'deferred-events', everyMs: 2000, run: () => coverDeferredEvents(app.storage, app.audit) },
-      {
-        name: 'idempotency-expiry',
-        everyMs: 60_000,
-        run: (signal) => expireKeys({ storage: app.storage, audit: app.audit, clock }, signal),
-      },
-      { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
-      ...(checkpoints === undefined || config.checkpoints === undefined
-        ? []
-        : [
-            { name: 'checkpoints', everyMs: config.checkpoints.intervalMs, run: checkpoints.round },
-            {
-              name: 'signer-ranges',
-              everyMs: 5000,
-              run: (signal: AbortSignal) =>
-                closeRanges({ storage: app.storage, audit: app.audit, round: checkpoints.round }, signal),
-            },
-          ]),
-    ],
-    observe: {
-      finished: metrics.jobs.finished,
-      failed: (job, err) => {
-        metrics.jobs.failed(job);
-        logger.warn({ err, job }, 'a round of a job failed');
-      },
-    },
-  });
 }

@@ -87,9 +87,11 @@ async function beginAs(client: PoolClient, begin: string, role: string): Promise
   const results = await sendBegin(client, begin);
   const last = Array.isArray(results) ? results.at(-1) : results;
   const row: unknown = last?.rows[0];
-  if (typeof row !== 'object' || row === null || !('role' in row) || row.role !== role) {
-    throw roleNotApplied(role);
+  // Not the answer to what was asked: the connection broke in between, and it is not used again.
+  if (typeof row !== 'object' || row === null || !('role' in row)) {
+    throw new StorageError('DATABASE_UNAVAILABLE', 'the database did not say as whom the transaction runs');
   }
+  if (row.role !== role) throw roleNotApplied(role);
 }
 
 async function sendBegin(client: PoolClient, begin: string): Promise<QueryResult | QueryResult[]> {

@@ -23,6 +23,7 @@ const LAYERS = [
   ['revalidation', 'retention', 'workspaces'],
   ['jobs'],
   ['app', 'ops', 'embedded'],
+  ['background', 'readiness'],
   ['service', 'describe-api'],
   ['cli'],
   ['main'],

@@ -5,7 +5,7 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-
+import type { JobName } from '../../src/background.ts';
 import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
 import type { Clock } from '../../src/clock.ts';
 import { NO_KEY_SERVICES } from '../../src/config/signing.ts';
@@ -45,6 +45,8 @@ export interface TestServiceOptions {
   /** Keys that are not files of the test's own. */
   readonly signers?: Partial<ServiceConfig['signers']>;
   /** By default event. */
+  /** Work that is not to be seen in what a test counts. */
+  readonly withoutJobs?: readonly JobName[];
   readonly auditSigningMode?: ServiceConfig['auditSigningMode'];
   /** Checkpoints, with a key of their own; the rounds are the test's to make unless an interval is given. */
   readonly checkpoints?: Partial<Omit<NonNullable<ServiceConfig['checkpoints']>, 'signer'>>;
@@ -88,6 +90,7 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
   };
   const service = await startService(limited, {
     logger: pino({ level: 'silent' }),
+    withoutJobs: options.withoutJobs ?? [],
     ...(options.clock === undefined ? {} : { clock: options.clock }),
   });
   t.teardown(() => service.close());

@@ -219,7 +219,8 @@ const revokedSigner: StartCase = {
   why: 'a proof of a signer that was revoked since',
   arrange: async (world, workspaceId) => {
     const agentId = await world.governedAgent(workspaceId);
-    await world.expect(200, 'kernel-admin', 'POST', '/v1/signers/proof-1/revoke', { reason: 'the key was lost' });
+    // Not through the API, which has every such agent invalidated at once: this is the moment before that.
+    await world.sql(`UPDATE signers SET state = 'revoked', revoked_at = now() WHERE signer_id = 'proof-1'`);
     return agentId;
   },
   denies: [deny('SIGNER_REVOKED', 'signerRevocation')],

@@ -26,12 +26,21 @@ export interface Dev {
   call(who: string, method: string, path: string, body?: unknown): Promise<Answer>;
 }
 
+/** One that ended by itself between the look and the signal is what was wanted. */
+function endIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
 /** Where a `castellan dev` of this test keeps everything; what a failed test leaves running there is ended. */
 export async function devHome(t: Tap): Promise<DevHome> {
   const certsDir = await testCertificates(t);
   const { home, tmp } = await testHome(t);
   t.teardown(() => {
-    for (const pid of processesIn(home)) process.kill(pid, 'SIGKILL');
+    for (const pid of processesIn(home)) endIfThere(pid);
   });
   const dataDir = join(home, 'data');
   const env = {

@@ -1,0 +1,67 @@
+import type { FastifyInstance } from 'fastify';
+
+import { coverDeferredEvents } from './audit/plugin.ts';
+import type { Clock } from './clock.ts';
+import { expireKeys } from './idempotency/expiry.ts';
+import { createPeriodicRunner, type PeriodicRunner, type PeriodicTask } from './jobs/periodic.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import { closeRanges } from './signers/close-ranges.ts';
+
+export type JobName =
+  | 'expiry'
+  | 'revalidation'
+  | 'signer-revocation'
+  | 'proof-renewal'
+  | 'deferred-events'
+  | 'idempotency-expiry'
+  | 'denied-access'
+  | 'checkpoints'
+  | 'signer-ranges';
+
+type Job = PeriodicTask & { readonly name: JobName };
+
+interface BackgroundOptions {
+  /** ms between rounds of checkpoints; undefined: none are made. */
+  readonly checkpointsMs: number | undefined;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly withoutJobs: readonly JobName[];
+}
+
+/** The periodic work of one replica, not started yet. */
+export function backgroundJobs(app: FastifyInstance, options: BackgroundOptions): PeriodicRunner {
+  const { clock, metrics, logger, withoutJobs } = options;
+  return createPeriodicRunner({
+    random: Math.random,
+    tasks: tasksOf(app, clock, options.checkpointsMs).filter(({ name }) => !withoutJobs.includes(name)),
+    observe: {
+      finished: metrics.jobs.finished,
+      failed: (job, err) => {
+        metrics.jobs.failed(job);
+        logger.warn({ err, job }, 'a round of a job failed');
+      },
+    },
+  });
+}
+
+function tasksOf(app: FastifyInstance, clock: Clock, checkpointsMs: number | undefined): Job[] {
+  const { checkpoints, storage, audit } = app;
+  const always: Job[] = [
+    { name: 'expiry', everyMs: 2000, run: (signal) => app.agents.expireDue(signal) },
+    { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
+    { name: 'signer-revocation', everyMs: 30_000, run: (signal) => app.revalidation.distrusted(signal) },
+    { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },
+    { name: 'deferred-events', everyMs: 2000, run: () => coverDeferredEvents(storage, audit) },
+    { name: 'idempotency-expiry', everyMs: 60_000, run: (signal) => expireKeys({ storage, audit, clock }, signal) },
+    { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
+  ];
+  if (checkpoints === undefined || checkpointsMs === undefined) return always;
+  const { round } = checkpoints;
+  return [
+    ...always,
+    { name: 'checkpoints', everyMs: checkpointsMs, run: round },
+    { name: 'signer-ranges', everyMs: 5000, run: (signal) => closeRanges({ storage, audit, round }, signal) },
+  ];
+}

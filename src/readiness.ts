@@ -1,0 +1,43 @@
+import type { FastifyInstance } from 'fastify';
+
+import { AuditError } from './audit/errors.ts';
+import { uncoveredChains } from './audit/plugin.ts';
+import type { Clock } from './clock.ts';
+import { ConfigError } from './config.ts';
+import { databaseTime, type Storage } from './storage/storage.ts';
+
+/** ms a replica's clock may differ from the database's, which all replicas share. */
+const MAX_SKEW_MS = 5000;
+
+/** What must hold for a replica to be asked: by name, each rejects with what is wrong. */
+export function readinessChecks(app: FastifyInstance, clock: Clock) {
+  return {
+    database: () => app.storage.ping(),
+    migrations: () => requireSchema(app.storage),
+    policy: () => app.policy.ready(),
+    signers: () => app.signers.probe(),
+    clock: () => requireAgreedTime(app, clock),
+    checkpoints: async () => app.checkpoints?.ready(),
+    audit: async () => {
+      const uncovered = await uncoveredChains(app.storage);
+      if (uncovered.length > 0) throw new AuditError('CHAIN_UNCOVERED', 'events wait to be signed over');
+    },
+  };
+}
+
+async function requireAgreedTime(app: FastifyInstance, clock: Clock): Promise<void> {
+  const theirs = await databaseTime(app.storage);
+  if (!(Math.abs(theirs - clock()) <= MAX_SKEW_MS))
+    throw new AuditError('CLOCK_SKEW', "the clock differs from the database's");
+}
+
+/** ConfigError unless the database has exactly this release's schema. */
+export async function requireSchema(storage: Storage): Promise<void> {
+  const state = await storage.migrationsCurrent();
+  if (state === 'current') return;
+  throw new ConfigError([
+    'newer' in state
+      ? `the database schema is newer than this release (${state.newer.join(', ')})`
+      : `the database schema is behind this release; run \`castellan migrate\` (${state.pending.join(', ')})`,
+  ]);
+}
