@@ -4,7 +4,7 @@ import type { Failpoints } from '../failpoints.ts';
 import { StorageError } from '../storage/pg-errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type ChainOutcome, writeBatches } from './batch.ts';
-import { AuditError } from './errors.ts';
+import { AuditError, isUncovered } from './errors.ts';
 import { type ChainBatch, ChainQueues, PATIENCE_MS, type Queued, type Turn } from './queue.ts';
 import { type Entry, isLate, lateError, type Outcome } from './run-units.ts';
 import type { Signing } from './sign-batch.ts';
@@ -198,10 +198,6 @@ function failed(batches: readonly ChainBatch<Pending>[], error: unknown): Readon
 
 function isSignerFailure(error: unknown): boolean {
   return error instanceof SignerError;
-}
-
-function isUncovered(error: unknown): boolean {
-  return error instanceof AuditError && error.code === 'CHAIN_UNCOVERED';
 }
 
 /** The database is away, or nobody knows what became of the transaction: running it again would help nobody. */

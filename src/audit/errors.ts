@@ -1,3 +1,4 @@
+import { SignerError } from '../crypto/signer.ts';
 import { CodedError } from '../errors.ts';
 
 export type AuditErrorCode =
@@ -24,4 +25,14 @@ export class StaleRead extends CodedError {
   constructor(what: string) {
     super(`${what} changed while it was being decided`);
   }
+}
+
+/** Events of the chain wait to be signed over, and some of them must not be. */
+export function isUncovered(error: unknown): boolean {
+  return error instanceof AuditError && error.code === 'CHAIN_UNCOVERED';
+}
+
+/** Nothing can be signed: there is no signer, or what is there must not be signed over. Brakes work all the same. */
+export function nothingCanBeSigned(error: unknown): boolean {
+  return error instanceof SignerError || isUncovered(error);
 }

@@ -1,7 +1,6 @@
 import type { AdmissionSubject } from '../admission/subject.ts';
 import type { AuditAppender, UnitScope } from '../audit/append.ts';
-import { StaleRead } from '../audit/errors.ts';
-import { SignerError } from '../crypto/signer.ts';
+import { nothingCanBeSigned, StaleRead } from '../audit/errors.ts';
 import type { Trx } from '../storage/database.ts';
 import { LeaseLost } from './errors.ts';
 import { appendInvalidation, appendRenewals } from './events.ts';
@@ -137,7 +136,7 @@ async function commitRenewals(
     },
   });
   return commit.catch((error: unknown) => {
-    if (error instanceof SignerError) return 'unsigned' as const;
+    if (nothingCanBeSigned(error)) return 'unsigned' as const;
     throw error;
   });
 }

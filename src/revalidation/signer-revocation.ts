@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 
 import type { AuditAppender, UnitScope } from '../audit/append.ts';
+import { nothingCanBeSigned } from '../audit/errors.ts';
 import type { Actor } from '../audit/event.ts';
-import { SignerError } from '../crypto/signer.ts';
 import type { PolicyHead } from '../policy/head.ts';
 import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -68,7 +68,7 @@ async function revalidateIn(options: SignerRevocationOptions, workspaceId: strin
     audit.commit({ chain: workspaceId, brake: unannounced, work: (scope) => begin(scope, unannounced) });
   const begun = await commit(false).catch((error: unknown) => {
     // Whoever must be stopped does not wait for a signature; that the signer lost its trust is an event of its own.
-    if (error instanceof SignerError) return commit(true);
+    if (nothingCanBeSigned(error)) return commit(true);
     throw error;
   });
   if (begun === undefined) return false;

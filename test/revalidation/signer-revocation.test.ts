@@ -6,6 +6,7 @@ import { revalidateDistrusted } from '../../src/revalidation/signer-revocation.t
 import { generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import { createSignerRegistry } from '../../src/signers/service.ts';
 import { type World, world } from './fixture.ts';
+import { forgeUnsigned } from './forged-row.ts';
 
 const CALLER = { id: 'ada', kind: 'human' } as const;
 
@@ -96,4 +97,19 @@ t.test('nothing can be signed: they are stopped all the same', async (t) => {
   );
   t.match(await w.events('agent.invalidated'), [{ sign_mode: 'deferred' }, { sign_mode: 'deferred' }]);
   t.equal((await w.events('revalidation.requested')).length, 0, 'which is an event that has to be signed');
+});
+
+t.test('the chain has an unsigned event that must not be signed over: they are stopped all the same', async (t) => {
+  const w = await world(t);
+  await w.agents(2);
+  const { round, registry } = parts(w);
+  await forgeUnsigned(w);
+  await registry.revoke('proof-1', 'lost', CALLER);
+  await round();
+  t.same(
+    (await agentsOf(w)).map(({ status, code }) => [status, code]),
+    Array.from({ length: 2 }, () => ['quarantined', 'SIGNER_REVOKED']),
+  );
+  t.match(await w.events('agent.invalidated'), [{ sign_mode: 'deferred' }, { sign_mode: 'deferred' }]);
+  t.equal((await w.events('audit.deferred.covered')).length, 0, 'and it is not signed over');
 });
