@@ -29,7 +29,7 @@ const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ does: fc.constant('restart' as const), replica, mode, moves: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ does: fc.constant('rotate' as const), replica, mode, emergency: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ does: fc.constant('lose' as const), replica }) },
-  { weight: 4, arbitrary: fc.record({ does: fc.constant('retire' as const), revokes: fc.boolean(), pick }) },
+  { weight: 6, arbitrary: fc.record({ does: fc.constant('retire' as const), revokes: fc.boolean(), pick }) },
   { weight: 2, arbitrary: fc.record({ does: fc.constant('mark' as const), replica }) },
   {
     weight: 3,
@@ -48,7 +48,7 @@ const step = fc.oneof(
       byActor: fc.boolean(),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ does: fc.constant('hold' as const), replica, chain: fc.nat({ max: 2 }) }) },
+  { weight: 5, arbitrary: fc.record({ does: fc.constant('hold' as const), replica, chain: fc.nat({ max: 2 }) }) },
   { weight: 12, arbitrary: fc.record({ does: fc.constant('approve' as const), replica, chain: oneOfFew, pick }) },
   { weight: 9, arbitrary: fc.record({ does: fc.constant('remove' as const), pick, all: fc.boolean() }) },
 );

@@ -1,9 +1,10 @@
 import { AuditError } from '../../../src/audit/errors.ts';
 import type { EventInput } from '../../../src/audit/event.ts';
 import { SignerError } from '../../../src/crypto/signer.ts';
+import { CALLER } from './honest-caller.ts';
 import type { Units } from './honest-plan.ts';
 import type { Replica } from './honest-replica.ts';
-import { CALLER, type HonestWorld } from './honest-world.ts';
+import type { HonestWorld } from './honest-world.ts';
 
 type Given = Units[number]['events'][number];
 

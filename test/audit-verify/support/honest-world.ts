@@ -5,7 +5,6 @@ import type { TestDatabase } from '../../support/database.ts';
 import { ChainModel } from './honest-model.ts';
 import { type HonestKey, honestKey, openReplica, type Replica } from './honest-replica.ts';
 
-export const CALLER = { id: 'p-0', kind: 'human', traceId: 'a'.repeat(32) } as const;
 const START = Date.parse('2026-03-01T00:00:00.000Z');
 /** ms; more than clocks differ. */
 const APART = 10_000;
