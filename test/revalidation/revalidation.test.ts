@@ -219,27 +219,30 @@ t.test('without a signer agents that fail are stopped all the same, and the rest
   t.equal((await w.events('agent.invalidated')).length, 2, 'nobody is invalidated twice');
 });
 
-t.test('an unsigned event that must not be signed over keeps no agent running that fails on a later page', async (t) => {
-  const w = await world(t);
-  await w.agents(100);
-  const bad = await w.agents(2, { capability: 'shell' });
-  await w.activatePolicy('second');
-  const options = w.options();
-  let forged = false;
-  const service = createRevalidationService({
-    ...options,
-    renew: async (...due) => {
-      const renewals = await options.renew(...due);
-      if (!forged) await forgeUnsigned(w);
-      forged = true;
-      return renewals;
-    },
-  });
-  const { revalidation } = await service.request(WORKSPACE, undefined, CALLER, WAIT);
-  t.match(revalidation, { state: 'running', done: 0, invalidated: 2 });
-  for (const id of bad) t.equal((await agentRow(w, id)).status, 'quarantined');
-  t.equal((await w.renewed()).length, 0);
-});
+t.test(
+  'an unsigned event that must not be signed over keeps no agent running that fails on a later page',
+  async (t) => {
+    const w = await world(t);
+    await w.agents(100);
+    const bad = await w.agents(2, { capability: 'shell' });
+    await w.activatePolicy('second');
+    const options = w.options();
+    let forged = false;
+    const service = createRevalidationService({
+      ...options,
+      renew: async (...due) => {
+        const renewals = await options.renew(...due);
+        if (!forged) await forgeUnsigned(w);
+        forged = true;
+        return renewals;
+      },
+    });
+    const { revalidation } = await service.request(WORKSPACE, undefined, CALLER, WAIT);
+    t.match(revalidation, { state: 'running', done: 0, invalidated: 2 });
+    for (const id of bad) t.equal((await agentRow(w, id)).status, 'quarantined');
+    t.equal((await w.renewed()).length, 0);
+  },
+);
 
 t.test('an old proof that does not hold is never renewed, whatever the policy says', async (t) => {
   const w = await world(t);
