@@ -2,15 +2,18 @@ import type { AdmissionSubject } from '../admission/subject.ts';
 import { invalidationOf } from './damaged.ts';
 import type { GovernanceView } from './schema.ts';
 
-/** How an agent stands with the policy of its workspace, from the stored rows that admission reads. Pure. */
-export function governanceOf(subject: AdmissionSubject): GovernanceView {
+/**
+ * How an agent stands with the policy of its workspace, from the stored rows that admission reads. Pure. `ownOnly`: whoever
+ * asks may see this agent and no other.
+ */
+export function governanceOf(subject: AdmissionSubject, { ownOnly }: { readonly ownOnly: boolean }): GovernanceView {
   return {
     mode: subject.mode,
     status: statusOf(subject),
     specHash: subject.specHash,
     policyHash: subject.proof?.policyHash ?? null,
     currentPolicyHash: subject.policy.hash,
-    proof: envelopeOf(subject.proof),
+    proof: ownOnly ? (subject.proof?.envelope ?? null) : envelopeOf(subject.proof),
     ...(subject.invalidation === null ? {} : { invalidation: invalidationOf(subject.invalidation) }),
   };
 }

@@ -149,7 +149,8 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
     async (request) => {
       const { workspaceId, agentId } = request.params;
       const subject = found(await admission.load(workspaceId, known(agentId), callerOf(request)));
-      return { governance: governanceOf(subject) };
+      // A statement over several agents names the others, and who promoted them.
+      return { governance: governanceOf(subject, { ownOnly: request.principal.agent !== undefined }) };
     },
   );
 

@@ -199,7 +199,10 @@ export const GovernanceResult = Type.Object({
     specHash: digest,
     policyHash: nullable(digest),
     currentPolicyHash: digest,
-    proof: Type.Unsafe<unknown>({ description: 'The DSSE envelope of the proof in force, or null' }),
+    proof: Type.Unsafe<unknown>({
+      description:
+        'The DSSE envelope of the proof in force, or null. An agent gets { "statement": digest } of one that it shares with others',
+    }),
     invalidation: Type.Optional(Type.Object({ at: time, denies: Type.Array(Denial) })),
   }),
 });

@@ -1012,7 +1012,7 @@ export interface Operations {
         readonly policyHash: string | null;
         /** sha256: and lower-case hex */
         readonly currentPolicyHash: string;
-        /** The DSSE envelope of the proof in force, or null */
+        /** The DSSE envelope of the proof in force, or null. An agent gets { "statement": digest } of one that it shares with others */
         readonly proof: unknown;
         readonly invalidation?: {
           /** RFC 3339 UTC with milliseconds */
