@@ -116,7 +116,7 @@ t.test('agents with a proof in common are admitted, and show it whole', async (t
     t.same(subject.proof?.envelope, { statement: digest });
     t.equal((await world.admission.evaluate(subject)).allowed, true);
     t.same(await coldDenials(world, agentId), []);
-    t.same(governanceOf(subject).proof, envelope, 'the envelope, not the reference');
+    t.same(governanceOf(subject, { ownOnly: false }).proof, envelope, 'the envelope, not the reference');
     t.match(await world.start(WORKSPACE, agentId, {}, OPERATOR), { success: true });
   }
   const subjects = await world.storage.read(WORKSPACE, (trx) =>
@@ -137,7 +137,7 @@ t.test('a proof in common holds for exactly the agents it names, unchanged', asy
       const [subject] = await world.storage.read(WORKSPACE, (trx) =>
         world.admission.loadMany(trx, WORKSPACE, [agentId], ADMIN),
       );
-      t.ok(subject && governanceOf(subject), 'and can be looked at');
+      t.ok(subject && governanceOf(subject, { ownOnly: false }), 'and can be looked at');
     });
   }
   for (const agentId of others.ids) t.same(await coldDenials(world, agentId), [], 'nobody else minds');
