@@ -686,7 +686,10 @@ export const SCENARIOS: readonly Scenario[] = [
     prepare: async (world) => {
       await world.expect(201, 'kernel-admin', 'POST', '/v1/signers', newSigner());
       await world.service.app.checkpoints?.round();
-      return { path: '/v1/audit/prunings', body: { to: 1, reason: 'older than seven years' } };
+      // Up to the event before it: each removal goes further than those that were approved.
+      const newest = '/v1/audit/events?type=signer.registered&limit=200';
+      const { events } = (await world.expect(200, 'auditor', 'GET', newest)).body;
+      return { path: '/v1/audit/prunings', body: { to: events.at(-1).seq - 1, reason: 'older than seven years' } };
     },
   },
   {
