@@ -72,14 +72,15 @@ export class LogCheck {
 
   entry({ index, entry, columns }: StoredEntry): void {
     const missing = this.#tree.size;
-    if (index !== missing && !this.#broken) {
-      this.#report(missing + 1, 'gap', `entry ${missing} of the log of checkpoints is missing`);
+    if (index !== missing) {
+      if (!this.#broken) this.#report(missing + 1, 'gap', `entry ${missing} of the log of checkpoints is missing`);
       this.#broken = true;
+      this.cover.lost();
     }
     this.#tree.add(leafHash(entry));
     const parsed = parseLogEntry(entry);
     if (typeof parsed === 'string') {
-      this.cover.add(undefined);
+      this.cover.lost();
       this.#report(index + 1, 'non-canonical', parsed);
       this.#broken = true;
       return;

@@ -11,6 +11,7 @@ export class LogCover {
   /** The first of `#sizes` that the next entry is within. */
   #slot = 0;
   #entries = 0;
+  #lost = false;
 
   constructor(sizes: Iterable<number>) {
     this.#sizes = [...new Set(sizes)].sort((a, b) => a - b);
@@ -21,8 +22,14 @@ export class LogCover {
     return this.#sizes.at(-1);
   }
 
+  /** The next entry is missing or cannot be read: what it covered is not known, and for these limits the log ends here. */
+  lost(): void {
+    this.#lost = true;
+  }
+
   /** The next entry says that `chain` is at `size`; undefined: it says nothing that can be used. */
   add(chain: string | undefined, size = 0): void {
+    if (this.#lost) return;
     this.#entries += 1;
     while ((this.#sizes[this.#slot] ?? Number.POSITIVE_INFINITY) < this.#entries) this.#slot += 1;
     if (chain === undefined || this.#slot >= this.#sizes.length) return;
