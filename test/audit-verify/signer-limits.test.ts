@@ -184,6 +184,7 @@ t.test('a word for it that does not count', async (t) => {
     'that ends before the last one': (rows) => vouching(rows, { to: 4, hash: rows[3]?.hash }),
     'for another signer': (rows) => vouching(rows, { signerId: 'another' }),
     'by the stolen key itself': (rows) => vouching(rows, {}, stolen),
+    'by the stolen key itself, dated back': (rows) => ({ ...vouching(rows, {}, stolen), at: 240 }),
     'by a key that was retired before': (rows) => vouching(rows, {}, ended),
     'without a range': (rows) => vouching(rows, { from: 'one' }),
     'that nobody signed': (rows) => ({ ...vouching(rows), signer: null }),

@@ -20,6 +20,16 @@ t.test('both take the word of another signer for what a stolen key signed', { sk
   t.match(ours, { ok: true, findings: [{ chain: 'demo', seq: 2, class: 'reattested' }] });
 });
 
+t.test('for both a stolen key does not vouch for itself, whatever time it writes', { skip: missing }, async (t) => {
+  const signer = { ...stolen, trustedUpTo: new Date(EPOCH + 150).toISOString() };
+  const rows = history('demo', [{ signer }, { signer }]);
+  rows.push(event('demo', rows, { ...reattesting(signer, rows, {}), at: 150 }));
+  const { second, ours } = await secondAndOurs(t, rows, { registry: { signers: [ed, signer] } });
+  const findings = [{ chain: 'demo', seq: 2, class: 'signer-compromised' }];
+  t.match(second, { ok: false, findings });
+  t.match(ours, { ok: false, findings });
+});
+
 t.test('both compare a registry with the event of its version', { skip: missing }, async (t) => {
   const rows = history('_system', [
     { signer: ed, type: 'signer.registered', payload: { registryVersion: 6, registryDigest: 'sha256:other' } },
