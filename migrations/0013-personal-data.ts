@@ -62,6 +62,22 @@ const FUNCTIONS = `
     SELECT * FROM unnest(p_chains, p_seqs, p_members, p_values, p_salts, p_actors);
   END $$;
 
+  -- Empties the copies that signers have of the reasons in these events: each has that of its newest revocation or compromise.
+  CREATE FUNCTION audit_forget_revocations(p_chain text, p_seqs bigint[]) RETURNS void ${DEFINER} AS $$
+  BEGIN
+    IF p_chain <> '_system' THEN
+      RETURN;
+    END IF;
+    UPDATE signers s SET revoked_reason = NULL FROM audit_events e
+    WHERE e.chain = p_chain AND e.seq = ANY(p_seqs) AND e.event_type IN ('signer.revoked', 'signer.compromise')
+      AND s.signer_id = e.payload ->> 'signerId' AND s.revoked_reason IS NOT NULL
+      AND NOT EXISTS (
+        SELECT FROM audit_events l
+        WHERE l.chain = p_chain AND l.event_type IN ('signer.revoked', 'signer.compromise') AND l.seq > e.seq
+          AND l.payload ->> 'signerId' = s.signer_id);
+  END $$;
+  REVOKE ALL ON FUNCTION audit_forget_revocations(text, bigint[]) FROM PUBLIC;
+
   -- Deletes values of the workspace that the transaction names: those an actor wrote, or those of events; at most p_limit, the
   -- oldest first. Overwrites the copies that other tables have of them, and what the actor wrote that no event has.
   CREATE FUNCTION audit_erase_personal(p_actor text, p_seqs bigint[], p_limit integer)
@@ -82,8 +98,7 @@ const FUNCTIONS = `
       SELECT e.event_type, g.value,
         CASE WHEN e.payload ->> 'agentId' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
           THEN (e.payload ->> 'agentId')::uuid END AS agent_id,
-        CASE WHEN e.payload ->> 'version' ~ '^[0-9]{1,9}$' THEN (e.payload ->> 'version')::integer END AS version,
-        e.payload ->> 'signerId' AS signer_id
+        CASE WHEN e.payload ->> 'version' ~ '^[0-9]{1,9}$' THEN (e.payload ->> 'version')::integer END AS version
       FROM gone g JOIN audit_events e ON e.chain = own AND e.seq = g.seq
     ), quarantines AS (
       UPDATE agents a SET quarantine = jsonb_set(a.quarantine, '{reason}', '"erased"'), version = a.version + 1
@@ -93,11 +108,12 @@ const FUNCTIONS = `
       UPDATE policy_versions v SET reason = NULL
       FROM named n WHERE n.event_type LIKE 'policy.%' AND v.workspace_id = own AND v.version = n.version
         AND v.reason = n.value
-    ), revocations AS (
-      UPDATE signers s SET revoked_reason = NULL
-      FROM named n WHERE own = '_system' AND s.signer_id = n.signer_id AND s.revoked_reason = n.value
     )
     SELECT count(*) FROM gone INTO deleted;
+    PERFORM audit_forget_revocations(own, ARRAY(
+      SELECT seq FROM audit_events
+      WHERE own = '_system' AND chain = own AND event_type IN ('signer.revoked', 'signer.compromise')
+        AND (actor_id = p_actor OR seq = ANY(p_seqs))));
     -- Also where the event was pruned, or there never was one.
     UPDATE agents SET quarantine = jsonb_set(quarantine, '{reason}', '"erased"'), version = version + 1
       WHERE workspace_id = own AND quarantine ->> 'by' = p_actor AND quarantine ->> 'reason' <> 'erased';

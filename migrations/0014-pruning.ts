@@ -113,10 +113,14 @@ const FUNCTIONS = `
   END $$;
 
   -- Events that the service still rests on: for each policy version the one that binds it, so that it can be loaded or rolled
-  -- back to, and those that the head names.
+  -- back to, and those that the head names. With each of them what vouches for it if its signer was compromised, and the
+  -- event up to which that does, whose hash it names; and with the one that vouches what vouches for that.
   CREATE FUNCTION audit_still_needed(p_chain text) RETURNS bigint[] STABLE ${DEFINER} AS $$
+  DECLARE
+    needed bigint[];
+    vouching bigint[];
   BEGIN
-    RETURN ARRAY(
+    needed := ARRAY(
       SELECT u.seq FROM policy_heads h CROSS JOIN LATERAL (VALUES (h.activation_seq), (h.shadow_seq)) AS u(seq)
       WHERE h.workspace_id = p_chain AND u.seq IS NOT NULL
       UNION
@@ -124,6 +128,23 @@ const FUNCTIONS = `
       JOIN policy_versions v ON v.workspace_id = e.chain AND v.hash = e.payload ->> 'policyHash'
       WHERE e.chain = p_chain AND e.event_type IN ('policy.activated', 'policy.rolledback', 'policy.shadowed')
       GROUP BY v.hash);
+    LOOP
+      -- The columns are projections that somebody may have edited: what is no number names nothing.
+      vouching := ARRAY(
+        SELECT DISTINCT u.seq FROM (
+          SELECT x.seq, x.payload ->> 'signerId' AS signer_id,
+            CASE WHEN x.payload ->> 'from' ~ '^[0-9]{1,15}$' THEN (x.payload ->> 'from')::bigint END AS first,
+            CASE WHEN x.payload ->> 'to' ~ '^[0-9]{1,15}$' THEN (x.payload ->> 'to')::bigint END AS last
+          FROM audit_events x WHERE x.chain = p_chain AND x.event_type = 'audit.range.reattested'
+        ) r
+        JOIN audit_events e ON e.chain = p_chain AND e.seq = ANY(needed)
+          AND e.signer_id = r.signer_id AND e.seq BETWEEN r.first AND r.last
+        CROSS JOIN LATERAL (VALUES (r.seq), (r.last)) AS u(seq)
+        WHERE u.seq <> ALL(needed));
+      EXIT WHEN cardinality(vouching) = 0;
+      needed := needed || vouching;
+    END LOOP;
+    RETURN needed;
   END $$;
   REVOKE ALL ON FUNCTION audit_still_needed(text) FROM PUBLIC;
 
@@ -148,6 +169,7 @@ const FUNCTIONS = `
   DECLARE
     approved bigint;
     needed bigint[];
+    due bigint[];
   BEGIN
     IF p_limit IS NULL OR p_limit NOT BETWEEN 1 AND 10000 THEN
       RAISE EXCEPTION 'a step removes 1 to 10000 events' USING ERRCODE = 'invalid_parameter_value';
@@ -162,15 +184,17 @@ const FUNCTIONS = `
       RAISE EXCEPTION 'no stored event approves this removal from chain %', p_chain USING ERRCODE = 'CA020';
     END IF;
     needed := audit_still_needed(p_chain);
-    RETURN QUERY
-    WITH due AS (
+    due := ARRAY(
       SELECT e.seq FROM audit_events e
       WHERE e.chain = p_chain AND e.seq <= p_to AND e.seq <> ALL (needed)
-      ORDER BY e.seq LIMIT p_limit
-    ), personal AS (
-      DELETE FROM audit_personal p USING due WHERE p.chain = p_chain AND p.seq = due.seq
+      ORDER BY e.seq LIMIT p_limit);
+    -- Nobody could tell any more whose words they are.
+    PERFORM audit_forget_revocations(p_chain, due);
+    RETURN QUERY
+    WITH personal AS (
+      DELETE FROM audit_personal p WHERE p.chain = p_chain AND p.seq = ANY(due)
     ), gone AS (
-      DELETE FROM audit_events e USING due WHERE e.chain = p_chain AND e.seq = due.seq RETURNING e.seq
+      DELETE FROM audit_events e WHERE e.chain = p_chain AND e.seq = ANY(due) RETURNING e.seq
     )
     SELECT count(*), max(seq) FROM gone;
   END $$;`;

@@ -136,6 +136,27 @@ t.test('copies of what has no value beside its event any more', async (t) => {
   });
 });
 
+t.test('a copy that signers have goes with its event, and only with that', async (t) => {
+  const revoke = async (reason: string) => {
+    const signerId = `manifest-${newId()}`;
+    const publicKey = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' });
+    const entry = { signerId, alg: 'Ed25519', purpose: 'manifest', publicKey };
+    await world.expect(201, 'kernel-admin', 'POST', '/v1/signers', entry);
+    await world.expect(200, 'kernel-admin', 'POST', `/v1/signers/${signerId}/revoke`, { reason });
+    const { rows } = await world.database.query("SELECT seq FROM audit_heads WHERE chain = '_system'");
+    return { signerId, seq: Number(rows[0].seq) };
+  };
+  const [lost, kept, later] = [await revoke('canary lost'), await revoke('kept'), await revoke('canary first')];
+  await world.expect(200, 'kernel-admin', 'POST', `/v1/signers/${later.signerId}/compromise`, { reason: 'newer' });
+  await world.sql("DELETE FROM audit_personal WHERE chain = '_system' AND seq = $1", [lost.seq]);
+  const request = { events: [lost.seq, later.seq], reason: 'asked' };
+  await world.expect(200, 'kernel-admin', 'POST', '/v1/audit/erasures', request);
+  t.same(await tablesWith(world, 'canary'), [], 'also where there is no value beside the event');
+  const reasonOf = async ({ signerId }: { signerId: string }) =>
+    (await world.database.query('SELECT revoked_reason FROM signers WHERE signer_id = $1', [signerId])).rows;
+  t.match([await reasonOf(kept), await reasonOf(later)], [[{ revoked_reason: 'kept' }], [{ revoked_reason: 'newer' }]]);
+});
+
 t.test('only this chain, only this actor', async (t) => {
   const [ws, other] = [await world.workspace(), await world.workspace()];
   await quarantined(ws, 'canary here');

@@ -1,5 +1,6 @@
 import t from 'tap';
 
+import { generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import { testService } from '../support/service.ts';
 import { reload } from '../system/support/policies.ts';
 import { SPEC } from '../system/support/world.ts';
@@ -54,6 +55,33 @@ t.test('the removal of old events by API', async (t) => {
       WHERE chain = '_system' AND payload ->> 'registryDigest' IS NOT NULL`);
     const refused = await prune({ to: Number(rows[0].seq), reason }, '/v1');
     t.match(refused, { status: 409, body: { code: 'CONFLICT', detail: /vouches for the registry/ } });
+  });
+
+  await t.test('takes the reasons of removed revocations with it, also where they were copied', async (t) => {
+    const [gone, stays] = ['manifest-gone', 'manifest-stays'];
+    const seqs: number[] = [];
+    for (const signerId of [gone, stays]) {
+      const entry = { signerId, alg: 'Ed25519', purpose: 'manifest', publicKey: generateEd25519().publicKeyPem };
+      t.equal((await world.call('kernel-admin', 'POST', '/v1/signers', entry)).status, 201);
+      const revoked = await world.call('kernel-admin', 'POST', `/v1/signers/${signerId}/revoke`, { reason: 'canary' });
+      t.equal(revoked.status, 200, revoked.text);
+      const { rows } = await database.query("SELECT seq FROM audit_heads WHERE chain = '_system'");
+      seqs.push(Number(rows[0].seq));
+    }
+    await round();
+    const approved = await prune({ to: seqs[0], reason }, '/v1');
+    t.equal(approved.status, 201, approved.text);
+    await round();
+    const url = await loginAs(t, database, ['castellan_maintenance']);
+    const maintenance = await connectAs(t, url, 'castellan_maintenance');
+    await maintenance.query("SELECT * FROM audit_prune('_system', $1, 1000)", [seqs[0]]);
+    const { rows: signers } = await database.query(
+      'SELECT signer_id AS id, revoked_reason AS reason FROM signers WHERE revoked_at IS NOT NULL ORDER BY 1',
+    );
+    t.strictSame(signers, [
+      { id: gone, reason: null },
+      { id: stays, reason: 'canary' },
+    ]);
   });
 
   await t.test('is an event, and what the service needs stays', async (t) => {
