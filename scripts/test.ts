@@ -9,6 +9,8 @@ import { makeDevelopmentCertificates } from '../src/certs/development.ts';
 import { startTestServer } from '../test/support/postgres.ts';
 import { failedTests } from './failed-tests.ts';
 
+const SLOWEST = 12;
+
 interface Tally {
   passed: number;
   failed: number;
@@ -44,11 +46,20 @@ async function runTests(args: readonly string[]): Promise<void> {
     const code = await run('tap', [`--reporter=${reporter}`, `--output-file=${report}`, ...args], env);
     const text = readFileSync(report, 'utf8');
     addReport(text, code);
+    for (const [file, seconds] of slowest(text)) console.log(`slow - ${file} ${seconds.toFixed(0)} s`);
     for (const failure of failedTests(text)) console.log(`NOT OK - ${failure}`);
   } finally {
     await server.stop();
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** The files that took longest: where a run that grows too long is to be mended. */
+function slowest(report: string): [file: string, seconds: number][] {
+  const files = report.matchAll(/^(?:not )?ok \d+ - (test\/\S+\.test\.ts) # time=([\d.]+)ms/gm);
+  return Array.from(files, ([, file = '', ms]): [string, number] => [file, Number(ms) / 1000])
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, SLOWEST);
 }
 
 /** Adds tap's own last summary; a run without one, or one that failed without saying what, counts as a failure. */
