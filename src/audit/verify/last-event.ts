@@ -6,7 +6,7 @@ import { createSignatureJudge } from './signature.ts';
 import { candidatesOf } from './signed-message.ts';
 import { rangeProblem } from './signer-range.ts';
 
-/** Events that are read from the end of a chain at first; four times as many while none of them is signed. */
+/** Events that are read from the end of a chain at first, one page in memory; four times as many while none is signed. */
 const FIRST_WINDOW = 64;
 
 /** The newest signed event of a chain with everything that somebody else needs to verify its signature. */
@@ -31,22 +31,46 @@ export async function readLastEvent(databaseUrl: string, chain: string): Promise
   try {
     const head = (await source.head(chain)) ?? undefined;
     const tail = await readTail(source, chain, head);
-    const row = tail.findLast(({ signature }) => signature !== null);
-    if (row === undefined) return undefined;
-    return lastEvent(row, await source.registry(), placeProblems(tail, row, head));
+    if (tail.signed === undefined) return undefined;
+    return lastEvent(tail.signed.row, await source.registry(), placeProblems(tail.newest, tail.signed, head));
   } finally {
     await source.close();
   }
 }
 
+/** What is kept of the end of a chain, however many unsigned events it has. */
+interface Tail {
+  readonly newest: AuditRow | undefined;
+  /** The newest with a signature, and how many rows stand at its seq. */
+  readonly signed: { readonly row: AuditRow; readonly copies: number } | undefined;
+}
+
 /** The end of the chain, back to a signed event if there is one. */
-async function readTail(source: EventSource, chain: string, head: Head | undefined): Promise<AuditRow[]> {
+export async function readTail(
+  source: Pick<EventSource, 'pages'>,
+  chain: string,
+  head: Pick<Head, 'seq'> | undefined,
+): Promise<Tail> {
   for (let window = FIRST_WINDOW; ; window *= 4) {
     const first = Math.max(1, (head?.seq ?? 0) - window + 1);
-    const rows: AuditRow[] = [];
-    for await (const page of source.pages(new Map([[chain, { seq: first }]]))) rows.push(...page.rows);
-    if (first === 1 || rows.some(({ signature }) => signature !== null)) return rows;
+    const tail = await tailFrom(source, chain, first);
+    if (first === 1 || tail.signed !== undefined) return tail;
   }
+}
+
+async function tailFrom(source: Pick<EventSource, 'pages'>, chain: string, first: number): Promise<Tail> {
+  let newest: AuditRow | undefined;
+  let signed: { row: AuditRow; copies: number } | undefined;
+  let copies = 0;
+  for await (const { rows } of source.pages(new Map([[chain, { seq: first }]]))) {
+    for (const row of rows) {
+      copies = row.seq === newest?.seq ? copies + 1 : 1;
+      newest = row;
+      if (row.signature !== null) signed = { row, copies };
+      else if (row.seq === signed?.row.seq) signed.copies = copies;
+    }
+  }
+  return { newest, signed };
 }
 
 function lastEvent(row: AuditRow, registry: Registry, place: readonly string[]): LastEvent {
@@ -72,13 +96,16 @@ function lastEvent(row: AuditRow, registry: Registry, place: readonly string[]):
   };
 }
 
-function placeProblems(tail: readonly AuditRow[], row: AuditRow, head: Head | undefined): string[] {
+function placeProblems(
+  newest: AuditRow | undefined,
+  { row, copies }: NonNullable<Tail['signed']>,
+  head: Head | undefined,
+): string[] {
   const problems: string[] = [];
-  const newest = tail.at(-1);
   if (newest?.seq !== head?.seq || newest?.hash !== head?.hash) {
     problems.push(`the head row is not at the newest event, which is seq ${newest?.seq}`);
   }
-  if (tail.filter(({ seq }) => seq === row.seq).length > 1) problems.push(`there are two events at seq ${row.seq}`);
+  if (copies > 1) problems.push(`there are two events at seq ${row.seq}`);
   return problems;
 }
 
