@@ -3,7 +3,7 @@ import type { Bench, Phase } from '../support/phase.ts';
 import { runProgram } from '../support/program.ts';
 
 const CONCURRENCY = 64;
-/** Each lasts two intervals of rounds. */
+/** Each lasts some three intervals of rounds. */
 const RUNS = { usual: 1, full: 3 };
 
 export const checkpoints: Phase = {
