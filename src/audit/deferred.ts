@@ -50,8 +50,10 @@ function isGenuine(event: StoredEvent, chain: string): boolean {
   if (event.signature !== null || sha256Hex(event.body) !== event.hash) return false;
   const body: unknown = JSON.parse(event.body.toString('utf8'));
   if (typeof body !== 'object' || body === null) return false;
-  const { chain: named, seq, prevHash, eventType } = Object.assign(Object.create(null), body);
-  return named === chain && seq === event.seq && prevHash === event.prevHash && BRAKE_EVENTS.has(eventType);
+  const { chain: named, seq, prevHash, eventType, payload } = Object.assign(Object.create(null), body);
+  if (named !== chain || seq !== event.seq || prevHash !== event.prevHash || !BRAKE_EVENTS.has(eventType)) return false;
+  // A rotation is a brake only in an emergency; any other waits for the signer that it replaces.
+  return eventType !== 'signer.rotation.requested' || Object(payload).emergency === true;
 }
 
 function refusal(chain: string, seq: number): AuditError {

@@ -185,6 +185,34 @@ t.test('what was not written here is never signed over', async (t) => {
   t.not((await verdict(bench)).code, 0);
 });
 
+t.test('an unsigned rotation is signed over only in an emergency', async (t) => {
+  for (const [emergency, code] of [
+    [true, undefined],
+    [false, 'CHAIN_UNCOVERED'],
+  ] as const) {
+    const bench = await auditBench(t, ['_system']);
+    const audit = bench.replica();
+    const payload = { signerId: 'new', alg: 'Ed25519', purpose: 'audit', publicKeyDigest: 'x', replaces: 'old' };
+    bench.signer.broken = true;
+    await audit.commit({
+      chain: '_system',
+      brake: true,
+      work: async ({ append }) =>
+        append({
+          type: 'signer.rotation.requested',
+          actor: { id: 'a', kind: 'human' },
+          payload: { ...payload, emergency },
+        }),
+    });
+    bench.signer.broken = false;
+    const after = await audit.commit(created('_system', 'after')).then(
+      () => undefined,
+      (error: { code: string }) => error.code,
+    );
+    t.equal(after, code);
+  }
+});
+
 t.test('the queue is bounded per chain, never for brakes, and closing finishes what was accepted', async (t) => {
   const bench = await auditBench(t, ['alpha', 'beta']);
   const audit = bench.replica();

@@ -6,7 +6,7 @@ import { checkValues } from './personal.ts';
 import { editedProjections } from './projections.ts';
 import type { AuditRow } from './row.ts';
 import type { SignatureTask } from './signed-message.ts';
-import { UNSIGNED_TYPES } from './unsigned-types.ts';
+import { mayBeUnsigned } from './unsigned-types.ts';
 
 /** Of a row of mode batch that has none: leads to no root. */
 const NO_PLACE = { index: 0, size: 0, path: Buffer.alloc(0) };
@@ -53,7 +53,7 @@ export interface EventFacts {
   readonly task: SignatureTask | undefined;
   /** The body itself says that it was written unsigned. */
   readonly deferred: boolean;
-  /** Its type, if it is one that Castellan never writes unsigned. */
+  /** Its type, if it is no event that Castellan ever writes unsigned. */
   readonly needsSignature: string | undefined;
 }
 
@@ -83,7 +83,7 @@ export function checkEvent(row: AuditRow): EventFacts {
         ? undefined
         : { signerId, signature, hash: row.hash, bodyHash, batch: placeInBatch(row) },
     deferred: parsed !== undefined && parsed.signerId === null,
-    needsSignature: parsed === undefined || UNSIGNED_TYPES.has(parsed.eventType) ? undefined : parsed.eventType,
+    needsSignature: parsed === undefined || mayBeUnsigned(parsed) ? undefined : parsed.eventType,
   };
 }
 

@@ -71,6 +71,32 @@ t.test('both limit signers by the size of the log of checkpoints', { skip: missi
   t.equal((await secondAndOurs(t, rows, { registry })).second.ok, true, 'without the log only times count');
 });
 
+t.test('for both a rotation is unsigned only in an emergency', { skip: missing }, async (t) => {
+  for (const [emergency, findings] of [
+    [true, []],
+    [false, ['signature-missing']],
+    ['true', ['signature-missing']],
+    [undefined, ['signature-missing']],
+  ] as const) {
+    const rows = history('_system', [
+      { signer: ed },
+      { signer: null, type: 'signer.rotation.requested', payload: { signerId: 'new', emergency } },
+      { signer: ed, type: 'audit.deferred.covered', payload: { from: 2, to: 2 } },
+    ]);
+    const { second, ours } = await secondAndOurs(t, rows, { registry: { signers } });
+    for (const { findings: found, ok } of [second, ours]) {
+      const atTwo = found.filter(({ seq }: { seq: number }) => seq === 2);
+      t.match(
+        atTwo,
+        findings.map((name) => ({ class: name })),
+        `${emergency}`,
+      );
+      t.equal(atTwo.length, findings.length);
+      t.equal(ok, findings.length === 0);
+    }
+  }
+});
+
 /** A third writing of the registry's digest; the second is in the verifier. */
 function digestOf(entries: readonly object[]): string {
   const later = { trustedUpTo: null, validFromSize: null, validToSize: null, replaces: null };
