@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 
 import { UsageError } from './command.ts';
 
+const SEQ = /^[1-9][0-9]{0,14}$/;
+const HASH = /^[0-9a-f]{64}$/;
 const CHAIN = /^(?:_system|[a-z0-9][a-z0-9-]{0,62})$/;
 
 type Values = Readonly<Record<string, string | boolean | undefined>>;
@@ -139,13 +141,23 @@ export const CHANGES: readonly Change[] = [
     options: {
       signer,
       chain: { value: 'name', about: "the workspace's chain (_system for what belongs to none)" },
+      to: { value: 'seq', about: 'the last event that was compared: refused if more are in doubt' },
+      hash: { value: 'hex', about: 'the hash of that event, from where it was compared with' },
       reason,
     },
     call: (values) => {
       const chain = needed(values, 'chain');
       if (!CHAIN.test(chain)) throw new UsageError('--chain is no workspace id');
       const of = chain === '_system' ? '/v1/audit' : `/v1/workspaces/${chain}/audit`;
-      const body = { signerId: needed(values, 'signer'), reason: needed(values, 'reason') };
+      const { to, hash } = values;
+      if (to !== undefined && !SEQ.test(String(to))) throw new UsageError('--to is no seq');
+      if (hash !== undefined && !HASH.test(String(hash))) throw new UsageError('--hash is not 64 hex digits');
+      const body = {
+        signerId: needed(values, 'signer'),
+        reason: needed(values, 'reason'),
+        ...(to === undefined ? {} : { to: Number(to) }),
+        ...(hash === undefined ? {} : { hash }),
+      };
       return { path: `${of}/reattestations`, body };
     },
     said: ({ chain, signerId, from, to }) =>

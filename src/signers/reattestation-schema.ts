@@ -4,6 +4,14 @@ export const ReattestBody = Type.Object(
   {
     signerId: Type.String({ minLength: 1, maxLength: 255, description: 'A signer that is compromised' }),
     reason: Type.String({ minLength: 1, maxLength: 1024 }),
+    to: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'The last event that was compared: with another one in doubt behind it nothing is vouched for',
+      }),
+    ),
+    hash: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Of that event' })),
   },
   { additionalProperties: false },
 );

@@ -7,7 +7,7 @@ import { findSigner } from './store.ts';
 
 /** Vouching for what a compromised signer signed, after people have seen that it is what happened. */
 export interface Reattestations {
-  /** Throws NotFound, and SIGNER_STATE_CONFLICT unless the signer is compromised and left events in doubt. */
+  /** Throws NotFound, and SIGNER_STATE_CONFLICT unless the signer is compromised and left events in doubt, up to `to` if given. */
   reattest(
     chain: string,
     request: Reattest,
@@ -19,7 +19,7 @@ export interface Reattestations {
 export function createReattestations({ storage, audit }: { storage: Storage; audit: AuditAppender }): Reattestations {
   async function reattest(
     chain: string,
-    { signerId, reason }: Reattest,
+    { signerId, reason, ...compared }: Reattest,
     caller: SignerCaller,
     claim?: Claim<ReattestationView>,
   ): Promise<ReattestationView> {
@@ -38,6 +38,9 @@ export function createReattestations({ storage, audit }: { storage: Storage; aud
         if (from === undefined || last === undefined)
           throw conflict(`the signer left no event in doubt on chain ${chain}`);
         const { seq: to, hash } = last;
+        if (to !== (compared.to ?? to) || hash !== (compared.hash ?? hash)) {
+          throw conflict(`the last event in doubt is seq ${to} with the hash ${hash}, not the one that was compared`);
+        }
         if (await isVouchedFor(scope.trx, chain, signerId, to)) {
           throw conflict(`the events up to seq ${to} are vouched for`);
         }

@@ -67,7 +67,30 @@ t.test(
     const replica = await testService(t, { replicaOf: world, clock: world.now, signers: { audit: config.signer } });
     const fresh = adminOf(world, replica.service.apiUrl);
 
-    t.match(await reattest(used, fresh), {
+    const { rows: events } = await world.database.query(
+      'SELECT hash FROM audit_events WHERE chain = $1 AND seq IN (4, 5) ORDER BY seq',
+      [used],
+    );
+    const [other = '', last = ''] = events.map(({ hash }) => hash);
+    for (const compared of [
+      ['--to', '4'],
+      ['--to', '4', '--hash', other],
+      ['--to', '6'],
+      ['--to', '5', '--hash', other],
+      ['--hash', other],
+    ]) {
+      const refused = await reattest(used, [...compared, ...fresh]);
+      t.match(refused, { code: 1, err: /SIGNER_STATE_CONFLICT.*seq 5 with the hash [0-9a-f]{64}/ }, compared.join(' '));
+    }
+    for (const wrong of [
+      ['--to', '0'],
+      ['--to', '1e3'],
+      ['--hash', 'ABC'],
+    ]) {
+      t.equal((await reattest(used, [...wrong, ...fresh])).code, 64, wrong.join(' '));
+    }
+    t.same((await found(world)).classes, ['signer-compromised'], 'nothing was vouched for');
+    t.match(await reattest(used, ['--to', '5', '--hash', last, ...fresh]), {
       code: 0,
       out: `audit-1: its events from seq 4 to 5 of chain ${used} are vouched for\n`,
     });

@@ -306,6 +306,10 @@ export interface Operations {
       /** A signer that is compromised */
       readonly signerId: string;
       readonly reason: string;
+      /** The last event that was compared: with another one in doubt behind it nothing is vouched for */
+      readonly to?: number;
+      /** Of that event */
+      readonly hash?: string;
     } };
     answer: { status: 201; body: {
       readonly chain: string;
@@ -1583,6 +1587,10 @@ export interface Operations {
       /** A signer that is compromised */
       readonly signerId: string;
       readonly reason: string;
+      /** The last event that was compared: with another one in doubt behind it nothing is vouched for */
+      readonly to?: number;
+      /** Of that event */
+      readonly hash?: string;
     } };
     answer: { status: 201; body: {
       readonly chain: string;
