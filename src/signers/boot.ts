@@ -39,7 +39,7 @@ export async function admitOwn(
   own: readonly OwnSigner[],
   rules: BootRules,
 ): Promise<void> {
-  // Nothing to write, no signature needed: a replica also boots while its signer is away or revoked.
+  // Nothing to write, no signature needed.
   const waiting = await storage.read(SYSTEM_CHAIN, (trx) => waitingOf(trx, own));
   if (waiting.length === 0) return;
   // Not before it has signed: the one it replaces would be on its way out for nothing.
