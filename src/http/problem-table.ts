@@ -56,7 +56,7 @@ export const PROBLEM_TABLE = {
   OVERLOADED: { status: 503, title: 'The service is overloaded' },
   DRAINING: { status: 503, title: 'The service is shutting down' },
   HANDLER_TIMEOUT: { status: 503, title: 'The request took too long' },
-  CHAIN_UNCOVERED: { status: 503, title: 'The audit chain is not covered by a checkpoint' },
+  CHAIN_UNCOVERED: { status: 503, title: 'The chain has unsigned events that no signed event covers' },
 } as const satisfies Record<string, ProblemRow>;
 
 export type ProblemCode = keyof typeof PROBLEM_TABLE;
