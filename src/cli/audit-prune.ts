@@ -19,7 +19,8 @@ const USAGE = `Usage: castellan audit prune [--database-url <url>] [--chain <nam
 
 Removes the events whose removal a signed audit.pruned event approves (POST …/audit/prunings), and nothing else. Each chain is
 verified first, as \`castellan audit verify\` does it: from one with damage nothing is removed, since it is evidence. Events
-that the policy in force rests on stay. Broken off, it is simply run again.
+that a policy version rests on stay. A chain under a legal hold is skipped, and the others are gone on with; the command then
+ends with 2, also with --dry-run, or with 1 if another chain is damaged. Broken off, it is simply run again.
 
   --database-url <url>  default: DATABASE_URL or DATABASE_URL_FILE; a login that may become castellan_maintenance and
                         castellan_verifier, and no service's
