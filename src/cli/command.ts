@@ -1,10 +1,11 @@
 import type { Writable } from 'node:stream';
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
+import { VerifyError } from '../audit/verify/errors.ts';
 import type { Environment } from '../config/read.ts';
 import { ConfigError } from '../config.ts';
 import { CodedError } from '../errors.ts';
-import { StorageError } from '../storage/pg-errors.ts';
+import { asUnavailable, isUnusable, StorageError } from '../storage/pg-errors.ts';
 
 /** Exit codes of every subcommand (contract §2, §12). */
 export const EXIT = { ok: 0, failed: 1, io: 3, usage: 64, config: 78 } as const;
@@ -75,14 +76,15 @@ export async function guarded(
 /** What an operator can act on: an expected failure with its cause, or the stack of one that nobody expected. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (!(error instanceof CodedError || isAway(error))) return error.stack ?? error.message;
+  if (!(error instanceof CodedError || isAway(error) || asUnavailable(error))) return error.stack ?? error.message;
   const code = 'code' in error ? String(error.code) : error.name;
+  if (isUnusable(error)) return `the database cannot be read: ${error.message} (${code})`;
   const cause = error.cause instanceof Error ? ` (${describe(error.cause)})` : '';
   return `${error.message === '' ? code : error.message}${cause}`;
 }
 
 function isAway(error: unknown): boolean {
-  return error instanceof StorageError
-    ? error.code === 'DATABASE_UNAVAILABLE'
-    : error instanceof Error && 'syscall' in error;
+  if (error instanceof StorageError) return error.code === 'DATABASE_UNAVAILABLE';
+  if (error instanceof VerifyError) return error.code === 'UNREADABLE';
+  return isUnusable(error) || (error instanceof Error && 'syscall' in error);
 }

@@ -9,6 +9,8 @@ const ROLE = 'castellan_maintenance';
 const NOT_APPROVED = 'CA020';
 const HELD = 'CA021';
 const NOT_ALLOWED = '42501';
+/** PostgreSQL's for SET ROLE with a name that no role has. */
+const NO_ROLE = '22023';
 
 /** A chain of which events may be removed. */
 export interface Prunable {
@@ -39,6 +41,8 @@ export async function openRemoval(url: string): Promise<Removal> {
     await client.end();
     const refused = error instanceof DatabaseError && error.code === NOT_ALLOWED;
     if (refused) throw new StorageError('LOGIN_REFUSED', `this login may not become ${ROLE}`, { cause: error });
+    const unknown = error instanceof DatabaseError && error.code === NO_ROLE;
+    if (unknown) throw new StorageError('DATABASE_UNAVAILABLE', `the database has no role ${ROLE}: migrate it first`);
     throw asUnavailable(error) ?? error;
   }
 

@@ -87,6 +87,17 @@ export function asUnavailable(error: unknown): StorageError | undefined {
   return NETWORK_CODES.has(code) || DRIVER_MESSAGES.test(error.message) ? unavailable(error, false) : undefined;
 }
 
+/** 28 the login is refused; 3D, 3F, 42P01, 42883, 42703: no such database, or none with our schema; 42501: may not read. */
+const UNUSABLE = /^(28...|3D000|3F000|42P01|42883|42703|42501)$/;
+/** The driver's own words when the server asks for a password and there is none. */
+const NO_PASSWORD = /^SASL: /;
+
+/** True for a database that answers, but not to this login, or without the schema that is read. */
+export function isUnusable(error: unknown): boolean {
+  if (error instanceof DatabaseError) return UNUSABLE.test(error.code ?? '');
+  return error instanceof Error && NO_PASSWORD.test(error.message);
+}
+
 /** True when a statement failed on a unique or primary key, or on exactly `constraint` when it is named. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
   if (!(error instanceof DatabaseError) || error.code !== '23505') return false;
