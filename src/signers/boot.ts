@@ -24,7 +24,7 @@ export interface OwnSigner {
 }
 
 export interface BootRules {
-  /** A key that the registry does not list is trusted all the same while others of its purpose are; never in production. */
+  /** A key that the registry did not list was registered all the same while others of its purpose are trusted; never in production. */
   readonly trustsUnlisted?: (signerId: string) => void;
   /** Rejects with SignerError unless the key signs. */
   readonly tries: (one: OwnSigner) => Promise<unknown>;
@@ -50,15 +50,24 @@ export async function admitOwn(
       // The first boot of all also starts the system chain.
       creates: true,
       work: async (scope) => {
-        for (const one of own) await admitOne(scope, one, rules);
+        const unlisted: string[] = [];
+        for (const one of own) {
+          if (await admitOne(scope, one, rules)) unlisted.push(one.signer.signerId);
+        }
+        return unlisted;
       },
     });
+  // Told when it is so: a boot that fails trusts nothing.
+  for (const signerId of await orAgain(admit)) rules.trustsUnlisted?.(signerId);
+}
+
+/** Another replica's first boot may be a moment faster; then there is a chain to queue on. */
+async function orAgain<T>(admit: () => Promise<T>): Promise<T> {
   try {
-    await admit();
+    return await admit();
   } catch (error) {
-    // Another replica's first boot was a moment faster; now there is a chain to queue on.
     if (!isUniqueViolation(error)) throw error;
-    await admit();
+    return await admit();
   }
 }
 
@@ -72,10 +81,12 @@ async function waitingOf(trx: Trx, own: readonly OwnSigner[]): Promise<OwnSigner
   return waiting;
 }
 
-async function admitOne(scope: UnitScope, one: OwnSigner, rules: BootRules): Promise<void> {
+/** Whether nobody had announced it. */
+async function admitOne(scope: UnitScope, one: OwnSigner, rules: BootRules): Promise<boolean> {
   const row = await findOwn(scope.trx, one);
-  if (row === undefined) await register(scope, one, rules);
-  else if (row.state === 'pending') await applyRotation(scope, row, ACTOR);
+  if (row === undefined) return register(scope, one, rules);
+  if (row.state === 'pending') await applyRotation(scope, row, ACTOR);
+  return false;
 }
 
 /** Its row. SignerMismatch when its id is taken by another key. */
@@ -87,18 +98,22 @@ async function findOwn(trx: Trx, { signer, publicKey, purpose }: OwnSigner): Pro
   throw new SignerMismatch(`signer ${signerId} is registered with another key or purpose`);
 }
 
-async function register(scope: UnitScope, { signer, publicKey, purpose }: OwnSigner, rules: BootRules): Promise<void> {
+/** Whether it is trusted although others of its purpose are. */
+async function register(
+  scope: UnitScope,
+  { signer, publicKey, purpose }: OwnSigner,
+  rules: BootRules,
+): Promise<boolean> {
   const { signerId, algorithm: alg } = signer;
   const others = await statesOfOthers(scope.trx, purpose, signerId);
-  if (others.some((state) => isInForce(state) || state === 'pending')) {
-    if (rules.trustsUnlisted === undefined) {
-      throw new SignerMismatch(`signer ${signerId} is not in the registry; request a rotation first`);
-    }
-    rules.trustsUnlisted(signerId);
+  const unlisted = others.some((state) => isInForce(state) || state === 'pending');
+  if (unlisted && rules.trustsUnlisted === undefined) {
+    throw new SignerMismatch(`signer ${signerId} is not in the registry; request a rotation first`);
   }
   const entry = { signerId, alg, publicKey, purpose, notBefore: null, notAfter: null, createdBy: ACTOR.id };
   if (!(await insertSigner(scope.trx, entry, new Date(scope.now)))) {
     throw new SignerMismatch(`the key of signer ${signerId} is registered under another id`);
   }
   await appendRegistryEvent(scope, registeredEvent(entry, ACTOR, undefined));
+  return unlisted;
 }

@@ -62,6 +62,14 @@ t.test('boot refuses to run against a registry with another key', async (t) => {
   const renamed = { key, signer: { ...signer, signerId: 'proof-2' } };
   const sameKey = createSigners({ storage, clock, auditDriver, proofDriver: renamed });
   await t.rejects(sameKey.ensureRegistered(audit), { code: 'SIGNER_MISMATCH' });
+  const told: string[] = [];
+  const trustsUnlisted = (signerId: string) => told.push(signerId);
+  const detail = /registered under another id/;
+  await t.rejects(sameKey.ensureRegistered(audit, { trustsUnlisted }), { code: 'SIGNER_MISMATCH', message: detail });
+  t.same(told, [], 'nothing is trusted, so nothing is told');
+  const unlisted = createSigners({ storage, clock, auditDriver, proofDriver: keyed('proof-3') });
+  await unlisted.ensureRegistered(audit, { trustsUnlisted });
+  t.same(told, ['proof-3']);
 });
 
 t.test('two first boots at the same time register once', async (t) => {
