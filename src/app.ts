@@ -163,7 +163,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     failpoints: parts.failpoints,
   });
   await app.register(retentionPlugin);
-  await app.register(pruningRoutes);
+  await app.register(pruningRoutes, { clock });
   await app.register(signerRoutes, { own: app.signers.own, distrusted: app.revalidation.kickDistrusted });
   await app.register(reattestationRoutes);
   await app.register(decisionRoutes);

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Static } from '@sinclair/typebox';
 
 import { createCheckpointProofs } from '../checkpoints/proofs.ts';
+import type { Clock } from '../clock.ts';
 import { WorkspaceParams } from '../http/params.ts';
 import { type Answer, answerWith } from '../idempotency/answer.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
@@ -13,9 +14,9 @@ const tags = ['audit'];
 const approval = { permission: 'audit.prune', audit: ['audit.pruned'] };
 
 /** Approving the removal of old events; `castellan audit prune` then removes them, with a login of its own. */
-export const pruningRoutes: FastifyPluginAsyncTypebox = async (app) => {
+export const pruningRoutes: FastifyPluginAsyncTypebox<{ readonly clock: Clock }> = async (app, { clock }) => {
   const { storage, audit } = app;
-  const prunings = createPrunings({ storage, audit, proofs: createCheckpointProofs(storage) });
+  const prunings = createPrunings({ storage, audit, clock, proofs: createCheckpointProofs(storage) });
 
   app.post(
     '/v1/workspaces/:workspaceId/audit/prunings',

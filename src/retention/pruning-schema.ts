@@ -11,7 +11,10 @@ export const PruneBody = Type.Union([
   ),
   Type.Object(
     {
-      before: Type.String({ format: 'date-time', description: 'All that may be removed of what is older' }),
+      before: Type.String({
+        format: 'date-time',
+        description: 'All that may be removed of what is older; not in the future',
+      }),
       reason,
     },
     { additionalProperties: false },

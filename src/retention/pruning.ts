@@ -4,6 +4,7 @@ import type { AuditAppender, Claim } from '../audit/append.ts';
 import { AuditError } from '../audit/errors.ts';
 import type { Actor } from '../audit/event.ts';
 import type { CheckpointProofs, Covered } from '../checkpoints/proofs.ts';
+import type { Clock } from '../clock.ts';
 import { sha256Hex } from '../crypto/digest.ts';
 import { NotFound, ValidationFailed } from '../http/problem.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
@@ -31,11 +32,13 @@ export interface Prunings {
 export function createPrunings(parts: {
   storage: Storage;
   audit: AuditAppender;
+  clock: Clock;
   proofs: Pick<CheckpointProofs, 'covered' | 'inclusion' | 'range'>;
 }): Prunings {
-  const { storage, audit, proofs } = parts;
+  const { storage, audit, clock, proofs } = parts;
 
   async function approve(chain: string, request: Request, caller: PruningCaller, claim?: Claim<View>): Promise<View> {
+    requirePast(request, clock());
     const limits = await storage.read(chain, (trx) => limitsOf(trx, chain));
     const covered = await proofs.covered(chain);
     if (covered === undefined) throw new PruningError('NOT_CHECKPOINTED', 'no published checkpoint covers the chain');
@@ -73,9 +76,6 @@ export function createPrunings(parts: {
   async function lastOf(chain: string, request: Request, { size }: Covered, limits: Limits): Promise<number> {
     if ('to' in request) return request.to;
     const before = new Date(request.before);
-    if (Number.isNaN(before.getTime())) {
-      throw new ValidationFailed([{ pointer: '/before', detail: 'cannot be represented' }]);
-    }
     return storage.read(chain, async (trx) => {
       const { head, approved, registry } = limits;
       const last = registry > 0 ? Math.min(size, head - 1, registry - 1) : Math.min(size, head - 1);
@@ -95,6 +95,14 @@ export function createPrunings(parts: {
   }
 
   return { approve };
+}
+
+/** All that is older than a time to come is all there is: nobody means that by an age. */
+function requirePast(request: Request, now: number): void {
+  if ('to' in request) return;
+  const before = Date.parse(request.before);
+  if (Number.isNaN(before)) throw new ValidationFailed([{ pointer: '/before', detail: 'cannot be represented' }]);
+  if (before > now) throw new PruningError('UNPROCESSABLE', 'before is in the future');
 }
 
 /** Rejects with PruningError while the chain is held, NotFound when there is none. */

@@ -21,6 +21,7 @@ export async function pruningBench(t: Tap, chains: readonly string[]): Promise<P
   const prunings = createPrunings({
     storage: bench.storage,
     audit: bench.audit,
+    clock: () => bench.time.now,
     proofs: createCheckpointProofs(bench.storage),
   });
   const makeRound = bench.rounds();

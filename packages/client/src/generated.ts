@@ -282,7 +282,7 @@ export interface Operations {
       readonly to: number;
       readonly reason: string;
     } | {
-      /** All that may be removed of what is older */
+      /** All that may be removed of what is older; not in the future */
       readonly before: string;
       readonly reason: string;
     } };
@@ -1561,7 +1561,7 @@ export interface Operations {
       readonly to: number;
       readonly reason: string;
     } | {
-      /** All that may be removed of what is older */
+      /** All that may be removed of what is older; not in the future */
       readonly before: string;
       readonly reason: string;
     } };

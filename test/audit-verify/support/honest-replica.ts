@@ -114,7 +114,7 @@ export async function openReplica(options: ReplicaOptions) {
     workspaces: createWorkspaceService({ storage, audit, policy: { activateDefault: activateFirst } }),
     erase: createErase({ audit }),
     holds: createHolds({ storage, audit }),
-    prunings: createPrunings({ storage, audit, proofs }),
+    prunings: createPrunings({ storage, audit, clock, proofs }),
     covered: proofs.covered,
     reattestations: createReattestations({ storage, audit }),
     close,
