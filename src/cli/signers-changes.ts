@@ -68,7 +68,7 @@ export const CHANGES: readonly Change[] = [
   {
     name: 'signers rotate',
     summary: 'list a key that is to take the place of another',
-    takes: '--signer <id> --replaces <id> --public-key <file> --alg <name> --purpose <name>',
+    takes: '--replaces <id> --signer <id> --public-key <file> --alg <name> --reason <text>',
     about:
       'The first replica that signs with it puts it in force; one of manifests is put in force by `signers activate`.',
     options: {
@@ -76,21 +76,18 @@ export const CHANGES: readonly Change[] = [
       replaces: { value: 'id', about: 'the signer whose place it takes' },
       'public-key': { value: 'file', about: 'a file with SPKI in PEM' },
       alg: { value: 'name', about: 'Ed25519, ECDSA-P256-SHA256 or RSA-PSS-SHA256' },
-      purpose: { value: 'name', about: 'audit, proof, checkpoint or manifest' },
       emergency: { about: 'the key to be replaced is gone: accepted even while nothing can be signed' },
       reason,
     },
     call: (values) => {
-      const body = {
+      const replacement = {
         signerId: needed(values, 'signer'),
-        replaces: needed(values, 'replaces'),
         alg: needed(values, 'alg'),
-        purpose: needed(values, 'purpose'),
         publicKey: readFileSync(needed(values, 'public-key'), 'utf8'),
-        ...(values['emergency'] === true ? { emergency: true } : {}),
-        ...(values['reason'] === undefined ? {} : { reason: values['reason'] }),
       };
-      return { path: '/v1/signers/rotations', body };
+      const emergency = values['emergency'] === true ? { emergency: true } : {};
+      const body = { reason: needed(values, 'reason'), replacement, ...emergency };
+      return { path: `/v1/signers/${encodeURIComponent(needed(values, 'replaces'))}/rotate`, body };
     },
     said: entryOf,
   },

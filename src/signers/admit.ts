@@ -12,8 +12,8 @@ import {
   firstSize,
   insertSigner,
   type NewSigner,
+  newestActive,
   type SignerRow,
-  statesOfOthers,
 } from './store.ts';
 import { isInForce, stateAfter } from './transitions.ts';
 
@@ -23,17 +23,10 @@ export function newSigner(request: RegisterSigner, caller: SignerCaller): NewSig
   return { signerId, alg, publicKey: normalizedKey(request), purpose, ...windowOf(request), createdBy: caller.id };
 }
 
-/**
- * Trusts a key at once: one of manifests, or the first of its purpose. The keys that Castellan itself signs with follow one
- * another by rotation. Throws ALREADY_EXISTS, SIGNER_STATE_CONFLICT.
- */
+/** Trusts a key at once, beside those that are trusted. Throws ALREADY_EXISTS. */
 export async function admitSigner(scope: UnitScope, signer: NewSigner, caller: SignerCaller): Promise<SignerRow> {
-  const { signerId, purpose } = signer;
+  const { signerId } = signer;
   await insertNew(scope, signer);
-  const others = await statesOfOthers(scope.trx, purpose, signerId);
-  if (purpose !== 'manifest' && others.some(isInForce)) {
-    throw conflict(`there is a signer for ${purpose} in force: request a rotation`);
-  }
   await appendRegistryEvent(scope, registeredEvent(signer, actorOf(caller), caller.traceId));
   return found(await findSigner(scope.trx, signerId));
 }
@@ -91,6 +84,31 @@ export async function applyRotation(scope: UnitScope, pending: SignerRow, caller
     type: 'signer.rotation.applied',
     actor: actorOf(caller),
     payload: { signerId, purpose, replaces },
+    traceId: caller.traceId,
+  });
+  return row;
+}
+
+/**
+ * A signer that was trusted beside another takes its place: both are accepted until the other is retired. Throws NotFound,
+ * SIGNER_STATE_CONFLICT where there is no other in force.
+ */
+export async function handOver(
+  scope: UnitScope,
+  replaces: string,
+  reason: string,
+  caller: SignerCaller,
+): Promise<SignerRow> {
+  const old = found(await findSigner(scope.trx, replaces));
+  const state = requireStep(old, 'replace');
+  const { purpose } = old;
+  const signerId = await newestActive(scope.trx, purpose, replaces);
+  if (signerId === undefined) throw conflict(`no other signer for ${purpose} is active: name its replacement`);
+  const row = await changeSigner(scope.trx, replaces, { state }, new Date(scope.now));
+  await appendRegistryEvent(scope, {
+    type: 'signer.rotation.applied',
+    actor: actorOf(caller),
+    payload: { signerId, purpose, replaces, reason },
     traceId: caller.traceId,
   });
   return row;

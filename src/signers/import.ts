@@ -1,11 +1,12 @@
 import type { UnitScope } from '../audit/append.ts';
 import { admitSigner, newSigner } from './admit.ts';
-import type { SignerCaller } from './caller.ts';
+import { conflict, type SignerCaller } from './caller.ts';
 import { canonicalEntry } from './canonical-registry.ts';
 import { SignerRegistryError } from './errors.ts';
 import { normalizedKey, timeOf } from './new-key.ts';
 import type { ImportedEntry, ImportResult } from './schema.ts';
-import { findSigner, type NewSigner } from './store.ts';
+import { findSigner, type NewSigner, statesOfOthers } from './store.ts';
+import { isInForce } from './transitions.ts';
 
 /** An entry to be imported, in its one spelling. */
 interface Import {
@@ -30,6 +31,13 @@ export function readImport(entry: ImportedEntry, caller: SignerCaller): Import {
   };
 }
 
+/** A file brings keys of others; that Castellan itself signs with one more key is asked for by name. */
+async function requireOpenPlace({ trx }: UnitScope, { signerId, purpose }: NewSigner): Promise<void> {
+  if (purpose === 'manifest') return;
+  const others = await statesOfOthers(trx, purpose, signerId);
+  if (others.some(isInForce)) throw conflict(`there is a signer for ${purpose} in force: request a rotation`);
+}
+
 /**
  * Trusts the keys of another registry: all, or none. Those that are registered just like this are left as they are. Throws
  * ALREADY_EXISTS for one that is registered otherwise, SIGNER_INVALID for a new one that is not in force where it comes from.
@@ -47,6 +55,7 @@ export async function importSigners(
     if (row === undefined) {
       const { state = 'active' } = entry;
       if (state !== 'active') throw new SignerRegistryError('SIGNER_INVALID', `${signerId} is ${String(state)}`);
+      await requireOpenPlace(scope, signer);
       await admitSigner(scope, signer, caller);
       imported.push(signerId);
       continue;

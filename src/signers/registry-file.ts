@@ -29,15 +29,16 @@ interface RegistryFile {
   readonly event: { readonly chain: string; readonly seq: number; readonly hash: string } | null;
 }
 
-/** `named`: the digest in that event, which is another one where the registry was edited past the service. */
-export async function readRegistryExport(url: string): Promise<{ file: RegistryFile; named: string | undefined }> {
-  const { rows, newest } = await readOfSystem(url, async (trx) => {
-    return { rows: await listSigners(trx), newest: await newestRegistryEvent(trx) };
+/** `fits`: the newest event names just this registry; another one where it was edited past the service. */
+export async function readRegistryExport(url: string): Promise<{ file: RegistryFile; fits: boolean }> {
+  const { rows, newest, counted } = await readOfSystem(url, async (trx) => {
+    return { rows: await listSigners(trx), newest: await newestRegistryEvent(trx), counted: await countedChanges(trx) };
   });
   const event = newest === undefined ? null : { chain: SYSTEM_CHAIN, seq: newest.seq, hash: newest.hash };
   const version = newest?.version ?? null;
   const file = { signers: rows.map(signerView), version, digest: registryDigest(rows), event };
-  return { file, named: newest?.digest };
+  const fits = newest === undefined || (newest.digest === file.digest && newest.version === counted);
+  return { file, fits };
 }
 
 /** What `work` reads on the system chain, with any login that may. Rejects with StorageError when it cannot be read. */
@@ -58,6 +59,11 @@ export async function readOfSystem<T>(url: string, work: (trx: Trx) => Promise<T
   } finally {
     await client.end();
   }
+}
+
+async function countedChanges(trx: Trx): Promise<number | undefined> {
+  const row = await trx.selectFrom('signer_registry').select('version').executeTakeFirst();
+  return row?.version;
 }
 
 async function newestRegistryEvent(

@@ -1,19 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-import { type Answer, answerWith } from '../idempotency/answer.ts';
+import { answerWith } from '../idempotency/answer.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
-import {
-  ImportedSigners,
-  ImportSignersBody,
-  NoQuery,
-  RegisterSignerBody,
-  RotateSignerBody,
-  SignerEntry,
-  SignerList,
-  type SignerView,
-} from './schema.ts';
+import { ImportedSigners, ImportSignersBody, NoQuery, RegisterSignerBody, SignerEntry, SignerList } from './schema.ts';
 import { createSignerRegistry, type SignerRegistryOptions } from './service.ts';
-import { callerOf, signerStepRoutes } from './step-routes.ts';
+import { callerOf, listed, signerStepRoutes } from './step-routes.ts';
 
 const tags = ['signers'];
 
@@ -72,28 +63,5 @@ export const signerRoutes: FastifyPluginAsyncTypebox<Pick<SignerRegistryOptions,
     (request) => registry.importAll(request.body.signers, callerOf(request), claimOf(request)),
   );
 
-  app.post(
-    '/v1/signers/rotations',
-    {
-      config: { permission: 'signers.write', audit: ['signer.rotation.requested'], scope: 'global', lane: 'brake' },
-      schema: {
-        operationId: 'rotateSigner',
-        tags,
-        summary:
-          'List a key that is to take the place of another; the first replica that signs with it puts it in force',
-        body: RotateSignerBody,
-        response: { 201: SignerEntry },
-      },
-    },
-    async (request, reply) => {
-      const view = await registry.rotate(request.body, callerOf(request), claimOf(request, listed));
-      return answerWith(reply, listed(view));
-    },
-  );
-
   await app.register(signerStepRoutes, { registry });
 };
-
-function listed(entry: SignerView): Answer<SignerView> {
-  return { status: 201, body: entry };
-}

@@ -68,15 +68,16 @@ export const ImportSignersBody = Type.Object(
 
 export const RotateSignerBody = Type.Object(
   {
-    signerId,
-    alg,
-    publicKey,
-    purpose,
-    replaces: Type.String({ description: 'the signer whose place it takes' }),
+    reason,
+    replacement: Type.Optional(
+      Type.Object(
+        { signerId, alg, publicKey },
+        { ...closed, description: 'the key that takes its place; absent: the newest other signer of its purpose does' },
+      ),
+    ),
     emergency: Type.Optional(
       Type.Boolean({ description: 'the key to be replaced is gone: accepted even while nothing can be signed' }),
     ),
-    reason: Type.Optional(reason),
   },
   closed,
 );
@@ -123,6 +124,11 @@ export const ImportedSigners = Type.Object({
 export type RegisterSigner = Static<typeof RegisterSignerBody>;
 export type ImportedEntry = Static<typeof ImportEntry>;
 export type ImportResult = Static<typeof ImportedSigners>;
-export type RotateSigner = Static<typeof RotateSignerBody>;
+/** A key that is to take the place of another. */
+export interface RotateSigner extends Pick<RegisterSigner, 'signerId' | 'alg' | 'publicKey' | 'purpose'> {
+  readonly replaces: string;
+  readonly emergency?: boolean;
+  readonly reason?: string;
+}
 export type CompromiseSigner = Static<typeof CompromiseSignerBody>;
 export type SignerView = Static<typeof SignerEntry>;

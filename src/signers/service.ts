@@ -1,7 +1,7 @@
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import type { Storage } from '../storage/storage.ts';
-import { admitSigner, applyRotation, newSigner, pendingSigner, requestRotation } from './admit.ts';
+import { admitSigner, applyRotation, handOver, newSigner, pendingSigner, requestRotation } from './admit.ts';
 import { conflict, found, type SignerCaller } from './caller.ts';
 import { importSigners, readImport } from './import.ts';
 import type {
@@ -13,6 +13,7 @@ import type {
   SignerView,
 } from './schema.ts';
 import { findSigner, listSigners, type SignerRow } from './store.ts';
+import type { SignerPurpose } from './table.ts';
 import { signerView } from './view.ts';
 import { compromiseSigner, retireSigner, revokeSigner } from './withdraw.ts';
 
@@ -32,6 +33,10 @@ export interface SignerRegistry {
   ): Promise<ImportResult>;
   /** Lists a key that is to take another's place; in an emergency even when nothing can be signed. */
   rotate(request: RotateSigner, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
+  /** Puts the newest other signer of its purpose in a signer's place. Throws NotFound, SIGNER_STATE_CONFLICT. */
+  handOver(signerId: string, reason: string, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
+  /** What a signer is for. Throws NotFound. */
+  purposeOf(signerId: string): Promise<SignerPurpose>;
   /** Puts a pending key of manifests in force; the others are put in force by the replica that signs with them. */
   activate(signerId: string, caller: SignerCaller, claim?: Kept): Promise<SignerView>;
   /** Ends an overlap. Throws NotFound, SIGNER_STATE_CONFLICT. */
@@ -91,6 +96,8 @@ export function createSignerRegistry(options: SignerRegistryOptions): SignerRegi
       const brake = request.emergency === true;
       return change((scope) => requestRotation(scope, request, signer, caller), claim, { brake });
     },
+    handOver: (signerId, reason, caller, claim) => change((scope) => handOver(scope, signerId, reason, caller), claim),
+    purposeOf: async (signerId) => found(await storage.read(SYSTEM_CHAIN, (trx) => findSigner(trx, signerId))).purpose,
     activate: (signerId, caller, claim) =>
       change(async (scope) => {
         const row = found(await findSigner(scope.trx, signerId));

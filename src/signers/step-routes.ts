@@ -2,8 +2,18 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 
 import { optionalBody } from '../http/json-body.ts';
+import { type Answer, answerWith } from '../idempotency/answer.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
-import { CompromiseSignerBody, NoBody, RevokeSignerBody, SignerEntry, SignerParams } from './schema.ts';
+import { SignerRegistryError } from './errors.ts';
+import {
+  CompromiseSignerBody,
+  NoBody,
+  RevokeSignerBody,
+  RotateSignerBody,
+  SignerEntry,
+  SignerParams,
+  type SignerView,
+} from './schema.ts';
 import type { SignerRegistry } from './service.ts';
 
 const tags = ['signers'];
@@ -12,6 +22,34 @@ const changes = { permission: 'signers.write', scope: 'global' } as const;
 
 /** The steps in the life of a registered signer. */
 export const signerStepRoutes: FastifyPluginAsyncTypebox<{ registry: SignerRegistry }> = async (app, { registry }) => {
+  app.post(
+    '/v1/signers/:signerId/rotate',
+    {
+      config: { ...changes, audit: ['signer.rotation.requested', 'signer.rotation.applied'], lane: 'brake' },
+      schema: {
+        operationId: 'rotateSigner',
+        tags,
+        summary:
+          'Put another key in its place: one that is named, once a replica signs with it, or the newest beside it',
+        params: SignerParams,
+        body: RotateSignerBody,
+        response: { 200: SignerEntry, 201: SignerEntry },
+      },
+    },
+    async (request, reply) => {
+      const { signerId: replaces } = request.params;
+      const { replacement, emergency, reason } = request.body;
+      const caller = callerOf(request);
+      if (replacement === undefined && emergency === true) {
+        throw new SignerRegistryError('SIGNER_INVALID', 'an emergency names the key that takes its place');
+      }
+      if (replacement === undefined) return registry.handOver(replaces, reason, caller, claimOf(request));
+      const wanted = { ...replacement, purpose: await registry.purposeOf(replaces), replaces, reason };
+      const asked = emergency === undefined ? wanted : { ...wanted, emergency };
+      return answerWith(reply, listed(await registry.rotate(asked, caller, claimOf(request, listed))));
+    },
+  );
+
   app.post(
     '/v1/signers/:signerId/activate',
     {
@@ -76,6 +114,11 @@ export const signerStepRoutes: FastifyPluginAsyncTypebox<{ registry: SignerRegis
     (request) => registry.compromise(request.params.signerId, request.body, callerOf(request), claimOf(request)),
   );
 };
+
+/** What was added to the list. */
+export function listed(entry: SignerView): Answer<SignerView> {
+  return { status: 201, body: entry };
+}
 
 /** Who asks, and in which request. */
 export function callerOf(request: FastifyRequest) {

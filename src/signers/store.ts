@@ -38,6 +38,20 @@ export async function statesOfOthers(trx: Trx, purpose: SignerPurpose, signerId:
   return rows.map(({ state }) => state);
 }
 
+/** Of the other active signers of a purpose the one that was registered last. */
+export async function newestActive(trx: Trx, purpose: SignerPurpose, signerId: string): Promise<string | undefined> {
+  const row = await trx
+    .selectFrom('signers')
+    .select('signer_id')
+    .where('purpose', '=', purpose)
+    .where('state', '=', 'active')
+    .where('signer_id', '<>', signerId)
+    .orderBy('created_at', 'desc')
+    .orderBy('signer_id')
+    .executeTakeFirst();
+  return row?.signer_id;
+}
+
 /** Adds a signer; false, and nothing stored, when its id or its key is registered. On chain `_system` alone. */
 export async function insertSigner(trx: Trx, signer: NewSigner, now: Date): Promise<boolean> {
   const isPending = signer.replaces !== undefined;

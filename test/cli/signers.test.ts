@@ -60,18 +60,7 @@ t.test('import: all of them, or none; the same again is left as it is', async (t
 
 t.test('rotate, activate, retire: a key takes the place of another', async (t) => {
   const argv = ['--signer', 'm-next', '--replaces', 'm-one', '--public-key', keyFile('m-next')];
-  const rotated = await cli([
-    'signers',
-    'rotate',
-    ...argv,
-    '--alg',
-    'Ed25519',
-    '--purpose',
-    'manifest',
-    '--reason',
-    'yearly',
-    ...admin,
-  ]);
+  const rotated = await cli(['signers', 'rotate', ...argv, '--alg', 'Ed25519', '--reason', 'yearly', ...admin]);
   t.same(rotated, { code: 0, out: 'm-next  Ed25519  manifest  pending\n', err: '' });
   const activated = await cli(['signers', 'activate', '--signer', 'm-next', ...admin, '--json']);
   t.match(JSON.parse(activated.out), { signerId: 'm-next', state: 'active', replaces: 'm-one' });
@@ -132,6 +121,10 @@ t.test('export: the file, and the signed event that vouches for it', async (t) =
     err: /not the one that the newest event about it names/,
   });
   await database.query(`UPDATE signers SET not_after = NULL WHERE signer_id = 'm-one'`);
+  await database.query('UPDATE signer_registry SET version = version + 1');
+  t.match(await cli(['signers', 'export', ...url]), { code: 1, out: '', err: /not the one that the newest event/ });
+  await database.query('UPDATE signer_registry SET version = version - 1');
+  t.equal((await cli(['signers', 'export', ...url])).code, 0);
 });
 
 t.test('what cannot be asked is 64, and says nothing secret', async (t) => {
@@ -180,8 +173,8 @@ t.test('no file, no connection, no trust, not the service: 3, and no stack', asy
       'y',
       '--alg',
       'Ed25519',
-      '--purpose',
-      'audit',
+      '--reason',
+      'lost',
       '--public-key',
       dir,
       ...admin,

@@ -36,7 +36,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   revalidateAgents: { agentIds: [randomUUID()] },
   revokeSigner: { reason: 'other' },
   rollBackPolicy: { version: 1, reason: 'other' },
-  rotateSigner: { signerId: 'other', alg: 'Ed25519', purpose: 'audit', publicKey: 'other', replaces: 'audit-1' },
+  rotateSigner: { reason: 'other' },
   startAgent: { replicas: 3 },
   stopAgent: { reason: 'other' },
 };

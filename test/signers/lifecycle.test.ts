@@ -84,7 +84,6 @@ t.test(
     const { registry, storage, proofDriver } = world;
     const next = newKey('audit-2');
     const request = { signerId: 'audit-2', alg: 'Ed25519', publicKey: next.publicKey, purpose: 'audit' } as const;
-    await t.rejects(registry.register(request, ADMIN), { code: 'SIGNER_STATE_CONFLICT' }, 'not at once');
     await t.rejects(registry.rotate({ ...request, replaces: 'nobody' }, ADMIN), { code: 'NOT_FOUND' });
     await t.rejects(registry.rotate({ ...request, replaces: 'proof-1' }, ADMIN), { code: 'SIGNER_STATE_CONFLICT' });
     await registry.rotate({ ...request, replaces: 'audit-1' }, ADMIN);
@@ -200,6 +199,25 @@ t.test('a pending signer that loses its trust never had any', async (t) => {
   t.match(revoked, { validToSize: 0, notBefore: revoked.revokedAt });
   const compromised = await registry.compromise('k3', { reason: 'sold' }, ADMIN);
   t.match(compromised, { validToSize: 0, notBefore: compromised.trustedUpTo });
+});
+
+t.test('a key that was trusted beside another takes its place when that is asked for', async (t) => {
+  const world = await governance(t);
+  const { registry } = world;
+  await t.rejects(
+    registry.handOver('audit-1', 'yearly', ADMIN),
+    { code: 'SIGNER_STATE_CONFLICT' },
+    'there is no other',
+  );
+  await t.rejects(registry.handOver('nobody', 'yearly', ADMIN), { code: 'NOT_FOUND' });
+  const { publicKey } = newKey('audit-2');
+  const added = await registry.register({ signerId: 'audit-2', alg: 'Ed25519', publicKey, purpose: 'audit' }, ADMIN);
+  t.equal(added.state, 'active');
+  t.match(await registry.handOver('audit-1', 'yearly', ADMIN), { signerId: 'audit-1', state: 'retiring' });
+  t.match((await world.events(['signer.rotation.applied'], '_system')).at(-1), {
+    payload: { signerId: 'audit-2', purpose: 'audit', replaces: 'audit-1', reason: { c: /^[0-9a-f]{64}$/ } },
+  });
+  await t.rejects(registry.handOver('audit-1', 'again', ADMIN), { code: 'SIGNER_STATE_CONFLICT' });
 });
 
 t.test('an import takes all of a file or nothing', async (t) => {

@@ -50,18 +50,7 @@ t.test(
     const { publicKeyPem, config } = await newAuditKey(t);
     const publicKey = join(config.dir, 'public.pem');
     await writeFile(publicKey, publicKeyPem);
-    const rotation = [
-      '--signer',
-      'audit-2',
-      '--replaces',
-      'audit-1',
-      '--alg',
-      'Ed25519',
-      '--purpose',
-      'audit',
-      '--public-key',
-      publicKey,
-    ];
+    const rotation = ['--signer', 'audit-2', '--replaces', 'audit-1', '--alg', 'Ed25519', '--public-key', publicKey];
     const rotated = await cli(['signers', 'rotate', ...rotation, '--emergency', '--reason', 'stolen', ...admin]);
     t.match(rotated, { code: 0, out: /^audit-2 .* pending\n$/ }, rotated.err);
     const replica = await testService(t, { replicaOf: world, clock: world.now, signers: { audit: config.signer } });

@@ -60,15 +60,15 @@ t.test('the audit key was in other hands: the whole drill', async (t) => {
   t.equal((await before.call('operator', 'POST', `${agent}/stop`, {})).status, 200, 'the brakes need no key');
 
   const rotation = {
-    signerId: 'audit-2',
-    alg: 'Ed25519',
-    publicKey: publicKeyOf(fresh),
-    purpose: 'audit',
-    replaces: 'audit-1',
     reason: 'the key was seen elsewhere',
+    replacement: { signerId: 'audit-2', alg: 'Ed25519', publicKey: publicKeyOf(fresh) },
   };
-  t.equal((await before.call('kernel-admin', 'POST', '/v1/signers/rotations', rotation)).status, 503, 'not in haste');
-  const requested = await before.call('kernel-admin', 'POST', '/v1/signers/rotations', {
+  t.equal(
+    (await before.call('kernel-admin', 'POST', '/v1/signers/audit-1/rotate', rotation)).status,
+    503,
+    'not in haste',
+  );
+  const requested = await before.call('kernel-admin', 'POST', '/v1/signers/audit-1/rotate', {
     ...rotation,
     emergency: true,
   });
@@ -145,9 +145,8 @@ t.test('the proof key was lost: what it vouched for is stopped, and comes back b
   const keyFile = join(home, 'proof-2.pem');
   const { privateKeyPem, publicKeyPem: publicKey } = generateEd25519();
   await writeFile(keyFile, privateKeyPem, { mode: 0o600 });
-  const rotation = { signerId: 'proof-2', alg: 'Ed25519', publicKey, purpose: 'proof', replaces: 'proof-1' };
-  const announce = { ...rotation, emergency: true };
-  t.equal((await one.call('kernel-admin', 'POST', '/v1/signers/rotations', announce)).status, 201);
+  const announce = { reason: 'lost', replacement: { signerId: 'proof-2', alg: 'Ed25519', publicKey }, emergency: true };
+  t.equal((await one.call('kernel-admin', 'POST', '/v1/signers/proof-1/rotate', announce)).status, 201);
   t.equal((await one.call('kernel-admin', 'POST', '/v1/signers/proof-1/compromise', { reason: 'lost' })).status, 200);
   await until('it is stopped', async () => {
     const { body } = await one.call('operator', 'GET', agent);

@@ -35,13 +35,10 @@ t.test('the audit key is rotated while the service runs: two replicas on two key
   const one = await startReplica(t, oldEnv);
   t.equal((await one.call('kernel-admin', 'POST', '/v1/workspaces', { workspaceId: 'demo' })).status, 201);
   const rotation = {
-    signerId: 'audit-2',
-    alg: 'ECDSA-P256-SHA256',
-    publicKey: publicKeyOf(fresh),
-    purpose: 'audit',
-    replaces: 'audit-1',
+    reason: 'yearly',
+    replacement: { signerId: 'audit-2', alg: 'ECDSA-P256-SHA256', publicKey: publicKeyOf(fresh) },
   };
-  t.match(await one.call('kernel-admin', 'POST', '/v1/signers/rotations', rotation), {
+  t.match(await one.call('kernel-admin', 'POST', '/v1/signers/audit-1/rotate', rotation), {
     status: 201,
     body: { state: 'pending' },
   });

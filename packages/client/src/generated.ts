@@ -182,6 +182,14 @@ export interface Operations {
       readonly body: string;
     };
   };
+  /** The chain _system as evidence, in JSONL. `GET /v1/audit/export` */
+  exportSystemAudit: {
+    input: { query?: {
+      /** Only events from this seq on */
+      readonly from?: number;
+    } };
+    answer: { status: 200; body: string };
+  };
   /** Whether the chain _system is under a legal hold. `GET /v1/audit/hold` */
   getSystemAuditHold: {
     input: {};
@@ -424,38 +432,6 @@ export interface Operations {
       readonly skipped: readonly string[];
     } };
   };
-  /** List a key that is to take the place of another; the first replica that signs with it puts it in force. `POST /v1/signers/rotations` */
-  rotateSigner: {
-    input: { body: {
-      readonly signerId: string;
-      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
-      /** SPKI in PEM */
-      readonly publicKey: string;
-      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
-      /** the signer whose place it takes */
-      readonly replaces: string;
-      /** the key to be replaced is gone: accepted even while nothing can be signed */
-      readonly emergency?: boolean;
-      readonly reason?: string;
-    } };
-    answer: { status: 201; body: {
-      readonly signerId: string;
-      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
-      /** SPKI in PEM; null for a shared secret */
-      readonly publicKey: string | null;
-      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
-      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
-      readonly notBefore: string | null;
-      readonly notAfter: string | null;
-      readonly revokedAt: string | null;
-      readonly trustedUpTo: string | null;
-      readonly validFromSize: number | null;
-      readonly validToSize: number | null;
-      readonly replaces: string | null;
-      readonly createdAt: string;
-      readonly updatedAt: string;
-    } };
-  };
   /** Put a pending key of manifests in force. `POST /v1/signers/{signerId}/activate` */
   activateSigner: {
     input: { params: {
@@ -537,6 +513,56 @@ export interface Operations {
       readonly reason: string;
     } };
     answer: { status: 200; body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM; null for a shared secret */
+      readonly publicKey: string | null;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+      readonly notBefore: string | null;
+      readonly notAfter: string | null;
+      readonly revokedAt: string | null;
+      readonly trustedUpTo: string | null;
+      readonly validFromSize: number | null;
+      readonly validToSize: number | null;
+      readonly replaces: string | null;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } };
+  };
+  /** Put another key in its place: one that is named, once a replica signs with it, or the newest beside it. `POST /v1/signers/{signerId}/rotate` */
+  rotateSigner: {
+    input: { params: {
+      readonly signerId: string;
+    }; body: {
+      readonly reason: string;
+      /** the key that takes its place; absent: the newest other signer of its purpose does */
+      readonly replacement?: {
+        readonly signerId: string;
+        readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+        /** SPKI in PEM */
+        readonly publicKey: string;
+      };
+      /** the key to be replaced is gone: accepted even while nothing can be signed */
+      readonly emergency?: boolean;
+    } };
+    answer: { status: 200; body: {
+      readonly signerId: string;
+      readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
+      /** SPKI in PEM; null for a shared secret */
+      readonly publicKey: string | null;
+      readonly purpose: "audit" | "proof" | "manifest" | "checkpoint";
+      readonly state: "pending" | "active" | "retiring" | "retired" | "revoked" | "compromised";
+      readonly notBefore: string | null;
+      readonly notAfter: string | null;
+      readonly revokedAt: string | null;
+      readonly trustedUpTo: string | null;
+      readonly validFromSize: number | null;
+      readonly validToSize: number | null;
+      readonly replaces: string | null;
+      readonly createdAt: string;
+      readonly updatedAt: string;
+    } } | { status: 201; body: {
       readonly signerId: string;
       readonly alg: "HMAC-SHA256" | "Ed25519" | "ECDSA-P256-SHA256" | "RSA-PSS-SHA256";
       /** SPKI in PEM; null for a shared secret */
@@ -1451,6 +1477,16 @@ export interface Operations {
       readonly body: string;
     };
   };
+  /** The workspace's chain as evidence, in JSONL; two at once, one of each chain, 30 minutes at most. `GET /v1/workspaces/{workspaceId}/audit/export` */
+  exportAudit: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; query?: {
+      /** Only events from this seq on */
+      readonly from?: number;
+    } };
+    answer: { status: 200; body: string };
+  };
   /** Whether the workspace's chain is under a legal hold. `GET /v1/workspaces/{workspaceId}/audit/hold` */
   getAuditHold: {
     input: { params: {
@@ -2075,6 +2111,7 @@ export const OPERATIONS = {
   getSystemAuditConsistency: {"method":"GET","path":"/v1/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
   eraseSystemPersonalData: {"method":"POST","path":"/v1/audit/erasures","readOnly":false,"answers":{"200":["erasureId","values","more","auditEvent"]}},
   listSystemAuditEvents: {"method":"GET","path":"/v1/audit/events","readOnly":true,"answers":{"200":["events","nextCursor","prunedTo"]},"list":"events"},
+  exportSystemAudit: {"method":"GET","path":"/v1/audit/export","readOnly":true,"answers":{"200":"application/jsonl"}},
   getSystemAuditHold: {"method":"GET","path":"/v1/audit/hold","readOnly":true,"answers":{"200":["held"]}},
   placeSystemAuditHold: {"method":"PUT","path":"/v1/audit/hold","readOnly":false,"answers":{"200":["held"]}},
   releaseSystemAuditHold: {"method":"DELETE","path":"/v1/audit/hold","readOnly":false,"answers":{"200":["held"]}},
@@ -2085,11 +2122,11 @@ export const OPERATIONS = {
   listSigners: {"method":"GET","path":"/v1/signers","readOnly":true,"answers":{"200":["signers"]}},
   registerSigner: {"method":"POST","path":"/v1/signers","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   importSigners: {"method":"POST","path":"/v1/signers/import","readOnly":false,"answers":{"200":["imported","skipped"]}},
-  rotateSigner: {"method":"POST","path":"/v1/signers/rotations","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   activateSigner: {"method":"POST","path":"/v1/signers/{signerId}/activate","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   compromiseSigner: {"method":"POST","path":"/v1/signers/{signerId}/compromise","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   retireSigner: {"method":"POST","path":"/v1/signers/{signerId}/retire","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   revokeSigner: {"method":"POST","path":"/v1/signers/{signerId}/revoke","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
+  rotateSigner: {"method":"POST","path":"/v1/signers/{signerId}/rotate","readOnly":false,"answers":{"200":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"],"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   listWorkspaces: {"method":"GET","path":"/v1/workspaces","readOnly":true,"answers":{"200":["workspaces","nextCursor"]},"list":"workspaces"},
   createWorkspace: {"method":"POST","path":"/v1/workspaces","readOnly":false,"answers":{"201":["workspaceId","displayName","state","createdAt","createdBy"]}},
   getWorkspace: {"method":"GET","path":"/v1/workspaces/{workspaceId}","readOnly":true,"answers":{"200":["workspaceId","displayName","state","createdAt","createdBy"]}},
@@ -2113,6 +2150,7 @@ export const OPERATIONS = {
   getAuditConsistency: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
   erasePersonalData: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/erasures","readOnly":false,"answers":{"200":["erasureId","values","more","auditEvent"]}},
   listAuditEvents: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/events","readOnly":true,"answers":{"200":["events","nextCursor","prunedTo"]},"list":"events"},
+  exportAudit: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/export","readOnly":true,"answers":{"200":"application/jsonl"}},
   getAuditHold: {"method":"GET","path":"/v1/workspaces/{workspaceId}/audit/hold","readOnly":true,"answers":{"200":["held"]}},
   placeAuditHold: {"method":"PUT","path":"/v1/workspaces/{workspaceId}/audit/hold","readOnly":false,"answers":{"200":["held"]}},
   releaseAuditHold: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/audit/hold","readOnly":false,"answers":{"200":["held"]}},

@@ -135,9 +135,14 @@ async function stolenKey(world: World, chain: string): Promise<string> {
 /** One that is to take its place. */
 async function pendingSigner(world: World): Promise<string> {
   const signerId = `manifest-${newId()}`;
-  const signer = { ...newSigner(signerId), replaces: await listedSigner(world) };
-  await world.expect(201, 'kernel-admin', 'POST', '/v1/signers/rotations', signer);
+  const path = `/v1/signers/${await listedSigner(world)}/rotate`;
+  await world.expect(201, 'kernel-admin', 'POST', path, { reason: 'yearly', replacement: replacement(signerId) });
   return signerId;
+}
+
+function replacement(signerId?: string) {
+  const { purpose: _, ...key } = newSigner(signerId);
+  return key;
 }
 
 const auditOf = (workspaceId: string) => `/v1/workspaces/${workspaceId}/audit`;
@@ -235,16 +240,28 @@ export const SCENARIOS: readonly Scenario[] = [
     chain: '_system',
     events: ['signer.rotation.requested'],
     prepare: async (world) => ({
-      path: '/v1/signers/rotations',
-      body: { ...newSigner(), replaces: await listedSigner(world), reason: 'yearly' },
+      path: `/v1/signers/${await listedSigner(world)}/rotate`,
+      body: { reason: 'yearly', replacement: replacement() },
     }),
+  },
+  {
+    operation: 'rotateSigner',
+    why: 'to the newest beside it',
+    status: 200,
+    chain: '_system',
+    events: ['signer.rotation.applied'],
+    prepare: async (world) => {
+      const old = await listedSigner(world);
+      await listedSigner(world);
+      return { path: `/v1/signers/${old}/rotate`, body: { reason: 'yearly' } };
+    },
   },
   {
     operation: 'rotateSigner',
     why: 'for the place of nobody',
     status: 404,
     events: [],
-    prepare: async () => ({ path: '/v1/signers/rotations', body: { ...newSigner(), replaces: 'nobody' } }),
+    prepare: async () => ({ path: '/v1/signers/nobody/rotate', body: { reason: 'none', replacement: replacement() } }),
   },
   {
     operation: 'activateSigner',
