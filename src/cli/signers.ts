@@ -53,8 +53,8 @@ async function exportSigners(argv: readonly string[], io: CommandIo): Promise<nu
     io.stdout.write(EXPORT);
     return EXIT.ok;
   }
-  const { file, named } = await readRegistryExport(databaseUrlOf(values['database-url'], io.env));
-  if (named !== undefined && named !== file.digest) {
+  const { file, fits } = await readRegistryExport(databaseUrlOf(values['database-url'], io.env));
+  if (!fits) {
     io.stderr.write('castellan: the registry is not the one that the newest event about it names: verify the log\n');
     return EXIT.failed;
   }
