@@ -11,6 +11,7 @@ const HEADER = `// Made from openapi.yaml by \`node scripts/build-client-types.t
 // biome-ignore-all lint: generated
 `;
 
+const JSONL = 'application/jsonl';
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 /** Keywords that change the type. Any other keyword that is not in IGNORED stops the generator: a guess would be a wrong type. */
 const TYPED = new Set('$ref type enum const anyOf properties required additionalProperties items'.split(' '));
@@ -59,7 +60,9 @@ function describe(path: string, method: string, operation: Json): { type: string
     method: method.toUpperCase(),
     path,
     readOnly: method === 'get' || operation['x-read-only'] === true,
-    answers: Object.fromEntries(answers.map(([status, answer]) => [status, requiredOf(schemaOf(answer))])),
+    answers: Object.fromEntries(
+      answers.map(([status, answer]) => [status, textTypeOf(answer) ?? requiredOf(schemaOf(answer))]),
+    ),
     ...(list === undefined ? {} : { list: list.member }),
   };
   return { type: lines.join('\n'), entry: `  ${id}: ${JSON.stringify(facts)},` };
@@ -83,8 +86,15 @@ function inputOf(operation: Json): string {
 }
 
 function bodyOf(answer: unknown, indent: string): string {
+  if (textTypeOf(answer) !== undefined) return 'string';
   const schema = schemaOf(answer);
   return schema === undefined ? 'undefined' : typeOf(schema, indent);
+}
+
+/** The media type of content that is a text of lines; undefined for JSON and for none. */
+function textTypeOf(answer: unknown): string | undefined {
+  const content = record(answer)['content'];
+  return content !== undefined && JSONL in record(content) ? JSONL : undefined;
 }
 
 /** The schema of the JSON content; undefined when there is no content. */
@@ -104,6 +114,7 @@ function requiredOf(schema: unknown): readonly string[] | null {
 
 /** The member that holds the items, in an answer with `nextCursor`. */
 function listOf(answers: readonly (readonly [string, unknown])[]) {
+  if (textTypeOf(answers[0]?.[1] ?? {}) !== undefined) return undefined;
   const schema = schemaOf(answers[0]?.[1]);
   const properties = schema === undefined ? {} : record(record(schema)['properties'] ?? {});
   if (!('nextCursor' in properties)) return undefined;

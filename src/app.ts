@@ -3,6 +3,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { admissionPlugin } from './admission/plugin.ts';
 import { agentsPlugin } from './agents/plugin.ts';
 import { accessAuditPlugin, auditRefusal } from './audit/access-plugin.ts';
+import { createExportChain } from './audit/export-chain.ts';
 import { auditPlugin } from './audit/plugin.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { createVerifyChain } from './audit/verify-chain.ts';
@@ -149,11 +150,16 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   });
   await app.register(workspacesPlugin);
   const verifyChain = createVerifyChain(parts.databaseUrl);
+  const exportChain = createExportChain(parts.databaseUrl);
   await app.register(auditRoutes, {
     verifyChain: async (chain, signal) => {
       // A thread takes longer to find out that the database is away.
       await storage.ping();
       return verifyChain(chain, signal);
+    },
+    exportChain: async (chain, from, signal) => {
+      await storage.ping();
+      return exportChain(chain, from, signal);
     },
   });
   await app.register(checkpointsPlugin, {

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 import { Type } from '@sinclair/typebox';
 
 import { CursorSchema, LimitSchema } from '../http/pagination.ts';
@@ -57,6 +59,18 @@ export const EventPage = Type.Object({
       'Events up to this seq were removed, or may be at any time, as an event audit.pruned says; null for none',
   }),
 });
+
+export const ExportQuery = Type.Object(
+  { from: Type.Optional(Type.Integer({ minimum: 1, description: 'Only events from this seq on' })) },
+  { additionalProperties: false },
+);
+
+/** Many lines, sent as they are read. */
+export const ExportAnswer = {
+  description:
+    'One event per line by seq ascending, as `castellan audit export` writes it: no personal values. An export that fails in the middle ends by a broken connection, never by a body that only looks whole',
+  content: { 'application/jsonl': { schema: Type.Unsafe<Readable>({ type: 'string', format: 'binary' }) } },
+};
 
 export const NoQuery = Type.Object({}, { additionalProperties: false });
 

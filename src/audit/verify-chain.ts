@@ -1,13 +1,12 @@
 import type { Static } from '@sinclair/typebox';
 
+import { createChainPlaces } from './chain-places.ts';
 import { AuditError } from './errors.ts';
 import type { VerificationSchema } from './schema.ts';
 import { verifyInThread } from './verify/verification-thread.ts';
 
 /** ms after which nobody waits for the answer any more: the time the routes allow. */
 const DEADLINE = 120_000;
-/** Each has two threads, and reads a whole chain. */
-const MAX_RUNNING = 2;
 
 /**
  * Verifies one chain as `castellan audit verify --chain` does, in a thread of its own, which is ended at the deadline or
@@ -15,13 +14,11 @@ const MAX_RUNNING = 2;
  */
 export type VerifyChain = (chain: string, signal?: AbortSignal) => Promise<Static<typeof VerificationSchema>>;
 
-/** Two verifications at a time and one of each chain, so that no workspace keeps the others waiting; else OVERLOADED. */
+/** Two verifications at a time and one of each chain, each with two threads; else OVERLOADED. */
 export function createVerifyChain(databaseUrl: string, deadline = DEADLINE): VerifyChain {
-  const running = new Set<string>();
+  const takePlace = createChainPlaces('a verification', 'other verifications');
   return async (chain, signal) => {
-    if (running.has(chain)) throw new AuditError('OVERLOADED', 'a verification of this chain is under way');
-    if (running.size >= MAX_RUNNING) throw new AuditError('OVERLOADED', 'other verifications are under way');
-    running.add(chain);
+    const release = takePlace(chain);
     const late = AbortSignal.timeout(deadline);
     const ended = signal === undefined ? late : AbortSignal.any([late, signal]);
     try {
@@ -31,7 +28,7 @@ export function createVerifyChain(databaseUrl: string, deadline = DEADLINE): Ver
     } catch (error) {
       throw error instanceof AuditError ? error : new AuditError('AUDIT_UNAVAILABLE', 'the log cannot be read', error);
     } finally {
-      running.delete(chain);
+      release();
     }
   };
 }

@@ -21,11 +21,22 @@ export function readAnswer(facts: OperationFacts, wire: WireAnswer): ReadAnswer 
   if (required === undefined) throw wire.status >= 400 ? problemError(wire) : protocolError(wire, 'an unknown status');
   return {
     status: wire.status,
-    body: required === null ? noBody(wire) : jsonBody(wire, required),
+    body: bodyOf(wire, required),
     requestId: headerOf(wire.headers, 'x-request-id'),
     etag: headerOf(wire.headers, 'etag'),
     replayed: headerOf(wire.headers, 'idempotent-replayed') === 'true',
   };
+}
+
+function bodyOf(wire: WireAnswer, required: readonly string[] | string | null): unknown {
+  if (required === null) return noBody(wire);
+  return typeof required === 'string' ? textBody(wire, required) : jsonBody(wire, required);
+}
+
+function textBody(wire: WireAnswer, mediaType: string): string {
+  const text = textOf(wire, mediaType);
+  if (text === undefined) throw protocolError(wire, `no ${mediaType}`);
+  return text;
 }
 
 function noBody(wire: WireAnswer): undefined {
@@ -77,13 +88,24 @@ function errorFacts(wire: WireAnswer, kind: ErrorKind, code: string) {
 
 /** The JSON object in a body of exactly this media type; undefined for anything else. */
 function parseJson(wire: WireAnswer, mediaType: string): Readonly<Record<string, unknown>> | undefined {
+  const text = textOf(wire, mediaType);
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The text of a body of exactly this media type, in UTF-8; undefined for anything else. */
+function textOf(wire: WireAnswer, mediaType: string): string | undefined {
   const [type = '', ...parameters] = (headerOf(wire.headers, 'content-type') ?? '').toLowerCase().split(';');
   const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='));
   const utf8 = charset === undefined || /^charset="?utf-8"?$/.test(charset);
   if (type.trim() !== mediaType || !utf8 || wire.headers['content-encoding'] !== undefined) return undefined;
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(wire.body));
-    return isRecord(value) ? value : undefined;
+    return new TextDecoder('utf-8', { fatal: true }).decode(wire.body);
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { OPERATIONS, type Operations } from './generated.ts';
 export type OperationId = keyof Operations;
 /** `{ params, query, body }` of an operation, as far as it has them. */
 export type Input<Id extends OperationId> = Operations[Id]['input'];
-/** The JSON body of a good answer. */
+/** The body of a good answer. */
 export type Body<Id extends OperationId> = Exclude<Operations[Id]['answer']['body'], undefined>;
 /** Operations whose answer is a page of a list. */
 export type ListId = { [Id in OperationId]: Operations[Id] extends { item: unknown } ? Id : never }[OperationId];
@@ -21,8 +21,8 @@ export interface OperationFacts {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly readOnly: boolean;
-  /** By good status: members every body has; null where there is no body. */
-  readonly answers: Readonly<Record<number, readonly string[] | null>>;
+  /** By good status: members every body has; null where there is no body; the media type of one that is a text. */
+  readonly answers: Readonly<Record<number, readonly string[] | string | null>>;
   /** The member with the items of a page. */
   readonly list?: string;
 }

@@ -57,6 +57,8 @@ export interface Operation {
   readonly bodyRequired: boolean;
   /** By status; `undefined` for one without content. `default` is the problem document, everywhere. */
   readonly answers: ReadonlyMap<number, Schema | undefined>;
+  /** Whether a good answer is JSONL. */
+  readonly lines: boolean;
 }
 
 interface Declared {
@@ -116,5 +118,6 @@ function describe(path: string, method: string, declared: Declared): Operation {
     bodyRequired: declared.requestBody?.required === true,
     ...(body === undefined ? {} : { body }),
     answers: new Map(answers),
+    lines: declared.responses['200']?.content?.['application/jsonl'] !== undefined,
   };
 }

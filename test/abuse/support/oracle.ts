@@ -63,13 +63,23 @@ export function problemComplaints({ status, headers, text }: Answer): string[] {
   return said;
 }
 
-function successComplaints({ answers }: Operation, { status, headers, text }: Answer): string[] {
+function successComplaints({ answers, lines }: Operation, { status, headers, text }: Answer): string[] {
   if (!answers.has(status)) return [`undocumented status ${status}`];
+  if (lines) return lineComplaints(headers['content-type'], text);
   const schema = answers.get(status);
   if (schema === undefined) return text === '' ? [] : ['content where none is documented'];
   if (!JSON_TYPE.test(headers['content-type'] ?? '')) return [`content type ${headers['content-type']}`];
   const wrong = mismatch(schema, parsed(text));
   return wrong === undefined ? [] : [`not as documented: ${wrong}`];
+}
+
+function lineComplaints(type: string | undefined, text: string): string[] {
+  const said = type === 'application/jsonl' ? [] : [`content type ${type}`];
+  if (text === '') return said;
+  const lines = text.split('\n');
+  if (lines.pop() !== '') said.push('the last line has no end');
+  if (lines.some((line) => parsed(line) === undefined)) said.push('a line is no JSON');
+  return said;
 }
 
 /** The code of a problem; empty for anything else. */
