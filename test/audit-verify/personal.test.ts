@@ -63,14 +63,22 @@ async function store({ chain, rows, values }: Scene): Promise<void> {
   for (const { seq, value, salt } of values) await insertValue(chain, seq, 'reason', value, salt);
 }
 
-async function insertValue(chain: string, seq: number, member: string, value: string, salt: Buffer): Promise<void> {
+/** As the histories give each event its actor. */
+async function insertValue(
+  chain: string,
+  seq: number,
+  member: string,
+  value: string,
+  salt: Buffer,
+  actor = `p-${seq % 3}`,
+): Promise<void> {
   await client.query('INSERT INTO audit_personal VALUES ($1, $2, $3, $4, $5, $6)', [
     chain,
     seq,
     member,
     value,
     salt,
-    'p-1',
+    actor,
   ]);
 }
 
@@ -94,6 +102,7 @@ const DAMAGES: readonly [name: string, apply: (made: Scene) => Promise<unknown>,
   ['the text is cut', (made) => change(made, 'value = $3', null)],
   ['the salt is changed', (made) => change(made, 'salt = $3', randomBytes(32))],
   ['the salt is longer by what HMAC ignores', (made) => change(made, 'salt = salt || $3', Buffer.alloc(1))],
+  ['the value is said to be of somebody else', (made) => change(made, 'actor_id = $3', 'p-7')],
   ['the value is moved to another member', (made) => change(made, 'member = $3', 'other')],
   ['the value is deleted', (made) => drop(made, [made.one.seq])],
   ['a value more', ({ chain, one }) => insertValue(chain, one.seq, 'more', 'x', randomBytes(32))],

@@ -5,7 +5,7 @@ import type { StoredValue } from './personal.ts';
 /** Rows read at once; a value has at most 8 KiB. */
 const PAGE_ROWS = 200;
 /** Characters and bytes that are read: more than an honest row has. */
-const [MAX_MEMBER, MAX_VALUE, MAX_SALT] = [65, 8193, 33];
+const [MAX_MEMBER, MAX_VALUE, MAX_SALT, MAX_ACTOR] = [65, 8193, 33, 65_536];
 /** Values of one event that are handed on; no honest one has as many. */
 const MAX_OF_EVENT = 32;
 
@@ -15,6 +15,7 @@ interface ValueRecord {
   member: string;
   value: string;
   salt: Buffer;
+  actor_id: string;
 }
 
 /** Whether a login sees the values that people wrote. `absent`: a schema of before there were any. */
@@ -48,7 +49,8 @@ export class DatabaseValues {
         SELECT p.chain, p.seq::text AS seq, coalesce(left(p.member, ${MAX_MEMBER}), '') AS member,
           coalesce(left(p.value, ${MAX_VALUE}), '') AS value,
           -- No text is not the empty text: without a salt it is none.
-          coalesce(CASE WHEN p.value IS NOT NULL THEN substring(p.salt FROM 1 FOR ${MAX_SALT}) END, '') AS salt
+          coalesce(CASE WHEN p.value IS NOT NULL THEN substring(p.salt FROM 1 FOR ${MAX_SALT}) END, '') AS salt,
+          coalesce(left(p.actor_id, ${MAX_ACTOR}), '') AS actor_id
         FROM public.audit_personal AS p
         WHERE ${where} AND p.seq >= ${first}
           AND EXISTS (SELECT FROM public.audit_events e WHERE e.chain = p.chain AND e.seq = p.seq)
@@ -67,7 +69,8 @@ export class DatabaseValues {
     const values: StoredValue[] = [];
     for (let record = await this.#next(); record !== undefined; record = await this.#next()) {
       if (record.chain !== chain || record.seq !== seq) break;
-      if (values.length < MAX_OF_EVENT) values.push({ member: record.member, value: record.value, salt: record.salt });
+      const { member, value, salt, actor_id: actorId } = record;
+      if (values.length < MAX_OF_EVENT) values.push({ member, value, salt, actorId });
       this.#at += 1;
     }
     this.#current = { chain, seq, values };

@@ -66,7 +66,7 @@ export function checkEvent(row: AuditRow): EventFacts {
   const names = bodyHash === row.hash ? [parsed?.signerId, row.signerId] : [row.signerId, parsed?.signerId];
   const signerId = names.find((name) => typeof name === 'string');
   const { signature } = row;
-  const values = checkValues(parsed?.payload ?? {}, row.personal);
+  const values = checkValues(parsed?.payload ?? {}, row.personal, parsed?.actor.id);
   return {
     chain: row.chain,
     seq: row.seq,

@@ -12,6 +12,8 @@ export interface StoredValue {
   readonly member: string;
   readonly value: string;
   readonly salt: Buffer;
+  /** Who is said to have written it; undefined: the source does not say. */
+  readonly actorId?: string;
 }
 
 /** The values that a source has beside an event. */
@@ -21,10 +23,11 @@ export interface StoredValues {
   readonly complete: boolean;
 }
 
-/** Members with a value that is not the one committed to, or without a commitment; and how many commitments have none. */
+/** Members with a value that is not the one committed to, not the event's actor's, or without a commitment; and how many commitments have none. */
 export function checkValues(
   payload: Readonly<Record<string, unknown>>,
   stored: StoredValues | undefined,
+  actorId: string | undefined,
 ): { edited: string[]; missing: number } {
   if (stored === undefined) return { edited: [], missing: 0 };
   const open = new Map<string, string>();
@@ -34,11 +37,12 @@ export function checkValues(
   }
   const edited: string[] = [];
   const commitments = new Map(open);
-  for (const { member, value, salt } of stored.values) {
+  for (const { member, value, salt, actorId: writer = actorId } of stored.values) {
     const expected = commitments.get(member);
     open.delete(member);
     const bound = createHmac('sha256', salt).update(value, 'utf8').digest('hex');
     if (expected !== bound || salt.length !== SALT_BYTES) edited.push(`personal ${member}`);
+    else if (writer !== actorId) edited.push(`personal ${member} (its actor)`);
   }
   return { edited, missing: stored.complete ? open.size : 0 };
 }
