@@ -26,7 +26,7 @@ shares no code with what wrote the log, and changes nothing.
   --state <file>          go on from where the verification that wrote this file ended, and write it anew
   --chain <name>          only this workspace's chain (_system for what belongs to none)
   --from <n>              start at seq n; the prevHash of that event is then taken on trust
-  --json                  print { ok, strength, events, signatures, findings: [{ chain, seq, class, detail }] }
+  --json                  print { ok, strength, events, signatures, findings: [{ chain, seq, class, detail }] }; notes are on stderr
   -h, --help              show this
 
 Strength: internal, nothing from outside was compared; anchored, a checkpoint from outside was; witnessed, it was cosigned.
