@@ -103,7 +103,14 @@ t.test('a registry that is not the one that the newest event about it names', as
   ];
   const whole = worldOf(new Map([['_system', steps]]), [new Map([['_system', 4]])]);
   await placed(whole, [old]);
+  await client.query('UPDATE signer_registry SET version = 2');
+  t.teardown(() => client.query('UPDATE signer_registry SET version = 0'));
   t.match(await found(), { verdict: 'ok', findings: [] });
+  for (const edit of ['UPDATE signer_registry SET version = 1', 'DELETE FROM signer_registry']) {
+    await client.query(edit);
+    t.same((await found()).findings, ['_system 3 projection-edited'], edit);
+    await client.query('DELETE FROM signer_registry; INSERT INTO signer_registry (version) VALUES (2)');
+  }
 
   const dir = t.testdir();
   const [tiles, log, mine] = [join(dir, 'tiles'), join(dir, 'log.jsonl'), join(dir, 'mine.json')];

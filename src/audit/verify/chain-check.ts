@@ -122,7 +122,11 @@ export class ChainCheck {
     this.#values.report(this.#chain, this.#findings);
     const { misfit } = this.#registry;
     if (misfit !== undefined) {
-      this.#report(misfit, 'projection-edited', 'registry: the signers are not those that the event names');
+      this.#report(
+        misfit,
+        'projection-edited',
+        'registry: the signers, or the version, are not those that the event names',
+      );
     }
     if (this.#deferred.dropped) this.#report(this.#last, 'deferred-uncovered', 'too many unsigned events to follow');
     if (head === undefined) this.#report(this.#last, 'chain-missing', 'the chain has events but no head row');
@@ -248,6 +252,7 @@ export class ChainCheck {
   #second(facts: EventFacts, body: EventClaims | undefined): void {
     const { seq } = facts;
     this.#modes.lost();
+    this.#deferred.lost();
     const copy = this.#before.hashes.includes(facts.hash);
     if (copy) this.#report(seq, 'replayed', `seq ${seq} stands in the log twice`);
     else if (body !== undefined && body.seq !== seq) this.#positions.surplus(seq, body.seq);
@@ -276,6 +281,16 @@ export class ChainCheck {
     } else if (head.seq === seq && links !== undefined && !links.includes(head.hash)) {
       const rewritten = weak ? ', or the unsigned event was rewritten' : '';
       this.#report(seq, 'tail-truncated', `the head has another hash than the last event${rewritten}`);
+    } else if (head.seq === seq && links !== undefined) this.#checkHead(head);
+  }
+
+  /** What else the head says of the events up to it. */
+  #checkHead({ seq, deferredFrom, signMode }: Head): void {
+    if (deferredFrom !== undefined && !this.#deferred.fits(seq, deferredFrom)) {
+      this.#report(seq, 'projection-edited', 'deferred_from: not the first unsigned event without a cover');
+    }
+    if (signMode !== undefined && !this.#modes.fits(signMode)) {
+      this.#report(seq, 'projection-edited', 'sign_mode: not the mode that the chain is in');
     }
   }
 

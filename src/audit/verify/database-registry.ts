@@ -24,6 +24,15 @@ export async function readSigners(query: Query): Promise<object[]> {
   );
 }
 
+/** How many changes it says it has seen; NaN without an answer, undefined in a schema of before it was counted. */
+export async function readRegistryVersion(query: Query): Promise<number | undefined> {
+  const [table] = await query<{ there: boolean }>(`SELECT to_regclass('public.signer_registry') IS NOT NULL AS there`);
+  if (table?.there !== true) return undefined;
+  const rows = await query<{ version: string | null }>('SELECT version::text AS version FROM public.signer_registry');
+  const [row] = rows;
+  return rows.length === 1 && row !== undefined && row.version !== null ? Number(row.version) : Number.NaN;
+}
+
 function iso(column: string): string {
   return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }

@@ -1,5 +1,5 @@
 import { placeOf } from './batch-place.ts';
-import type { AuditRow } from './row.ts';
+import type { AuditRow, Head } from './row.ts';
 
 const UTC_TIMESTAMP = /^(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(?:\.(\d+))?\+00$/;
 
@@ -41,6 +41,20 @@ export function toRow(record: EventRecord): AuditRow {
     signMode: record.sign_mode,
     batch: placeOf(record.batch_index, record.batch_size, record.batch_path),
   };
+}
+
+/** A row of audit_heads as it is selected: null where the schema has no such column, '' where the column is null. */
+export interface HeadRecord {
+  seq: string;
+  hash: string;
+  tree: Buffer | null;
+  deferred_from: string | null;
+  sign_mode: string | null;
+}
+
+export function toHead({ seq, hash, tree, deferred_from: from, sign_mode: mode }: HeadRecord): Head {
+  const deferredFrom = from === null ? undefined : from === '' ? null : Number(from);
+  return { seq: Number(seq), hash, tree, deferredFrom, signMode: mode ?? undefined };
 }
 
 /** PostgreSQL's spelling (which may be `infinity`) as the body's; digits past ms are kept, so that they are seen. */

@@ -1,6 +1,6 @@
 import { openDatabaseLog } from './database-log.ts';
-import { readSigners } from './database-registry.ts';
-import { type EventRecord, toRow } from './database-row.ts';
+import { readRegistryVersion, readSigners } from './database-registry.ts';
+import { type EventRecord, type HeadRecord, toHead, toRow } from './database-row.ts';
 import { openSession } from './database-session.ts';
 import { DatabaseValues, strayValues, valuesSeen } from './database-values.ts';
 import { parseRegistry, type Registry } from './registry.ts';
@@ -41,6 +41,8 @@ export interface DatabaseSourceOptions {
 export interface DatabaseSource extends EventSource {
   /** As of the same moment as the events. */
   registry(): Promise<Registry>;
+  /** How many changes the registry says it has seen; undefined: it does not say. */
+  registryVersion(): Promise<number | undefined>;
   /** The same as the entries of a signers.json. */
   signers(): Promise<object[]>;
 }
@@ -119,11 +121,11 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
   }
 
   async function head(of: string): Promise<Head | undefined> {
-    const [row] = await query<{ seq: string; hash: string; tree: Buffer | null }>(
-      `SELECT seq::text AS seq, hash, ${treeColumn} AS tree FROM public.audit_heads WHERE chain = $1`,
+    const [row] = await query<HeadRecord>(
+      `SELECT seq::text AS seq, hash, ${treeColumn} AS tree, ${stateColumns} FROM public.audit_heads WHERE chain = $1`,
       [of],
     );
-    return row === undefined ? undefined : { seq: Number(row.seq), hash: row.hash, tree: row.tree };
+    return row && toHead(row);
   }
 
   /** Heads past `from`, and workspaces, without a single event. A head at seq 0 is a chain that has not begun. */
@@ -160,6 +162,10 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
   // A log that was written before there were these columns has none of them.
   const hasTree = await orClose(() => hasColumn('audit_heads', 'tree'));
   const treeColumn = hasTree ? `substring(tree FROM 1 FOR ${MAX_TREE})` : 'NULL::bytea';
+  const hasDeferred = await orClose(() => hasColumn('audit_heads', 'deferred_from'));
+  const hasMode = await orClose(() => hasColumn('audit_heads', 'sign_mode'));
+  const stateColumns = `${hasDeferred ? `coalesce(deferred_from::text, '')` : 'NULL'} AS deferred_from,
+    ${hasMode ? `coalesce(left(sign_mode, ${MAX_TEXT}), '')` : 'NULL'} AS sign_mode`;
   const hasBatches = await orClose(() => hasColumn('audit_events', 'batch_path'));
   const batchColumns = hasBatches
     ? `batch_index, batch_size, substring(batch_path FROM 1 FOR ${MAX_PATH}) AS batch_path`
@@ -176,6 +182,7 @@ export async function openDatabaseSource(options: DatabaseSourceOptions): Promis
     strayValues: () => (seen === 'all' ? strayValues(query, chain ?? null) : none()),
     notes: seen === 'none' ? [HIDDEN_VALUES] : [],
     registry: async () => parseRegistry(await readSigners(query)),
+    registryVersion: () => readRegistryVersion(query),
     signers: () => readSigners(query),
     log: log !== undefined && sees === 'one chain' ? HIDDEN_LOG : log,
     close,

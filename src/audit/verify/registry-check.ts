@@ -9,6 +9,8 @@ export interface KnownRegistry {
   readonly digest: string;
   /** Kept elsewhere, it is compared with an event of this version only; undefined: the log's own, which is the newest. */
   readonly version: number | undefined;
+  /** How many changes the log's own says it has seen; undefined: it does not say. */
+  readonly counted?: number | undefined;
   /** Read in one transaction with the log of checkpoints. */
   readonly withLog: boolean;
 }
@@ -29,9 +31,9 @@ export class RegistryCheck {
   /** The seq of the event that names another registry. */
   get misfit(): number | undefined {
     if (this.#known === undefined || this.#named === undefined) return undefined;
-    const { version, digest } = this.#known;
+    const { version, digest, counted = this.#named.version } = this.#known;
     if (version !== undefined && version !== this.#named.version) return undefined;
-    return digest === this.#named.digest ? undefined : this.#named.seq;
+    return digest === this.#named.digest && counted === this.#named.version ? undefined : this.#named.seq;
   }
 }
 

@@ -34,6 +34,10 @@ export interface Head {
   readonly hash: string;
   /** The tree over the chain's bodies as GrowingTree gives its bytes; null: not known yet. */
   readonly tree: Buffer | null;
+  /** The first unsigned event without a cover; undefined: the schema has no such column. */
+  readonly deferredFrom?: number | null | undefined;
+  /** The mode of the signed events; undefined: the schema has no such column. */
+  readonly signMode?: string | undefined;
 }
 
 /** A chain that ought to have events and has none, and what says so. */

@@ -18,6 +18,11 @@ export class SigningModes {
     this.#cover = undefined;
   }
 
+  /** Whether this can be the mode that the head says the newest signed event is in. */
+  fits(mode: string): boolean {
+    return this.#mode === undefined || this.#cover !== undefined || mode === this.#mode;
+  }
+
   /** The next signed event. Gives the seq of one whose mode no event switched to: this one, or the cover before it. */
   signed(seq: number, mode: string, { covers, switches }: Claims): number | undefined {
     const cover = this.#cover;

@@ -98,7 +98,9 @@ async function openDatabase(
 ): Promise<Opened> {
   const source = await openDatabaseSource({ databaseUrl, personal: true, ...options });
   try {
-    return named === undefined ? ownRegistry(source, await source.registry(), true) : { source, ...named };
+    if (named !== undefined) return { source, ...named };
+    const { registry, known } = ownRegistry(source, await source.registry(), true);
+    return { source, registry, known: known && { ...known, counted: await source.registryVersion() } };
   } catch (error) {
     await source.close();
     throw error;

@@ -121,14 +121,32 @@ export async function insertChain(client: Client, rows: readonly Row[]): Promise
     ]);
   }
   await insertRows(client, rows);
-  await setHead(client, last);
+  await setHead(client, last, headState(rows));
 }
 
-export async function setHead(client: Client, { chain, seq, hash, ts }: Row): Promise<void> {
+/** What a head says besides its event: where unsigned events begin that wait for their cover, and the signing mode. */
+function headState(rows: readonly Row[]): { deferredFrom: number | null; signMode: string } {
+  const signed = rows.findLastIndex((row) => row.signMode !== 'deferred');
+  return { deferredFrom: rows[signed + 1]?.seq ?? null, signMode: rows[signed]?.signMode ?? 'event' };
+}
+
+/** Without `state` what the row alone says: an unsigned one comes behind those that already wait. */
+export async function setHead(client: Client, row: Row, state?: ReturnType<typeof headState>): Promise<void> {
+  const { chain, seq, hash, ts, signMode } = row;
   await client.query(
-    `INSERT INTO audit_heads (chain, seq, hash, updated_at) VALUES ($1, $2, $3, $4)
-      ON CONFLICT (chain) DO UPDATE SET seq = $2, hash = $3, updated_at = $4`,
-    [chain, seq, hash, ts],
+    `INSERT INTO audit_heads AS h (chain, seq, hash, updated_at, deferred_from, sign_mode)
+      VALUES ($1, $2, $3, $4, $5, coalesce($6, 'event'))
+      ON CONFLICT (chain) DO UPDATE SET seq = $2, hash = $3, updated_at = $4, sign_mode = coalesce($6, h.sign_mode),
+        deferred_from = CASE WHEN $7 THEN $5 WHEN $5::bigint IS NULL THEN NULL ELSE coalesce(h.deferred_from, $5) END`,
+    [
+      chain,
+      seq,
+      hash,
+      ts,
+      state === undefined ? (signMode === 'deferred' ? seq : null) : state.deferredFrom,
+      state?.signMode ?? (signMode === 'deferred' ? null : signMode),
+      state !== undefined,
+    ],
   );
 }
 

@@ -27,6 +27,7 @@ const REGISTRY_EDITS = [
   `UPDATE signers SET replaces = 'checkpoint-1' WHERE signer_id = 'proof-1'`,
   `UPDATE signers SET purpose = 'manifest' WHERE signer_id = 'proof-1'`,
   `DELETE FROM signers WHERE signer_id = 'proof-1'`,
+  'UPDATE signer_registry SET version = version + 1',
   `INSERT INTO signers SELECT (jsonb_populate_record(s, '{"signer_id":"manifest-9","purpose":"manifest","public_key":"x"}')).*
     FROM signers s WHERE signer_id = 'proof-1'`,
 ];
