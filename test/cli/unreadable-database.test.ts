@@ -25,7 +25,7 @@ for (const command of COMMANDS) {
       ['wrong password', wrongPassword, /password authentication failed/],
       ['no such database', databaseUrl(database.superuserUrl, 'nowhere'), /"nowhere" does not exist/],
       ['no schema', empty.superuserUrl, /does not exist|not be read/],
-      ['no server', 'postgres://castellan:not-this-one@127.0.0.1:1/castellan', /ECONNREFUSED/],
+      ['no server', Object.assign(new URL(wrongPassword), { port: '1' }).href, /ECONNREFUSED/],
     ];
     for (const [why, url, text] of cases) {
       const { code, out, err } = await cli([...command, '--database-url', url]);
