@@ -122,7 +122,12 @@ export const LOG_DAMAGES: readonly LogDamage[] = [
       const { chain, seq, hash } = await oneOf(query, SIGNED_AND_COVERED, pick, plainChains(world));
       await query('DELETE FROM audit_events WHERE chain = $1 AND seq > $2', [chain, seq]);
       await query('DELETE FROM audit_personal WHERE chain = $1 AND seq > $2', [chain, seq]);
-      await query('UPDATE audit_heads SET seq = $2, hash = $3, tree = NULL WHERE chain = $1', [chain, seq, hash]);
+      // As the head was then: the event at seq is signed, and in the mode of its time.
+      await query(
+        `UPDATE audit_heads SET seq = $2, hash = $3, tree = NULL, deferred_from = NULL,
+           sign_mode = (SELECT sign_mode FROM audit_events WHERE chain = $1 AND seq = $2) WHERE chain = $1`,
+        [chain, seq, hash],
+      );
       return [`${chain} ${Number(seq) + 1} backup-restored`];
     },
   },
