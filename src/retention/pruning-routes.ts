@@ -7,6 +7,7 @@ import { WorkspaceParams } from '../http/params.ts';
 import { type Answer, answerWith } from '../idempotency/answer.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
+import { callerOf } from './caller.ts';
 import { createPrunings } from './pruning.ts';
 import { PruneBody, PruningSchema } from './pruning-schema.ts';
 
@@ -32,10 +33,9 @@ export const pruningRoutes: FastifyPluginAsyncTypebox<{ readonly clock: Clock }>
       },
     },
     async (request, reply) => {
-      const caller = { ...request.principal, traceId: request.traceId };
       const { workspaceId } = request.params;
       const claim = claimOf(request, approved);
-      return answerWith(reply, approved(await prunings.approve(workspaceId, request.body, caller, claim)));
+      return answerWith(reply, approved(await prunings.approve(workspaceId, request.body, callerOf(request), claim)));
     },
   );
 
@@ -52,9 +52,8 @@ export const pruningRoutes: FastifyPluginAsyncTypebox<{ readonly clock: Clock }>
       },
     },
     async (request, reply) => {
-      const caller = { ...request.principal, traceId: request.traceId };
       const claim = claimOf(request, approved);
-      return answerWith(reply, approved(await prunings.approve(SYSTEM_CHAIN, request.body, caller, claim)));
+      return answerWith(reply, approved(await prunings.approve(SYSTEM_CHAIN, request.body, callerOf(request), claim)));
     },
   );
 };

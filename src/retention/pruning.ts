@@ -2,7 +2,6 @@ import type { Static } from '@sinclair/typebox';
 
 import type { AuditAppender, Claim } from '../audit/append.ts';
 import { AuditError } from '../audit/errors.ts';
-import type { Actor } from '../audit/event.ts';
 import type { CheckpointProofs, Covered } from '../checkpoints/proofs.ts';
 import type { Clock } from '../clock.ts';
 import { sha256Hex } from '../crypto/digest.ts';
@@ -12,21 +11,18 @@ import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import { encodeRange } from '../transparency/compact-range.ts';
 import { leafHash } from '../transparency/merkle.ts';
-import { PruningError } from './pruning-error.ts';
+import type { RetentionCaller } from './caller.ts';
+import { RetentionError } from './errors.ts';
 import type { PruneBody, PruningSchema } from './pruning-schema.ts';
 import { hashAt, insertPruning, type Limits, lastBefore, readLimits } from './pruning-store.ts';
 
 type Request = Static<typeof PruneBody>;
 type View = Static<typeof PruningSchema>;
 
-export interface PruningCaller extends Actor {
-  readonly traceId?: string | undefined;
-}
-
 /** Approves the removal of the oldest events of a chain. The service itself removes nothing, and cannot. */
 export interface Prunings {
-  /** Throws PruningError for events that must stay. */
-  approve(chain: string, request: Request, caller: PruningCaller, claim?: Claim<View>): Promise<View>;
+  /** Throws RetentionError for events that must stay. */
+  approve(chain: string, request: Request, caller: RetentionCaller, claim?: Claim<View>): Promise<View>;
 }
 
 export function createPrunings(parts: {
@@ -37,21 +33,20 @@ export function createPrunings(parts: {
 }): Prunings {
   const { storage, audit, clock, proofs } = parts;
 
-  async function approve(chain: string, request: Request, caller: PruningCaller, claim?: Claim<View>): Promise<View> {
+  async function approve(chain: string, request: Request, caller: RetentionCaller, claim?: Claim<View>): Promise<View> {
     requirePast(request, clock());
     const limits = await storage.read(chain, (trx) => limitsOf(trx, chain));
     const covered = await proofs.covered(chain);
-    if (covered === undefined) throw new PruningError('NOT_CHECKPOINTED', 'no published checkpoint covers the chain');
+    if (covered === undefined) throw new RetentionError('NOT_CHECKPOINTED', 'no published checkpoint covers the chain');
     const to = await lastOf(chain, request, covered, limits);
     if (to > covered.size) {
       const detail = `the newest published checkpoint covers the chain up to seq ${covered.size}`;
-      throw new PruningError('NOT_CHECKPOINTED', detail);
+      throw new RetentionError('NOT_CHECKPOINTED', detail);
     }
     requireRemovable(chain, to, limits);
     const { range, leaves } = await proofs.range(chain, to);
     const hash = await boundHash(chain, to);
     const tree = encodeRange(range);
-    const { id, kind, traceId } = caller;
     const { logSize } = covered;
     return audit.commit({
       chain,
@@ -61,9 +56,9 @@ export function createPrunings(parts: {
         requireRemovable(chain, to, await limitsOf(trx, chain));
         const receipt = append({
           type: 'audit.pruned',
-          actor: { id, kind },
+          actor: caller.actor,
           payload: { to, hash, tree: tree.toString('base64'), logSize, reason: request.reason },
-          traceId,
+          traceId: caller.traceId,
         });
         const createdAt = new Date(now);
         const kept = { hash, tree, leaves: Buffer.concat(leaves), logSize, createdAt };
@@ -81,7 +76,7 @@ export function createPrunings(parts: {
       const last = registry > 0 ? Math.min(size, head - 1, registry - 1) : Math.min(size, head - 1);
       const to = await lastBefore(trx, chain, before, last);
       if (to > approved) return to;
-      throw new PruningError('CONFLICT', 'no more events than were approved before are older and may be removed');
+      throw new RetentionError('CONFLICT', 'no more events than were approved before are older and may be removed');
     });
   }
 
@@ -102,22 +97,22 @@ function requirePast(request: Request, now: number): void {
   if ('to' in request) return;
   const before = Date.parse(request.before);
   if (Number.isNaN(before)) throw new ValidationFailed([{ pointer: '/before', detail: 'cannot be represented' }]);
-  if (before > now) throw new PruningError('UNPROCESSABLE', 'before is in the future');
+  if (before > now) throw new RetentionError('UNPROCESSABLE', 'before is in the future');
 }
 
-/** Rejects with PruningError while the chain is held, NotFound when there is none. */
+/** Rejects with RetentionError while the chain is held, NotFound when there is none. */
 async function limitsOf(trx: Trx, chain: string): Promise<Limits> {
   const limits = await readLimits(trx, chain);
   if (limits === undefined) throw new NotFound();
-  if (limits.held) throw new PruningError('LEGAL_HOLD', 'the chain is under a legal hold');
+  if (limits.held) throw new RetentionError('LEGAL_HOLD', 'the chain is under a legal hold');
   return limits;
 }
 
 function requireRemovable(chain: string, to: number, { head, approved, registry }: Limits): void {
   if (chain === SYSTEM_CHAIN && registry > 0 && to >= registry) {
     const detail = `the event at seq ${registry} vouches for the registry of signers: it has to stay`;
-    throw new PruningError('CONFLICT', detail);
+    throw new RetentionError('CONFLICT', detail);
   }
-  if (to >= head) throw new PruningError('CONFLICT', 'the newest event of the chain stays');
-  if (to <= approved) throw new PruningError('CONFLICT', `the removal up to seq ${approved} was approved before`);
+  if (to >= head) throw new RetentionError('CONFLICT', 'the newest event of the chain stays');
+  if (to <= approved) throw new RetentionError('CONFLICT', `the removal up to seq ${approved} was approved before`);
 }

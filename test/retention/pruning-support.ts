@@ -34,7 +34,7 @@ export async function pruningBench(t: Tap, chains: readonly string[]): Promise<P
     prunings,
     round,
     approve: async (chain, to) => {
-      await prunings.approve(chain, { to, reason: 'old' }, ADMIN);
+      await prunings.approve(chain, { to, reason: 'old' }, { actor: ADMIN, traceId: '0'.repeat(32) });
       await round();
     },
   };

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import t from 'tap';
 
 import { verifyJson } from '../audit-verify/support/run.ts';
@@ -6,7 +5,7 @@ import { testDatabase } from '../support/database.ts';
 import { missingHsm, softHsm } from '../support/hsm/soft-hsm.ts';
 import { finished } from '../support/process.ts';
 import { testCertificates } from '../support/service.ts';
-import { freePort, startReplica } from './support/kms-serve.ts';
+import { serveEnv, startReplica } from './support/kms-serve.ts';
 import { SPEC } from './support/world.ts';
 
 const AGENTS = '/v1/workspaces/demo/agents';
@@ -21,24 +20,13 @@ t.test('a service with every key in an HSM', { skip: missingHsm() }, async (t) =
   const certs = await testCertificates(t);
   const env = {
     ...hsm.env,
-    // Production would refuse the test's server, which does not fsync; of keys this demands the same.
-    NODE_ENV: 'development',
-    REQUIRE_KMS: 'true',
-    DATABASE_URL: database.appUrl,
-    CASTELLAN_DATABASE_SYSTEM_URL: database.systemUrl,
-    CASTELLAN_API_PORT: String(await freePort()),
-    CASTELLAN_OPS_PORT: String(await freePort()),
-    CASTELLAN_API_TLS_CERT_FILE: join(certs, 'server.crt'),
-    CASTELLAN_API_TLS_KEY_FILE: join(certs, 'server.key'),
-    CASTELLAN_API_TLS_CLIENT_CA_FILE: join(certs, 'ca.crt'),
-    CASTELLAN_IDENTITY_MAP_FILE: join(certs, 'identity-map.json'),
+    ...(await serveEnv(certs, database)),
     AUDIT_SIGNING_KEY_SOURCE: 'pkcs11',
     CASTELLAN_AUDIT_SIGNING_PKCS11_KEY: 'audit',
     CASTELLAN_PROOF_SIGNING_KEY_SOURCE: 'pkcs11',
     CASTELLAN_PROOF_SIGNING_PKCS11_KEY: 'id:02',
     CASTELLAN_CHECKPOINT_SIGNING_KEY_SOURCE: 'pkcs11',
     CASTELLAN_CHECKPOINT_SIGNING_PKCS11_KEY: 'checkpoint',
-    CASTELLAN_CHECKPOINT_ORIGIN: 'castellan.test/log',
     CASTELLAN_PKCS11_MODULE: hsm.module,
     CASTELLAN_PKCS11_TOKEN_LABEL: hsm.tokenLabel,
     CASTELLAN_PKCS11_PIN: hsm.pin,

@@ -54,11 +54,11 @@ export const RETENTION_STEPS: Takes<'erase' | 'hold' | 'approve' | 'remove'> = {
     // Few at once, so that a chain has more than one approval.
     const most = Math.min(covered?.size ?? 0, model.newest - 1, before + 1 + (pick % 12));
     if (model.held) {
-      await refused('LEGAL_HOLD', by.prunings.approve(chain, { to: 1, reason }, ACTOR));
+      await refused('LEGAL_HOLD', by.prunings.approve(chain, { to: 1, reason }, RETENTION));
       return ['refused by a hold'];
     }
     if (most <= before || chain === '_system') return [];
-    await by.prunings.approve(chain, { to: most, reason }, ACTOR);
+    await by.prunings.approve(chain, { to: most, reason }, RETENTION);
     model.approvals.push(most);
     return ['removal approved'];
   },

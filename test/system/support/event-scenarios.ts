@@ -258,6 +258,16 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     operation: 'rotateSigner',
+    why: 'in an emergency, without a key that takes its place',
+    status: 422,
+    events: [],
+    prepare: async (world) => ({
+      path: `/v1/signers/${await listedSigner(world)}/rotate`,
+      body: { reason: 'lost', emergency: true },
+    }),
+  },
+  {
+    operation: 'rotateSigner',
     why: 'for the place of nobody',
     status: 404,
     events: [],

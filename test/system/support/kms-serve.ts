@@ -24,14 +24,8 @@ export interface Replica {
   stop(): Promise<void>;
 }
 
-/** Settings of a `serve` whose keys are all in that KMS. Production would refuse the test's server, which does not fsync. */
-export async function kmsServeEnv(
-  certsDir: string,
-  database: TestDatabase,
-  kms: KmsEndpoint,
-  keys: ReplicaKeys,
-): Promise<Env> {
-  const { credentials } = kms;
+/** Settings of a `serve` but for its keys. Production would refuse the test's server, which does not fsync; of keys this demands the same. */
+export async function serveEnv(certsDir: string, database: TestDatabase): Promise<Env> {
   return {
     NODE_ENV: 'development',
     REQUIRE_KMS: 'true',
@@ -43,9 +37,22 @@ export async function kmsServeEnv(
     CASTELLAN_API_TLS_KEY_FILE: join(certsDir, 'server.key'),
     CASTELLAN_API_TLS_CLIENT_CA_FILE: join(certsDir, 'ca.crt'),
     CASTELLAN_IDENTITY_MAP_FILE: join(certsDir, 'identity-map.json'),
+    CASTELLAN_CHECKPOINT_ORIGIN: 'castellan.test/log',
+  };
+}
+
+/** The same with all its keys in that KMS. */
+export async function kmsServeEnv(
+  certsDir: string,
+  database: TestDatabase,
+  kms: KmsEndpoint,
+  keys: ReplicaKeys,
+): Promise<Env> {
+  const { credentials } = kms;
+  return {
+    ...(await serveEnv(certsDir, database)),
     CASTELLAN_LOG_LEVEL: 'warn',
     CASTELLAN_CHECKPOINT_INTERVAL_SECONDS: '1',
-    CASTELLAN_CHECKPOINT_ORIGIN: 'castellan.test/log',
     CASTELLAN_KMS_ENDPOINT: kms.url,
     AUDIT_SIGNING_KEY_SOURCE: 'kms',
     AUDIT_SIGNER_KID: keys.audit[0],
@@ -91,7 +98,7 @@ export function publicKeyOf({ pair }: EndpointKey): string {
   return pair.publicKey.export({ type: 'spki', format: 'pem' }).toString();
 }
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const probe = createServer().listen(0, '127.0.0.1', () => {
     const address = probe.address();
