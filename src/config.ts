@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 
 import { type CheckpointSettings, readCheckpoints, signsCheckpoints } from './config/checkpoints.ts';
+import { type IdentityConfig, type ManifestConfig, readIdentity, readManifests } from './config/identity.ts';
 import { type Environment, SettingsReader } from './config/read.ts';
 import { longSecret } from './config/safe-url.ts';
 import {
@@ -49,13 +50,8 @@ export interface ServiceConfig {
   };
   readonly ops: ListenerConfig;
   readonly database: { readonly appUrl: string; readonly systemUrl: string; readonly poolSize: number };
-  readonly identity: {
-    readonly mapFile: string;
-    readonly trustDomain: string;
-    readonly allowCn: boolean;
-    readonly revokedSerials: readonly string[];
-    readonly skipMtls: boolean;
-  };
+  readonly identity: IdentityConfig & { readonly mapFile: string };
+  readonly manifests: ManifestConfig;
   readonly signers: SigningConfig;
   /** Absent: no checkpoints are made here. */
   readonly checkpoints?: (CheckpointSettings & { readonly signer: SignerConfig }) | undefined;
@@ -71,7 +67,7 @@ export interface ServiceConfig {
 export interface DevConfig {
   readonly service: Omit<ServiceConfig, 'database' | 'identity' | 'signers' | 'checkpoints' | 'api'> & {
     readonly api: ListenerConfig & { readonly minVersion: 'TLSv1.3' | 'TLSv1.2' };
-    readonly identity: Omit<ServiceConfig['identity'], 'mapFile'>;
+    readonly identity: IdentityConfig;
     readonly proofAlgorithm: 'Ed25519' | 'HMAC-SHA256';
     readonly auditSignerId: string;
     readonly proofSignerId: string;
@@ -197,6 +193,7 @@ function readShared(read: SettingsReader, env: Environment) {
       logLevel: read.required('CASTELLAN_LOG_LEVEL'),
       ops: { host: read.required('CASTELLAN_OPS_HOST'), port: read.integer('CASTELLAN_OPS_PORT') },
       limits: readLimits(read),
+      manifests: readManifests(read),
       auditSigningMode: read.text('CASTELLAN_AUDIT_SIGNING_MODE') === 'batch' ? ('batch' as const) : ('event' as const),
       proofTtlDays: read.integer('CASTELLAN_PROOF_TTL_DAYS'),
       opaBin: optionalPath(read.text('CASTELLAN_OPA_BIN')),
@@ -207,12 +204,7 @@ function readShared(read: SettingsReader, env: Environment) {
       port: read.integer('CASTELLAN_API_PORT'),
       minVersion: read.text('CASTELLAN_API_TLS_MIN_VERSION') === '1.2' ? ('TLSv1.2' as const) : ('TLSv1.3' as const),
     },
-    identity: {
-      trustDomain: trustDomain(read),
-      allowCn: read.boolean('CASTELLAN_IDENTITY_ALLOW_CN') ?? false,
-      revokedSerials: serials(read),
-      skipMtls: skipMtls(read),
-    },
+    identity: readIdentity(read),
     poolSize: read.integer('CASTELLAN_DATABASE_POOL_SIZE'),
     checkpoints: readCheckpoints(read),
   };
@@ -267,38 +259,6 @@ function checkProduction(
 
 function refuseAbsentFeatures(read: SettingsReader): void {
   if (read.text('OPA_ENGINE_URL') !== undefined) read.problem('OPA_ENGINE_URL is not available in this version');
-}
-
-/** An unreadable spelling counts as on for the check and is a problem of its own. */
-function skipMtls(read: SettingsReader): boolean {
-  const skip = read.boolean('DEV_SKIP_MTLS') ?? true;
-  // Behind another address a forwarder on this machine would make strangers look local.
-  if (skip && !isLoopback(read.required('CASTELLAN_API_HOST'))) {
-    read.problem('DEV_SKIP_MTLS needs CASTELLAN_API_HOST to be a loopback address');
-  }
-  return skip;
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
-}
-
-function trustDomain(read: SettingsReader): string {
-  const name = read.required('CASTELLAN_IDENTITY_TRUST_DOMAIN');
-  // SPIFFE-ID §2.1: lower-case letters, digits, dots, dashes, underscores.
-  if (!/^[a-z0-9._-]{1,255}$/.test(name)) read.problem('CASTELLAN_IDENTITY_TRUST_DOMAIN is not a SPIFFE trust domain');
-  return name;
-}
-
-function serials(read: SettingsReader): string[] {
-  const list = (read.text('CASTELLAN_IDENTITY_REVOKED_SERIALS') ?? '')
-    .split(',')
-    .map((serial) => serial.trim().toUpperCase())
-    .filter((serial) => serial !== '');
-  if (list.some((serial) => !/^[0-9A-F]{1,40}$/.test(serial))) {
-    read.problem('CASTELLAN_IDENTITY_REVOKED_SERIALS must be hex serial numbers, comma separated');
-  }
-  return list;
 }
 
 /** Without a key no checkpoints are made. */

@@ -12,8 +12,8 @@ import { SignerError } from './crypto/signer.ts';
 import { acceptEmbedded } from './embedded.ts';
 import { CodedError } from './errors.ts';
 import type { Failpoints } from './failpoints.ts';
+import { assembleIdentity } from './identity/assembly.ts';
 import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
-import { denyList, mtlsAuthenticator } from './identity/mtls.ts';
 import type { PeriodicRunner } from './jobs/periodic.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -73,6 +73,7 @@ export async function startService(
   const policy = await orClose([storage], () =>
     openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
   );
+  const who = assembleIdentity({ config: identity, identityMap: () => identityMap, clock });
   const app = await orClose([storage, policy.engine], () =>
     buildApp({
       version: packageJson.version,
@@ -80,16 +81,7 @@ export async function startService(
       clock,
       random: Math.random,
       tls,
-      authenticate: acceptEmbedded(
-        mtlsAuthenticator({
-          identityMap,
-          trustDomain: identity.trustDomain,
-          allowCommonName: identity.allowCn,
-          isRevoked: denyList(identity.revokedSerials),
-          clock,
-          skipForLoopback: identity.skipMtls,
-        }),
-      ),
+      authenticate: acceptEmbedded(who.authenticate),
       storage,
       databaseUrl: database.appUrl,
       auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),

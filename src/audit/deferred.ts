@@ -11,14 +11,17 @@ const PAGE = 500;
 /** Restrictions and observed facts: all that is ever written without a signature (audit.md, the brakes). */
 const BRAKE_EVENTS: ReadonlySet<unknown> = new Set([
   'access.denied',
+  'access.lock.placed',
   'agent.expired',
   'agent.invalidated',
   'agent.quarantined',
   'agent.stopped',
   'audit.hold.placed',
+  'killswitch.engaged',
   'signer.compromise',
   'signer.revoked',
   'signer.rotation.requested',
+  'workspace.suspended',
 ]);
 
 interface Range {

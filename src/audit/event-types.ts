@@ -1,17 +1,9 @@
-import { type Static, type TObject, type TProperties, Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 
-const id = Type.String({ description: 'UUIDv7' });
-const digest = Type.String({ description: 'sha256: and lower-case hex' });
-const text = Type.String();
-/** What a person wrote: in the body a commitment to it, `{ "c": … }`, which outlives its erasure (personal.ts). */
-const personal = Type.String({ personal: true });
-const time = Type.String({ description: 'RFC 3339 UTC with milliseconds' });
-const count = Type.Integer();
+import { ACCESS_EVENTS } from './access-events.ts';
+import { count, digest, id, payload, personal, text, time } from './event-members.ts';
+
 const denies = Type.Array(Type.Object({ code: text, reason: text, severity: text, check: text }));
-
-function payload<T extends TProperties>(properties: T): TObject<T> {
-  return Type.Object(properties, { additionalProperties: false });
-}
 
 /** A version of a policy begins to count, or to be tried; it binds the hash to what was compiled from it. */
 const activation = payload({
@@ -24,12 +16,22 @@ const activation = payload({
   reason: Type.Optional(personal),
 });
 
+/** A manifest of the Kernel was presented; `for`: what it was presented for. */
+const manifest = {
+  manifestId: Type.Optional(text),
+  manifestHash: Type.Optional(digest),
+  signerId: Type.Optional(text),
+};
+
 /** The registry as it stands after the change: its number, and the digest of its canonical form (docs/audit-format.md §4). */
 const registry = { registryVersion: Type.Optional(count), registryDigest: Type.Optional(digest) };
 
 /** Every event Castellan writes, with the members of its payload. Names are never changed or reused. */
 export const EVENT_TYPES = {
   'workspace.created': payload({ workspaceId: text, displayName: text }),
+  'workspace.settings.changed': payload({ workspaceId: text, settings: Type.Array(text), settingsDigest: digest }),
+  'workspace.suspended': payload({ workspaceId: text, reason: personal, stopped: count }),
+  'workspace.resumed': payload({ workspaceId: text, reason: personal }),
   'agent.created': payload({ agentId: id, specVersion: count, specHash: digest, expiresAt: time }),
   'agent.updated': payload({ agentId: id, specVersion: count, specHash: digest, previousSpecHash: digest }),
   'agent.forked': payload({
@@ -58,6 +60,7 @@ export const EVENT_TYPES = {
     denies,
   }),
   'agent.stopped': payload({ agentId: id, reason: Type.Optional(personal) }),
+  'agent.scaled': payload({ agentId: id, decisionId: Type.Optional(id), replicas: count, previousReplicas: count }),
   'agent.expired': payload({ agentId: id, expiresAt: time, wasRunning: Type.Boolean() }),
   'agent.quarantined': payload({ agentId: id, reason: personal, wasRunning: Type.Boolean() }),
   'agent.released': payload({
@@ -76,6 +79,18 @@ export const EVENT_TYPES = {
     wasRunning: Type.Boolean(),
     denies,
   }),
+  'promotion.requested': payload({
+    agentId: id,
+    promotionId: id,
+    decisionId: id,
+    specVersion: count,
+    specHash: digest,
+    policyHash: digest,
+    approvalsRequired: count,
+  }),
+  'promotion.approval.given': payload({ agentId: id, promotionId: id, approvals: count, approvalsRequired: count }),
+  'promotion.rejected': payload({ agentId: id, promotionId: id, reason: personal }),
+  'promotion.lapsed': payload({ agentId: id, promotionId: id, cause: text }),
   'promotion.approved': payload({
     agentId: id,
     promotionId: id,
@@ -117,6 +132,19 @@ export const EVENT_TYPES = {
     expiresAt: time,
     agents: Type.Array(Type.Object({ agentId: id, proofId: id, previousProofId: id })),
   }),
+  'template.created': payload({ templateId: text, version: count, configHash: digest }),
+  'template.updated': payload({ templateId: text, version: count, configHash: digest, previousConfigHash: digest }),
+  'template.deleted': payload({ templateId: text, version: count }),
+  'manifest.accepted': payload({
+    ...manifest,
+    agentConfigHash: digest,
+    agentId: Type.Optional(id),
+    templateId: Type.Optional(text),
+    expiresAt: time,
+  }),
+  'manifest.rejected': payload({ ...manifest, code: text }),
+  'killswitch.engaged': payload({ scope: text, agentId: Type.Optional(id), reason: personal }),
+  'killswitch.cleared': payload({ scope: text, agentId: Type.Optional(id), reason: personal }),
   'policy.activated': activation,
   'policy.rolledback': activation,
   'policy.shadowed': activation,
@@ -159,6 +187,7 @@ export const EVENT_TYPES = {
     reason: personal,
     ...registry,
   }),
+  ...ACCESS_EVENTS,
   'access.denied': payload({
     code: text,
     route: text,

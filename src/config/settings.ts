@@ -1,3 +1,5 @@
+import { IDENTITY_SETTINGS } from './identity-settings.ts';
+
 /** How a setting's text is read. Every kind refuses what it cannot read; nothing falls back to a default. */
 export type SettingKind = 'text' | 'path' | 'url' | 'port' | 'integer' | 'boolean';
 
@@ -55,23 +57,7 @@ export const SETTINGS = {
     doc: 'Address of the ops listener (no client certificate).',
   },
   CASTELLAN_OPS_PORT: { kind: 'port', default: '9464', doc: 'Port of the ops listener; 0: any free one.' },
-  CASTELLAN_IDENTITY_MAP_FILE: { kind: 'path', doc: 'JSON map from SPIFFE id or CN to principal, roles, workspaces.' },
-  CASTELLAN_IDENTITY_TRUST_DOMAIN: { kind: 'text', default: 'castellan.dev', doc: 'SPIFFE trust domain.' },
-  CASTELLAN_IDENTITY_ALLOW_CN: {
-    kind: 'boolean',
-    default: 'false',
-    doc: 'Accept a certificate without a URI SAN by its common name.',
-  },
-  CASTELLAN_IDENTITY_REVOKED_SERIALS: {
-    kind: 'text',
-    default: '',
-    doc: 'Client certificates refused, by serial number (hex, comma separated).',
-  },
-  DEV_SKIP_MTLS: {
-    kind: 'boolean',
-    default: 'false',
-    doc: 'Development only: the client certificate is optional on loopback; without one the caller is the operator `dev`.',
-  },
+  ...IDENTITY_SETTINGS,
   AUDIT_SIGNING_KEY_SOURCE: { kind: 'text', default: 'local', oneOf: KEY_SOURCES, doc: 'Where the audit key is kept.' },
   AUDIT_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the audit signer, by its full ARN (kms).' },
   CASTELLAN_AUDIT_SIGNING_PKCS11_KEY: {

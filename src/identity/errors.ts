@@ -1,5 +1,6 @@
 import { CodedError } from '../errors.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
+import type { Principal } from './principal.ts';
 
 export type UnauthenticatedReason =
   | 'NO_CERTIFICATE'
@@ -14,7 +15,23 @@ export type UnauthenticatedReason =
   | 'SPIFFE_ID_INVALID'
   | 'TRUST_DOMAIN_UNKNOWN'
   | 'NOT_IN_IDENTITY_MAP'
-  | 'NO_IDENTITY';
+  | 'NO_IDENTITY'
+  | 'CERTIFICATE_STATUS_UNKNOWN'
+  | 'PRINCIPAL_LOCKED'
+  | 'FORWARDED_MISSING'
+  | 'FORWARDED_MALFORMED'
+  | 'FORWARDED_AMBIGUOUS'
+  | 'FORWARDED_BY_ANOTHER'
+  | 'NO_TOKEN'
+  | 'TOKEN_NOT_ACCEPTED'
+  | 'TOKEN_MALFORMED'
+  | 'TOKEN_ISSUER_UNKNOWN'
+  | 'TOKEN_KEYS_UNAVAILABLE'
+  | 'TOKEN_SIGNATURE_INVALID'
+  | 'TOKEN_CLAIMS_INVALID'
+  | 'TOKEN_EXPIRED'
+  | 'TOKEN_BOUND_ELSEWHERE'
+  | 'TOKEN_NOT_OF_A_HUMAN';
 
 /** No accepted identity. The reason is for the log: an answer that tells strangers what to fix helps the wrong ones. */
 export class Unauthenticated extends CodedError {
@@ -23,6 +40,17 @@ export class Unauthenticated extends CodedError {
   constructor(reason: UnauthenticatedReason) {
     super('The connection brings no identity that is accepted here.');
     this.reason = reason;
+  }
+}
+
+/** Identity headers from a peer that is no proxy of ours (contract §3: 400). */
+export class ForwardedByStranger extends CodedError {
+  readonly code = 'MALFORMED_REQUEST';
+  /** Undefined where there was no certificate. */
+  readonly sender: Principal | undefined;
+  constructor(sender: Principal | undefined) {
+    super('x-forwarded-client-cert is accepted from proxies alone.');
+    this.sender = sender;
   }
 }
 

@@ -36,12 +36,15 @@ export const PERMISSIONS = {
   'settings.write': ADMINS,
   'workspaces.write': ADMINS,
   'killswitch.write': ADMINS,
+  'access.lock': ADMINS,
+  'access.elevate': ADMINS,
   'audit.prune': ADMINS,
   'audit.erase': ADMINS,
   'audit.hold': ADMINS,
 
   'signers.read': ['kernel-admin', 'auditor', 'kernel-approver'],
   'audit.read': AUDITORS,
+  'access.read': AUDITORS,
   'compliance.read': AUDITORS,
 
   evaluate: [...OPERATORS, 'agent'],

@@ -8,9 +8,9 @@ import { Pool } from 'undici';
 import { CLIENTS, SAMPLE_AGENT_ID } from '../../src/certs/clients.ts';
 import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
 import { loadIdentityMap } from '../../src/identity/identity-map.ts';
-import { mtlsAuthenticator } from '../../src/identity/mtls.ts';
 import { isUuid } from '../../src/ids.ts';
 import { buildApp, listen } from '../http/fixture.ts';
+import { certificateLogin } from '../identity/certificate-login.ts';
 import { TRUST_DOMAIN } from './material.ts';
 
 const DAY = 86_400_000;
@@ -79,13 +79,9 @@ t.test('names in the certificates', async (t) => {
 });
 
 t.test('a real handshake as each of them', async (t) => {
-  const authenticate = mtlsAuthenticator({
+  const authenticate = certificateLogin({
     identityMap: loadIdentityMap(file('identity-map.json'), TRUST_DOMAIN),
     trustDomain: TRUST_DOMAIN,
-    allowCommonName: false,
-    isRevoked: () => false,
-    clock: Date.now,
-    skipForLoopback: false,
   });
   const ca = read('ca.crt');
   const app = await buildApp({

@@ -1,7 +1,7 @@
 import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { Type } from '@sinclair/typebox';
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import type { Issued } from '../../src/certs/authority.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { connectionsPlugin } from '../../src/http/drain.ts';
@@ -14,7 +14,7 @@ import { requestContextPlugin } from '../../src/http/request-context.ts';
 import { routeContractPlugin } from '../../src/http/route-contract.ts';
 import { applyServerLimits, fastifyOptions } from '../../src/http/server-options.ts';
 import { isPermission } from '../../src/identity/permissions.ts';
-import { identityPlugin } from '../../src/identity/plugin.ts';
+import { type IdentityOptions, identityPlugin } from '../../src/identity/plugin.ts';
 import type { Principal } from '../../src/identity/principal.ts';
 
 export const ANYONE: Principal = { id: 'someone', kind: 'human', roles: ['kernel-admin'], workspaces: '*' };
@@ -25,7 +25,7 @@ export interface FixtureOptions {
   readonly clock?: Clock;
   readonly requireCertificate?: boolean;
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3';
-  readonly authenticate?: (socket: FastifyRequest['raw']['socket']) => Principal;
+  readonly authenticate?: IdentityOptions['authenticate'];
   readonly routes?: (app: FastifyInstance) => void;
 }
 

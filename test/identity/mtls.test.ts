@@ -3,9 +3,10 @@ import t from 'tap';
 import { Pool } from 'undici';
 import { type Issued, issue, makeAuthority, newKey, validFor } from '../../src/certs/authority.ts';
 import { parseIdentityMap } from '../../src/identity/identity-map.ts';
-import { denyList, type MtlsOptions, mtlsAuthenticator } from '../../src/identity/mtls.ts';
+import { denyList } from '../../src/identity/serials.ts';
 import { AGENT_ID, inForce, TRUST_DOMAIN, testAuthority } from '../certs/material.ts';
 import { buildApp, listen, openTls, sendRaw } from '../http/fixture.ts';
+import { type CertificateLoginOptions, certificateLogin } from './certificate-login.ts';
 
 const OPERATOR = `spiffe://${TRUST_DOMAIN}/human/operator`;
 const DAY = 86_400_000;
@@ -21,16 +22,8 @@ const identityMap = parseIdentityMap(
   TRUST_DOMAIN,
 );
 
-async function serve(change: Partial<MtlsOptions> & { minVersion?: 'TLSv1.2' } = {}) {
-  const authenticate = mtlsAuthenticator({
-    identityMap,
-    trustDomain: TRUST_DOMAIN,
-    allowCommonName: false,
-    isRevoked: () => false,
-    clock: Date.now,
-    skipForLoopback: false,
-    ...change,
-  });
+async function serve(change: Partial<CertificateLoginOptions> & { minVersion?: 'TLSv1.2' } = {}) {
+  const authenticate = certificateLogin({ identityMap, trustDomain: TRUST_DOMAIN, ...change });
   const app = await buildApp({
     ...material,
     authenticate,
@@ -170,7 +163,7 @@ t.test('revoked and expired take effect on a connection that is open', async (t)
   const serial = new X509Certificate(pair.cert).serialNumber;
   let now = Date.now();
   let revoked: readonly string[] = [];
-  const { port } = await serve({ clock: () => now, isRevoked: (...who) => denyList(revoked)(...who) });
+  const { port } = await serve({ clock: () => now, isRevoked: ({ serial }) => denyList(revoked)(serial) });
   const pool = new Pool(`https://127.0.0.1:${port}`, {
     connect: { ...tlsOf(pair), servername: 'localhost' },
     connections: 1,

@@ -44,10 +44,13 @@ export interface TestServiceOptions {
   readonly environment?: ServiceConfig['environment'];
   /** Keys that are not files of the test's own. */
   readonly signers?: Partial<ServiceConfig['signers']>;
-  /** By default event. */
   /** Work that is not to be seen in what a test counts. */
   readonly withoutJobs?: readonly JobName[];
+  /** By default event. */
   readonly auditSigningMode?: ServiceConfig['auditSigningMode'];
+  readonly identity?: Partial<ServiceConfig['identity']>;
+  readonly manifests?: ServiceConfig['manifests'];
+  readonly api?: Partial<ServiceConfig['api']>;
   /** Checkpoints, with a key of their own; the rounds are the test's to make unless an interval is given. */
   readonly checkpoints?: Partial<Omit<NonNullable<ServiceConfig['checkpoints']>, 'signer'>>;
 }
@@ -86,6 +89,9 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
     environment,
     auditSigningMode,
     limits: { ...config.limits, ...options.limits },
+    identity: { ...config.identity, ...options.identity },
+    manifests: options.manifests ?? config.manifests,
+    api: { ...config.api, ...options.api },
     checkpoints,
   };
   const service = await startService(limited, {
@@ -117,9 +123,13 @@ function serviceConfig(database: TestDatabase, certsDir: string, signers: Servic
       mapFile: join(certsDir, 'identity-map.json'),
       trustDomain: 'castellan.dev',
       allowCn: false,
-      revokedSerials: [],
       skipMtls: false,
+      reloadMs: 100,
+      revocation: { serials: [], serialsFile: undefined, crlFiles: [], ocsp: 'off', ocspUrl: undefined },
+      proxies: [],
+      breakGlassMaxMinutes: 60,
     },
+    manifests: { audience: 'castellan' },
     signers,
     // The test's own work is on the service's event loop: its lateness says nothing here.
     limits: { ...defaultLimits(), maxWaitMs: 10_000, latencyMs: 10_000, eventLoopDelayMs: 600_000 },

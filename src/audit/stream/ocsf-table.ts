@@ -68,12 +68,22 @@ type Rest = Partial<Pick<OcsfRow, 'severity' | 'status'>>;
 const AGENT = { type: 'Agent', id: 'agentId' };
 const POLICY = { type: 'Policy', id: 'policyHash', name: 'policySet' };
 const SIGNER = { type: 'Signing key', id: 'signerId' };
+const WORKSPACE = { type: 'Workspace', id: 'workspaceId' };
+const PROMOTION = { type: 'Promotion', id: 'promotionId' };
+const TEMPLATE = { type: 'Template', id: 'templateId' };
+const MANIFEST = { type: 'Manifest', id: 'manifestId' };
+const KILL_SWITCH = { type: 'Kill switch', id: 'scope' };
+const LOCK = { type: 'Access lock', id: 'lockId' };
+const ELEVATION = { type: 'Elevation', id: 'elevationId' };
 const PROOF = { type: 'Proof', id: 'proofId' };
 const REFUSED: Rest = { status: 'Failure', severity: 'Medium' };
 
 /** How each type of event is told. A type without a row does not compile; docs/streams.md shows this table. */
 export const OCSF_TABLE: Readonly<Record<EventType, OcsfRow>> = {
   'workspace.created': entity('Create', { type: 'Workspace', id: 'workspaceId', name: 'displayName' }),
+  'workspace.settings.changed': entity('Update', WORKSPACE, { severity: 'Medium' }),
+  'workspace.suspended': entity('Suspend', WORKSPACE, { severity: 'High' }),
+  'workspace.resumed': entity('Resume', WORKSPACE, { severity: 'Medium' }),
   'agent.created': entity('Create', AGENT),
   'agent.updated': entity('Update', AGENT),
   'agent.forked': entity('Create', AGENT),
@@ -81,17 +91,29 @@ export const OCSF_TABLE: Readonly<Record<EventType, OcsfRow>> = {
   'agent.start.allowed': app('Start'),
   'agent.start.denied': app('Start', REFUSED),
   'agent.stopped': app('Stop', { severity: 'Low' }),
+  'agent.scaled': entity('Update', AGENT),
   'agent.expired': app('Stop', { severity: 'Low' }),
   'agent.quarantined': entity('Suspend', AGENT, { severity: 'High' }),
   'agent.released': entity('Resume', AGENT, { severity: 'Medium' }),
   'agent.release.denied': entity('Resume', AGENT, REFUSED),
   'agent.revalidated': entity({ other: 'Revalidate' }, AGENT),
   'agent.invalidated': entity('Disable', AGENT, { severity: 'High' }),
+  'promotion.requested': entity({ other: 'Request' }, PROMOTION),
+  'promotion.approval.given': entity({ other: 'Approve' }, PROMOTION),
+  'promotion.rejected': entity({ other: 'Reject' }, PROMOTION, REFUSED),
+  'promotion.lapsed': entity({ other: 'Lapse' }, PROMOTION),
   'promotion.approved': entity('Enable', AGENT),
   'promotion.denied': entity('Enable', AGENT, REFUSED),
   'proof.issued': entity('Create', PROOF),
   'proof.renewed': entity('Create', PROOF),
   'proof.mass.renewed': entity('Create', { type: 'Proof', id: 'statementDigest' }),
+  'template.created': entity('Create', TEMPLATE),
+  'template.updated': entity('Update', TEMPLATE),
+  'template.deleted': entity('Delete', TEMPLATE),
+  'manifest.accepted': entity({ other: 'Accept' }, MANIFEST),
+  'manifest.rejected': entity({ other: 'Accept' }, MANIFEST, REFUSED),
+  'killswitch.engaged': entity({ other: 'Engage' }, KILL_SWITCH, { severity: 'Critical' }),
+  'killswitch.cleared': entity({ other: 'Clear' }, KILL_SWITCH, { severity: 'High' }),
   'policy.activated': entity('Activate', POLICY, { severity: 'Medium' }),
   'policy.rolledback': entity('Activate', POLICY, { severity: 'High' }),
   'policy.shadowed': entity({ other: 'Shadow' }, POLICY),
@@ -104,6 +126,17 @@ export const OCSF_TABLE: Readonly<Record<EventType, OcsfRow>> = {
   'signer.range.closed': entity('Update', SIGNER),
   'signer.revoked': entity('Disable', SIGNER, { severity: 'High' }),
   'signer.compromise': row('finding', 'Create', { severity: 'Critical', status: 'New' }, SIGNER),
+  'identity.map.applied': entity('Update', { type: 'Identity map', id: 'digest' }, { severity: 'Medium' }),
+  'trust.bundle.applied': entity('Update', { type: 'Trust bundle', id: 'digest' }, { severity: 'High' }),
+  'server.certificate.applied': entity('Update', { type: 'Server certificate', id: 'fingerprint' }),
+  'revocations.applied': entity('Update', { type: 'Revocation list', id: 'digest' }, { severity: 'Medium' }),
+  'token.issuers.applied': entity('Update', { type: 'Token issuers', id: 'digest' }, { severity: 'High' }),
+  'identity.reload.refused': entity('Update', { type: 'Identity source', id: 'source' }, REFUSED),
+  'access.lock.placed': entity('Create', LOCK, { severity: 'High' }),
+  'access.lock.released': entity('Delete', LOCK, { severity: 'Medium' }),
+  'access.breakglass.granted': entity('Create', ELEVATION, { severity: 'Critical' }),
+  'access.breakglass.used': entity({ other: 'Use' }, ELEVATION, { severity: 'High' }),
+  'access.breakglass.ended': entity('Delete', ELEVATION, { severity: 'Medium' }),
   'access.denied': row('api', { other: 'Refused' }, REFUSED),
   'audit.deferred.covered': log({ other: 'Cover' }, { severity: 'Low' }),
   'audit.signmode.switched': log({ other: 'Switch' }, { severity: 'Low' }),

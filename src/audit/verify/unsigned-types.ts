@@ -7,14 +7,17 @@ import type { EventBody } from './body.ts';
  */
 export const UNSIGNED_TYPES: ReadonlySet<string> = new Set([
   'access.denied',
+  'access.lock.placed',
   'agent.expired',
   'agent.invalidated',
   'agent.quarantined',
   'agent.stopped',
   'audit.hold.placed',
+  'killswitch.engaged',
   'signer.compromise',
   'signer.revoked',
   'signer.rotation.requested',
+  'workspace.suspended',
 ]);
 
 /** Whether Castellan may have written this event without a signature: of those types, a rotation only in an emergency. */

@@ -20,14 +20,17 @@ BATCH_TYPE = b"application/vnd.castellan.audit-batch.v1"
 REQUIRED = {"v", "chain", "seq", "id", "eventType", "ts", "actor", "payload", "prevHash", "signerId"}
 UNSIGNED_TYPES = {
     "access.denied",
+    "access.lock.placed",
     "agent.expired",
     "agent.invalidated",
     "agent.quarantined",
     "agent.stopped",
     "audit.hold.placed",
+    "killswitch.engaged",
     "signer.compromise",
     "signer.revoked",
     "signer.rotation.requested",
+    "workspace.suspended",
 }
 GENESIS = "0" * 64
 TOLERANCE_MS = 5000
