@@ -10,7 +10,7 @@ import { createVerifyChain } from './audit/verify-chain.ts';
 import { checkpointsPlugin } from './checkpoints/plugin.ts';
 import type { Clock } from './clock.ts';
 import type { CheckpointSettings } from './config/checkpoints.ts';
-import type { LimitsConfig } from './config.ts';
+import type { LimitsConfig } from './config/limits.ts';
 import { decisionRoutes } from './decisions/routes.ts';
 import type { Failpoints } from './failpoints.ts';
 import { accessLogPlugin } from './http/access-log.ts';
@@ -95,7 +95,11 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     observe: metrics.limits,
   });
   metrics.watchLimits(app.limits.stats);
-  await app.register(identityPlugin, { authenticate: parts.authenticate, admit: app.limits.admit });
+  await app.register(identityPlugin, {
+    authenticate: parts.authenticate,
+    admit: app.limits.admit,
+    charge: app.limits.charge,
+  });
   await app.register(queryTypesPlugin);
   await app.register(jsonBodyPlugin);
   await app.register(openApiPlugin, { version: parts.version });

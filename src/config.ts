@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 
 import { type CheckpointSettings, readCheckpoints, signsCheckpoints } from './config/checkpoints.ts';
 import { type IdentityConfig, type ManifestConfig, readIdentity, readManifests } from './config/identity.ts';
+import { type LimitsConfig, readLimits } from './config/limits.ts';
 import { type Environment, SettingsReader } from './config/read.ts';
 import { longSecret } from './config/safe-url.ts';
 import {
@@ -21,21 +22,6 @@ export type RunEnvironment = 'production' | 'development' | 'test';
 export interface ListenerConfig {
   readonly host: string;
   readonly port: number;
-}
-
-/** What is let in. Rates are requests a second. */
-export interface LimitsConfig {
-  readonly principal: { readonly rate: number; readonly burst: number };
-  readonly workspace: { readonly rate: number; readonly burst: number };
-  readonly brake: { readonly rate: number; readonly burst: number };
-  /** Requests under way at once, by lane. */
-  readonly inFlight: { readonly read: number; readonly write: number; readonly brake: number };
-  /** Requests of a lane that may wait for a place, and ms each may. */
-  readonly maxWaiting: number;
-  readonly maxWaitMs: number;
-  /** Ms a request may take on average before fewer are let in at once. */
-  readonly latencyMs: number;
-  readonly eventLoopDelayMs: number;
 }
 
 /** Everything the service needs to run, validated and frozen. */
@@ -213,27 +199,6 @@ function readShared(read: SettingsReader, env: Environment) {
 /** The limits of a process that sets none. */
 export function defaultLimits(): LimitsConfig {
   return readLimits(new SettingsReader({}));
-}
-
-function readLimits(read: SettingsReader): LimitsConfig {
-  const bucket = (kind: 'PRINCIPAL' | 'WORKSPACE' | 'BRAKE') => ({
-    rate: read.integer(`CASTELLAN_LIMITS_${kind}_RATE`),
-    burst: read.integer(`CASTELLAN_LIMITS_${kind}_BURST`),
-  });
-  return {
-    principal: bucket('PRINCIPAL'),
-    workspace: bucket('WORKSPACE'),
-    brake: bucket('BRAKE'),
-    inFlight: {
-      read: read.integer('CASTELLAN_LIMITS_IN_FLIGHT_READS'),
-      write: read.integer('CASTELLAN_LIMITS_IN_FLIGHT_WRITES'),
-      brake: read.integer('CASTELLAN_LIMITS_IN_FLIGHT_BRAKES'),
-    },
-    maxWaiting: read.integer('CASTELLAN_LIMITS_MAX_WAITING'),
-    maxWaitMs: read.integer('CASTELLAN_LIMITS_MAX_WAIT_MS'),
-    latencyMs: read.integer('CASTELLAN_LIMITS_LATENCY_MS'),
-    eventLoopDelayMs: read.integer('CASTELLAN_LIMITS_EVENT_LOOP_DELAY_MS'),
-  };
 }
 
 /** The rules in force; `unset`: those of a process without NODE_ENV. Any other name means production. */

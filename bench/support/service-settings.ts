@@ -4,7 +4,9 @@ import { SETTINGS, type Setting } from '../../src/config/settings.ts';
 
 /** Every rate limit as far up as it goes: what is measured is what the service can do, not what it lets through. */
 export function withoutLimits(): Readonly<Record<string, string>> {
-  const limits = Object.entries<Setting>(SETTINGS).filter(([name]) => name.startsWith('CASTELLAN_LIMITS_'));
+  const limits = Object.entries<Setting>(SETTINGS).filter(
+    ([name, { kind }]) => name.startsWith('CASTELLAN_LIMITS_') && kind === 'integer',
+  );
   return Object.fromEntries(limits.map(([name, { max }]) => [name, String(max)]));
 }
 

@@ -81,6 +81,17 @@ export class NotFound extends CodedError {
   }
 }
 
+/** Too many requests, found out while one is handled. `waitMs`: until it is worth coming back. */
+export class RetryLater extends CodedError {
+  readonly code: 'RATE_LIMITED' | 'OVERLOADED';
+  readonly waitMs: number;
+  constructor(code: 'RATE_LIMITED' | 'OVERLOADED', detail: string, waitMs: number) {
+    super(detail);
+    this.code = code;
+    this.waitMs = waitMs;
+  }
+}
+
 /** Builds the document of a code. The fixed members win over `members`, so no error can overwrite its own status. */
 export function problemDocument(
   code: ProblemCode,
@@ -168,7 +179,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   else if (problem.status >= 500 && problem.code !== 'OVERLOADED')
     request.log.warn({ err: error, code: problem.code }, 'request refused');
   if (problem.status === 429 || problem.status === 503) {
-    reply.header('retry-after', String(1 + Math.floor(random() * 3)));
+    const least = error instanceof RetryLater ? Math.ceil(error.waitMs / 1000) : 1;
+    reply.header('retry-after', String(Math.max(1, least) + Math.floor(random() * 3)));
   }
   // A string passes the route's response schema by, which would drop the members it does not know.
   reply

@@ -1,4 +1,4 @@
-import type { Role } from './principal.ts';
+import type { Role } from '../roles.ts';
 
 const READERS = ['operator', 'orchestrator', 'kernel-approver', 'kernel-admin', 'auditor'] as const;
 const OPERATORS = ['operator', 'orchestrator', 'kernel-admin'] as const;

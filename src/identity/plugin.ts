@@ -9,7 +9,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who calls. Throws Unauthenticated on a public route, where nobody was asked. */
     readonly principal: Principal;
-    /** For routes with scope `agent`: throws AccessDenied (404) unless the workspace found is the caller's. */
+    /**
+     * For routes that find their workspace themselves: throws AccessDenied (404) unless it is the caller's, RetryLater when
+     * it is sent too much.
+     */
     requireWorkspace(workspaceId: string, agentId?: string): void;
   }
 }
@@ -19,6 +22,8 @@ export interface IdentityOptions {
   readonly authenticate: (socket: Socket, request: FastifyRequest) => Principal | Promise<Principal>;
   /** Asked once the caller is known, before its access is judged, so that refused access is bounded too. False: it has answered. */
   readonly admit?: (principal: Principal, request: FastifyRequest, reply: FastifyReply) => boolean;
+  /** Told of the workspace that a route found, once it is known to be the caller's. */
+  readonly charge?: (request: FastifyRequest, workspaceId: string) => void;
 }
 
 /** Authenticates and authorises every request before its body is read, and unknown paths too: a stranger learns no routes. */
@@ -35,6 +40,7 @@ export const identityPlugin = fastifyPlugin(
     });
     app.decorateRequest('requireWorkspace', function (this: FastifyRequest, workspaceId: string, agentId?: string) {
       requireWorkspace(this.principal, this, workspaceId, agentId);
+      options.charge?.(this, workspaceId);
     });
 
     app.addHook('onRequest', async (request, reply) => {

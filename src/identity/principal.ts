@@ -1,14 +1,4 @@
-export const ROLES = [
-  'operator',
-  'orchestrator',
-  'kernel-approver',
-  'kernel-admin',
-  'auditor',
-  'agent',
-  'gateway',
-] as const;
-
-export type Role = (typeof ROLES)[number];
+import type { Role } from '../roles.ts';
 
 export type PrincipalKind = 'human' | 'service' | 'agent';
 

@@ -94,6 +94,20 @@ export class FairGate {
     if (this.#waiting > 0) this.#admitNext();
   }
 
+  /** Gives a request that is in to another key, whose it turned out to be; false, and nothing, when that key has its share. */
+  move(from: string, to: string): boolean {
+    if (from === to) return true;
+    const [before, after] = [this.#turns.get(from), this.#turns.get(to)];
+    if (before === undefined || (after !== undefined && after.inFlight >= this.#share)) return false;
+    before.inFlight -= 1;
+    this.#forgetIdle(from, before);
+    if (after === undefined) this.#turns.set(to, { inFlight: 1, waiting: [] });
+    else after.inFlight += 1;
+    // Somebody may have waited for the share of the key that it left.
+    if (this.#waiting > 0) this.#admitNext();
+    return true;
+  }
+
   /** A request that waits is no longer wanted. */
   cancel(key: string, waiter: Waiter): void {
     const turn = this.#round.get(key);

@@ -4,7 +4,6 @@ import type { Lane } from '../http/lanes.ts';
 import type { FairGate } from './fair-gate.ts';
 import type { Pressure } from './pressure.ts';
 import type { LimitReason } from './refusal.ts';
-import type { TokenBuckets } from './token-buckets.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -17,7 +16,8 @@ declare module 'fastify' {
 
 export interface LaneOptions {
   readonly lane: Lane;
-  readonly workspaces: TokenBuckets;
+  /** Takes a token of the workspace; the ms until there is one. */
+  readonly takeOf: (workspaceId: string, now: number) => number;
   readonly pressure: Pressure;
   readonly gate: FairGate;
   readonly finished: (ms: number) => void;
@@ -35,11 +35,11 @@ export type Refuse = (
 ) => void;
 
 /** The hooks of a lane's routes: one before the body is read, one when the work is done. */
-export function createLaneHooks({ lane, workspaces, pressure, gate, finished, now, refuse }: LaneOptions) {
+export function createLaneHooks({ lane, takeOf, pressure, gate, finished, now, refuse }: LaneOptions) {
   function enter(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const workspaceId = workspaceOf(request);
     const time = now();
-    const waitMs = workspaceId === undefined ? 0 : workspaces.take(workspaceId, time);
+    const waitMs = workspaceId === undefined ? 0 : takeOf(workspaceId, time);
     const key = workspaceId ?? keyWithoutWorkspace(request);
     if (waitMs > 0) refuse(request, reply, lane, 'workspace_rate', waitMs);
     else if (pressure.refuses(lane, key)) refuse(request, reply, lane, 'event_loop', 0);

@@ -1,16 +1,18 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 
-import type { LimitsConfig } from '../config.ts';
+import type { LimitsConfig } from '../config/limits.ts';
 import { LANES, type Lane, laneOf } from '../http/lanes.ts';
+import { RetryLater } from '../http/problem.ts';
 import type { Principal } from '../identity/principal.ts';
 import { Capacity } from './capacity.ts';
+import { createRoleCeilings } from './ceilings.ts';
 import { type EventLoopDelay, measureEventLoopDelay } from './event-loop.ts';
 import { FairGate } from './fair-gate.ts';
 import { createLaneHooks, type Refuse } from './lane-hooks.ts';
 import { Pressure } from './pressure.ts';
-import { createRefuser, type LimitReason } from './refusal.ts';
-import { TokenBuckets } from './token-buckets.ts';
+import { createRefuser, type LimitReason, REFUSALS } from './refusal.ts';
+import { type Ceiling, TokenBuckets } from './token-buckets.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -21,6 +23,11 @@ declare module 'fastify' {
 export interface Limits {
   /** False when the caller sends too much: the request is answered then. Asked before the caller's access is judged. */
   admit(principal: Principal, request: FastifyRequest, reply: FastifyReply): boolean;
+  /**
+   * For a request whose workspace is not in its path, once it is found: from here on it counts as the workspace's. Throws
+   * RetryLater when the workspace is sent too much, or has its share of places.
+   */
+  charge(request: FastifyRequest, workspaceId: string): void;
   stats(): LimitStats;
 }
 
@@ -39,6 +46,8 @@ export interface LimitsOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly observe: { readonly refused: (reason: LimitReason, lane: Lane) => void };
+  /** A ceiling that the workspace has of its own. */
+  readonly workspaceCeiling?: (workspaceId: string) => Ceiling | undefined;
   readonly eventLoop?: EventLoopDelay;
 }
 
@@ -54,6 +63,9 @@ export const limitsPlugin = fastifyPlugin(
     const { config, now, random, observe, eventLoop = measureEventLoopDelay() } = options;
     const principals = bucketsPerLane(config, 'principal');
     const workspaces = bucketsPerLane(config, 'workspace');
+    const roleCeiling = createRoleCeilings(config.roles);
+    const takeOf = (lane: Lane, workspaceId: string, time: number) =>
+      workspaces[lane].take(workspaceId, time, lane === 'brake' ? undefined : options.workspaceCeiling?.(workspaceId));
     const gates = gatesPerLane(config);
     const capacities = perLane((lane) => new Capacity({ most: config.inFlight[lane], aimMs: config.latencyMs }));
     const pressure = new Pressure({ maxDelayMs: config.eventLoopDelayMs, random });
@@ -65,7 +77,7 @@ export const limitsPlugin = fastifyPlugin(
     const hooks = perLane((lane) =>
       createLaneHooks({
         lane,
-        workspaces: workspaces[lane],
+        takeOf: (workspaceId, time) => takeOf(lane, workspaceId, time),
         pressure,
         gate: gates[lane],
         finished: (ms) => capacities[lane].finished(ms),
@@ -74,14 +86,31 @@ export const limitsPlugin = fastifyPlugin(
       }),
     );
 
+    const limitReached = (reason: LimitReason, lane: Lane, waitMs: number) => {
+      observe.refused(reason, lane);
+      return new RetryLater(REFUSALS[reason].code, REFUSALS[reason].detail, waitMs);
+    };
+
     app.decorateRequest('placeOf', '');
     app.decorateRequest('placeSince', 0);
     app.decorate('limits', {
       admit: (principal, request, reply) => {
-        const lane = request.is404 ? 'read' : (request.routeOptions.config.lane ?? 'read');
-        const waitMs = principals[lane].take(principal.id, now());
+        const lane = laneOfRequest(request);
+        const ceiling = lane === 'brake' ? undefined : roleCeiling(principal);
+        const waitMs = principals[lane].take(principal.id, now(), ceiling);
         if (waitMs > 0) refuse(request, reply, lane, 'principal_rate', waitMs);
         return waitMs === 0;
+      },
+      charge: (request, workspaceId) => {
+        const { placeOf } = request;
+        // It was the workspace's from the start.
+        if (placeOf === workspaceId) return;
+        const lane = laneOfRequest(request);
+        const waitMs = takeOf(lane, workspaceId, now());
+        if (waitMs > 0) throw limitReached('workspace_rate', lane, waitMs);
+        if (placeOf === '') return;
+        if (!gates[lane].move(placeOf, workspaceId)) throw limitReached('in_flight', lane, 0);
+        request.placeOf = workspaceId;
       },
       stats: () => ({
         lanes: perLane((lane) => ({
@@ -119,6 +148,10 @@ export const limitsPlugin = fastifyPlugin(
   },
   { name: 'limits', fastify: '5.x', dependencies: ['route-contract', 'problem'] },
 );
+
+function laneOfRequest(request: FastifyRequest): Lane {
+  return request.is404 ? 'read' : (request.routeOptions.config.lane ?? 'read');
+}
 
 type PerLane<T> = Readonly<Record<Lane, T>>;
 

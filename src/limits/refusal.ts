@@ -14,7 +14,8 @@ const SPREAD_S = 3;
 
 export type LimitReason = keyof typeof REFUSALS;
 
-const REFUSALS = {
+/** How each is answered. */
+export const REFUSALS = {
   principal_rate: { code: 'RATE_LIMITED', detail: 'You send more requests than you may.' },
   workspace_rate: { code: 'RATE_LIMITED', detail: 'The workspace is sent more requests than it may be.' },
   in_flight: { code: 'OVERLOADED', detail: 'Too many requests are under way.' },

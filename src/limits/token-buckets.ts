@@ -1,10 +1,14 @@
 /** Keys remembered per kind of bucket; a key costs about 150 bytes. */
 const MAX_KEYS = 10_000;
+const SECOND_MS = 1000;
 
-export interface BucketOptions {
-  /** Tokens a second, and the most a key can save up. */
+/** Tokens a second, and the most a key can save up. */
+export interface Ceiling {
   readonly rate: number;
   readonly burst: number;
+}
+
+export interface BucketOptions extends Ceiling {
   readonly maxKeys?: number;
 }
 
@@ -19,15 +23,13 @@ interface Bucket {
  * carried over, so a flood of new keys only pushes out keys that are idle, and a hit costs one look-up.
  */
 export class TokenBuckets {
-  readonly #rate: number;
-  readonly #burst: number;
+  readonly #general: Ceiling;
   readonly #half: number;
   #young = new Map<string, Bucket>();
   #old = new Map<string, Bucket>();
 
   constructor({ rate, burst, maxKeys = MAX_KEYS }: BucketOptions) {
-    this.#rate = rate / 1000;
-    this.#burst = burst;
+    this.#general = { rate, burst };
     this.#half = Math.max(1, Math.floor(maxKeys / 2));
   }
 
@@ -35,28 +37,23 @@ export class TokenBuckets {
     return this.#young.size + this.#old.size;
   }
 
-  /** Takes one token; else takes nothing and returns the ms until there is one. `now` is monotonic ms. */
-  take(key: string, now: number): number {
-    const bucket = this.#young.get(key) ?? this.#remember(key, now);
-    this.#refill(bucket, now);
-    if (bucket.tokens < 1) return (1 - bucket.tokens) / this.#rate;
+  /**
+   * Takes one token; else takes nothing and returns the ms until there is one. `now` is monotonic ms. `own`: a ceiling of
+   * this key, which counts where it is the lower one.
+   */
+  take(key: string, now: number, own?: Ceiling): number {
+    const { rate, burst } = own === undefined ? this.#general : lower(own, this.#general);
+    const bucket = this.#young.get(key) ?? this.#remember(key, now, burst);
+    refill(bucket, now, rate, burst);
+    if (bucket.tokens < 1) return ((1 - bucket.tokens) * SECOND_MS) / rate;
     bucket.tokens -= 1;
     return 0;
   }
 
-  #refill(bucket: Bucket, now: number): void {
-    // Would stay for ever.
-    if (!Number.isFinite(now)) return;
-    const passed = now - bucket.at;
-    // A clock that went back gives nothing, but counts from there: else the key would wait until it has caught up.
-    if (passed > 0) bucket.tokens = Math.min(this.#burst, bucket.tokens + passed * this.#rate);
-    bucket.at = now;
-  }
-
-  #remember(key: string, now: number): Bucket {
+  #remember(key: string, now: number, burst: number): Bucket {
     const known = this.#old.get(key);
     if (known !== undefined) this.#old.delete(key);
-    const bucket = known ?? { tokens: this.#burst, at: Number.isFinite(now) ? now : 0 };
+    const bucket = known ?? { tokens: burst, at: Number.isFinite(now) ? now : 0 };
     if (this.#young.size >= this.#half) {
       this.#old = this.#young;
       this.#young = new Map();
@@ -64,4 +61,19 @@ export class TokenBuckets {
     this.#young.set(key, bucket);
     return bucket;
   }
+}
+
+function refill(bucket: Bucket, now: number, rate: number, burst: number): void {
+  // Would stay for ever.
+  if (!Number.isFinite(now)) return;
+  const passed = now - bucket.at;
+  // A clock that went back gives nothing, but counts from there: else the key would wait until it has caught up.
+  if (passed > 0) bucket.tokens = bucket.tokens + (passed * rate) / SECOND_MS;
+  bucket.tokens = Math.min(burst, bucket.tokens);
+  bucket.at = now;
+}
+
+function lower(a: Ceiling, b: Ceiling): Ceiling {
+  if (a.rate <= b.rate && a.burst <= b.burst) return a;
+  return { rate: Math.min(a.rate, b.rate), burst: Math.min(a.burst, b.burst) };
 }

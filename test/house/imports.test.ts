@@ -7,7 +7,7 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Lowest first (docs/architecture.md); a file imports values only from its own slice and from lower lines. */
 const LAYERS = [
-  ['errors', 'clock', 'ids', 'logger', 'failpoints'],
+  ['errors', 'clock', 'ids', 'roles', 'logger', 'failpoints'],
   ['config'],
   ['crypto'],
   ['http', 'storage', 'metrics', 'certs', 'secrets', 'transparency'],

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { isGranted, isPermission, PERMISSIONS } from '../../src/identity/permissions.ts';
-import { ROLES } from '../../src/identity/principal.ts';
+import { ROLES } from '../../src/roles.ts';
 
 interface Row {
   readonly why: string;

@@ -2,7 +2,8 @@ import { Type } from '@sinclair/typebox';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { Pool } from 'undici';
 
-import { defaultLimits, type LimitsConfig } from '../../src/config.ts';
+import type { LimitsConfig } from '../../src/config/limits.ts';
+import { defaultLimits } from '../../src/config.ts';
 import { jsonBodyPlugin } from '../../src/http/json-body.ts';
 import type { Lane } from '../../src/http/lanes.ts';
 import { problemPlugin } from '../../src/http/problem.ts';
