@@ -1,4 +1,5 @@
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
+import { mergePatch } from '../http/merge-patch.ts';
 import { newId } from '../ids.ts';
 import type { PolicyService } from '../policy/service.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
@@ -7,7 +8,6 @@ import type { Caller } from './caller.ts';
 import { AgentError } from './errors.ts';
 import { isActive } from './lifecycle.ts';
 import { found, known } from './lookup.ts';
-import { mergePatch } from './merge-patch.ts';
 import { agentView } from './representation.ts';
 import type { AgentView } from './schema.ts';
 import { foldName, parseSpec, readStoredSpec, requireManifest, type StoredSpec, toStoredSpec } from './spec.ts';

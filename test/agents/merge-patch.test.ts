@@ -1,5 +1,5 @@
 import t from 'tap';
-import { mergePatch } from '../../src/agents/merge-patch.ts';
+import { mergePatch } from '../../src/http/merge-patch.ts';
 import fc from '../support/fast-check.ts';
 import cases from './merge-patch-cases.json' with { type: 'json' };
 
