@@ -42,6 +42,7 @@ import { signerRoutes } from './signers/routes.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
 import { storagePlugin } from './storage/plugin.ts';
 import type { Storage } from './storage/storage.ts';
+import { workspaceSettingsPlugin } from './workspace-settings/plugin.ts';
 import { workspacesPlugin } from './workspaces/plugin.ts';
 
 export interface AppParts {
@@ -117,6 +118,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     signingMode: parts.auditSigningMode,
     failpoints: parts.failpoints,
   });
+  await app.register(workspaceSettingsPlugin);
   await app.register(accessAuditPlugin, { clock });
   await app.register(policyPlugin, {
     ...parts.policy,

@@ -28,6 +28,7 @@ export const PROBLEM_TABLE = {
   AGENT_NOT_RUNNING: { status: 409, title: 'The agent is not running' },
   SPEC_FROZEN: { status: 409, title: 'The spec of a governed agent is frozen' },
   ALREADY_GOVERNED: { status: 409, title: 'The agent is governed already' },
+  WORKSPACE_LIMIT_REACHED: { status: 409, title: 'The workspace has as many agents as its settings allow' },
   POLICY_HASH_CONFLICT: { status: 409, title: 'Another policy version is active' },
   ALREADY_EXISTS: { status: 409, title: 'It exists already' },
   SIGNER_STATE_CONFLICT: { status: 409, title: 'The state of the signer does not allow this' },

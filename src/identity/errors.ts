@@ -82,3 +82,13 @@ export class AccessDenied extends CodedError {
     return new AccessDenied('NOT_FOUND', { ...access, chain: SYSTEM_CHAIN });
   }
 }
+
+/** The workspace is the caller's, and suspended: what changes it, but for what ends or administers it, is refused (403). */
+export class WorkspaceSuspended extends CodedError {
+  readonly code = 'WORKSPACE_SUSPENDED';
+  readonly workspaceId: string;
+  constructor(workspaceId: string) {
+    super('The workspace is suspended; resume it first.');
+    this.workspaceId = workspaceId;
+  }
+}

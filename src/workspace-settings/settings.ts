@@ -1,0 +1,91 @@
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+
+import { WorkspaceSettingsUnusable } from './errors.ts';
+
+const closed = { additionalProperties: false } as const;
+
+const members = {
+  approvalsRequired: Type.Integer({
+    minimum: 0,
+    maximum: 10,
+    description: 'Approvals that a promotion needs, each of another human than the requester; 0: policy alone decides',
+  }),
+  reapproveOnPolicyChange: Type.Boolean({
+    description: 'Whether approvals are asked for again when an agent is revalidated under another policy',
+  }),
+  defaultTtlSeconds: Type.Integer({
+    minimum: 1,
+    maximum: 2_592_000,
+    description: 'How long a sandbox agent lives when its creator does not say',
+  }),
+};
+
+const limits = {
+  maxAgents: Type.Integer({ minimum: 0, maximum: 10_000_000, description: 'Agents there may be at once' }),
+  requestsPerSecond: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    description: "All callers' requests to the workspace; it only lowers what the service allows",
+  }),
+};
+
+/** What a workspace has in force: its own settings over the defaults. */
+export const WorkspaceSettings = Type.Object(
+  {
+    ...members,
+    limits: Type.Object(
+      { maxAgents: Type.Optional(limits.maxAgents), requestsPerSecond: Type.Optional(limits.requestsPerSecond) },
+      closed,
+    ),
+  },
+  closed,
+);
+
+/** What a workspace has set itself; everything else follows the defaults, also those of a later release. */
+const StoredSettings = Type.Partial(WorkspaceSettings, closed);
+
+/** A merge patch (RFC 7396): null takes a setting back to its default. */
+export const WorkspaceSettingsPatch = Type.Object(
+  {
+    approvalsRequired: patched(members.approvalsRequired),
+    reapproveOnPolicyChange: patched(members.reapproveOnPolicyChange),
+    defaultTtlSeconds: patched(members.defaultTtlSeconds),
+    limits: patched(
+      Type.Object(
+        { maxAgents: patched(limits.maxAgents), requestsPerSecond: patched(limits.requestsPerSecond) },
+        closed,
+      ),
+    ),
+  },
+  { ...closed, minProperties: 1 },
+);
+
+export type WorkspaceSettings = Static<typeof WorkspaceSettings>;
+export type StoredSettings = Static<typeof StoredSettings>;
+export type WorkspaceSettingsPatch = Static<typeof WorkspaceSettingsPatch>;
+
+/** In force where a workspace says nothing. */
+export const DEFAULT_SETTINGS: WorkspaceSettings = {
+  // As the shipped policy has it: it decides alone.
+  approvalsRequired: 0,
+  reapproveOnPolicyChange: false,
+  // Seconds; contract §5.
+  defaultTtlSeconds: 86_400,
+  limits: {},
+};
+
+/** What a row holds, checked. Throws WorkspaceSettingsUnusable: an edited row must not loosen anything silently. */
+export function parseStored(value: unknown): StoredSettings {
+  if (!Value.Check(StoredSettings, value)) throw new WorkspaceSettingsUnusable();
+  return value;
+}
+
+/** The settings in force. */
+export function inForce(stored: StoredSettings): WorkspaceSettings {
+  return { ...DEFAULT_SETTINGS, ...stored };
+}
+
+function patched<T extends TSchema>(schema: T) {
+  return Type.Optional(Type.Union([schema, Type.Null()]));
+}
