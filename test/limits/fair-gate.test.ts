@@ -147,3 +147,17 @@ t.test('within its bounds whatever happens; nobody waits next to a free place', 
     { numRuns: 500 },
   );
 });
+
+t.test('a place that turns out to be of another key counts as its', async (t) => {
+  const { gate, ask, entered } = line(4);
+  t.same([ask('a1'), ask('a2'), ask('a3')], ['in', 'in', 'waits']);
+  t.equal(gate.move('a', 'b'), true);
+  t.same(entered, ['a3'], 'the share it left is free');
+  t.equal(gate.move('a', 'b'), true);
+  t.equal(gate.move('a', 'b'), false, 'b has its share');
+  t.equal(gate.move('b', 'b'), true);
+  t.equal(gate.inFlight, 3);
+  for (const key of ['a', 'b', 'b']) gate.leave(key);
+  t.equal(gate.inFlight, 0);
+  t.equal(gate.move('a', 'b'), false, 'nobody is in');
+});

@@ -15,6 +15,7 @@ import { isPermission } from '../../src/identity/permissions.ts';
 import { identityPlugin } from '../../src/identity/plugin.ts';
 import type { Principal } from '../../src/identity/principal.ts';
 import { type LimitsOptions, limitsPlugin } from '../../src/limits/plugin.ts';
+import { ROLES } from '../../src/roles.ts';
 import { testAuthority } from '../certs/material.ts';
 import { listen } from '../http/fixture.ts';
 import type { Tap } from '../support/postgres.ts';
@@ -47,7 +48,7 @@ export interface LimitedApp {
   readonly refused: string[];
   /** Errors that went the way of errors, where refused access is audited. */
   readonly errors: unknown[];
-  /** One request of a principal: its roles are those of its name before the dash, its workspaces `*` unless it is `x-…`. */
+  /** One request of a principal: its roles are those of its name before the dash, `a+b` for two, its workspaces `*` unless it is `x-…`. */
   call(who: string, method: 'GET' | 'POST', path: string, body?: string): Promise<Reply>;
 }
 
@@ -68,7 +69,7 @@ const NO_LATENCY_MS = 600_000;
 export async function limitedApp(
   t: Tap,
   change: Change,
-  eventLoop: NonNullable<LimitsOptions['eventLoop']> = CALM,
+  { eventLoop = CALM, workspaceCeiling }: Pick<LimitsOptions, 'eventLoop' | 'workspaceCeiling'> = {},
 ): Promise<LimitedApp> {
   const held = new Held();
   const refused: string[] = [];
@@ -102,10 +103,12 @@ export async function limitedApp(
     random: () => 0.5,
     observe: { refused: (reason, lane) => refused.push(`${reason} ${lane}`) },
     eventLoop,
+    ...(workspaceCeiling === undefined ? {} : { workspaceCeiling }),
   });
   await app.register(identityPlugin, {
     authenticate: (_socket, request) => principal(String(request.headers['x-who'] ?? 'operator-raw')),
     admit: app.limits.admit,
+    charge: app.limits.charge,
   });
   await app.register(jsonBodyPlugin);
   routes(app, held);
@@ -139,8 +142,8 @@ function caller(pool: Pool): LimitedApp['call'] {
 }
 
 function principal(name: string): Principal {
-  const role = name.startsWith('auditor') ? 'auditor' : 'operator';
-  return { id: name, kind: 'service', roles: [role], workspaces: name.endsWith('-stranger') ? ['own'] : '*' };
+  const roles = ROLES.filter((role) => name.split('-')[0]?.split('+').includes(role));
+  return { id: name, kind: 'service', roles, workspaces: name.endsWith('-stranger') ? ['own'] : '*' };
 }
 
 const Any = Type.Object({}, { additionalProperties: true });
@@ -181,6 +184,21 @@ function routes(app: FastifyInstance, held: Held): void {
       },
     );
   }
+
+  // Its workspace is in the body.
+  const Found = Type.Object({ workspaceId: Type.String() }, { additionalProperties: false });
+  app.post<{ Body: { workspaceId: string } }>(
+    '/v1/found',
+    {
+      config: { permission: 'agents.run', audit: ['x'], scope: 'agent' },
+      schema: { operationId: 'found', tags: ['test'], summary: 'found', body: Found, response: { 200: Any } },
+    },
+    async (request) => {
+      request.requireWorkspace(request.body.workspaceId);
+      if (request.body.workspaceId === 'held') await held.wait();
+      return {};
+    },
+  );
 
   function config(operationId: string) {
     return { config: { ...get }, schema: { ...schema(operationId), querystring: closed } };

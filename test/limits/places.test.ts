@@ -111,7 +111,11 @@ t.test('clients that go away leave no place taken', async (t) => {
 
 t.test('a late event loop: reads are refused, brakes are not, and it ends by itself', async (t) => {
   let delayMs = 5000;
-  const limited = await limitedApp(t, { eventLoopDelayMs: 200 }, { read: () => delayMs, stop: () => undefined });
+  const limited = await limitedApp(
+    t,
+    { eventLoopDelayMs: 200 },
+    { eventLoop: { read: () => delayMs, stop: () => undefined } },
+  );
   const { app, call, refused } = limited;
   const burst = () => Promise.all(Array.from({ length: 40 }, () => call('operator-1', 'GET', read('a'))));
   await until('overload', () => app.limits.stats().pressure === 0.95);

@@ -69,3 +69,17 @@ t.test('never more than burst + rate × time, whatever the clock does', async ()
     }),
   );
 });
+
+t.test('a ceiling of its own counts where it is the lower one', async (t) => {
+  const buckets = new TokenBuckets({ rate: 10, burst: 4 });
+  const own = { rate: 1, burst: 2 };
+  const taken = (now: number, ceiling?: { rate: number; burst: number }) =>
+    Array.from({ length: 20 }, () => buckets.take('a', now, ceiling)).filter((waitMs) => waitMs === 0).length;
+  t.equal(taken(0, own), 2);
+  t.equal(buckets.take('a', 0, own), 1000);
+  t.equal(taken(1000, own), 1);
+  t.equal(taken(11_000, own), 2, 'no more than its own burst');
+  t.equal(taken(21_000), 4);
+  t.equal(taken(31_000, { rate: 100, burst: 1 }), 1);
+  t.equal(taken(31_100, { rate: 100, burst: 100 }), 1, 'never faster than the general rate');
+});
