@@ -28,6 +28,8 @@ import { idempotencyPlugin } from './idempotency/plugin.ts';
 import { isPermission } from './identity/permissions.ts';
 import { type IdentityOptions, identityPlugin } from './identity/plugin.ts';
 import { limitsPlugin } from './limits/plugin.ts';
+import type { KnownLocks } from './locks/known.ts';
+import { locksPlugin } from './locks/plugin.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { metricsPlugin } from './metrics/plugin.ts';
 import { type PolicyPluginOptions, policyPlugin } from './policy/plugin.ts';
@@ -54,6 +56,7 @@ export interface AppParts {
   readonly tls: TlsMaterial;
   readonly authenticate: IdentityOptions['authenticate'];
   readonly storage: Storage;
+  readonly knownLocks: KnownLocks;
   /** The app role's login, for verifications, which read in a thread of their own. */
   readonly databaseUrl: string;
   /** Chains written at once; below the pool's size. */
@@ -120,6 +123,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   });
   await app.register(workspaceSettingsPlugin);
   await app.register(accessAuditPlugin, { clock });
+  await app.register(locksPlugin, { clock, known: parts.knownLocks, recheck: async () => undefined });
   await app.register(policyPlugin, {
     ...parts.policy,
     findAuditKey: app.signers.findAuditKey,

@@ -16,6 +16,7 @@ export type JobName =
   | 'deferred-events'
   | 'idempotency-expiry'
   | 'denied-access'
+  | 'access-locks'
   | 'checkpoints'
   | 'signer-ranges';
 
@@ -55,6 +56,7 @@ function tasksOf(app: FastifyInstance, clock: Clock, checkpointsMs: number | und
     { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },
     { name: 'deferred-events', everyMs: 2000, run: () => coverDeferredEvents(storage, audit) },
     { name: 'idempotency-expiry', everyMs: 60_000, run: (signal) => expireKeys({ storage, audit, clock }, signal) },
+    { name: 'access-locks', everyMs: 500, run: () => app.refreshLocks() },
     { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
   ];
   if (checkpoints === undefined || checkpointsMs === undefined) return always;

@@ -7,6 +7,7 @@ import { defaultLimits } from './config.ts';
 import { verificationKey } from './crypto/verify.ts';
 import { renderOpenApiYaml } from './http/openapi.ts';
 import { Unauthenticated } from './identity/errors.ts';
+import { createKnownLocks } from './locks/known.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { openPolicyParts } from './policy/parts.ts';
 import { createLocalSigner, generateEd25519 } from './signers/drivers/local/ed25519.ts';
@@ -20,6 +21,7 @@ const NOWHERE = 'postgres://nobody@127.0.0.1:1/none';
 export async function describeApi(): Promise<string> {
   const logger = pino({ level: 'silent' });
   const policy = await openPolicyParts({ opaBin: undefined, searchPath: undefined });
+  const storage = createStorage({ appUrl: NOWHERE, systemUrl: NOWHERE, poolSize: 4, logger });
   const app = await buildApp({
     version: packageJson.version,
     logger,
@@ -29,7 +31,8 @@ export async function describeApi(): Promise<string> {
     authenticate: () => {
       throw new Unauthenticated('NO_IDENTITY');
     },
-    storage: createStorage({ appUrl: NOWHERE, systemUrl: NOWHERE, poolSize: 4, logger }),
+    storage,
+    knownLocks: createKnownLocks({ storage, clock: systemClock }),
     databaseUrl: NOWHERE,
     auditTransactions: 1,
     auditSigningMode: 'event',

@@ -15,6 +15,7 @@ import type { Failpoints } from './failpoints.ts';
 import { assembleIdentity } from './identity/assembly.ts';
 import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
 import type { PeriodicRunner } from './jobs/periodic.ts';
+import { createKnownLocks } from './locks/known.ts';
 import type { Logger } from './logger.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
@@ -73,7 +74,8 @@ export async function startService(
   const policy = await orClose([storage], () =>
     openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
   );
-  const who = assembleIdentity({ config: identity, identityMap: () => identityMap, clock });
+  const knownLocks = createKnownLocks({ storage, clock });
+  const who = assembleIdentity({ config: identity, identityMap: () => identityMap, locks: knownLocks, clock });
   const app = await orClose([storage, policy.engine], () =>
     buildApp({
       version: packageJson.version,
@@ -83,6 +85,7 @@ export async function startService(
       tls,
       authenticate: acceptEmbedded(who.authenticate),
       storage,
+      knownLocks,
       databaseUrl: database.appUrl,
       auditTransactions: Math.max(1, database.poolSize - RESERVED_CONNECTIONS),
       auditSigningMode: config.auditSigningMode,
@@ -113,6 +116,7 @@ export async function startService(
   });
   try {
     await requireSchema(storage);
+    await knownLocks.refresh();
     await admitSigners(app, config, logger);
     await app.signers.trial();
     await app.policy.ready();

@@ -8,12 +8,19 @@ import { Unauthenticated } from './errors.ts';
 import type { IdentityMap } from './identity-map.ts';
 import { createPeers, type Peers } from './mtls.ts';
 import { createNames } from './names.ts';
-import { denyList } from './serials.ts';
+import { denyList, normalSerial } from './serials.ts';
 
 export interface IdentityAssemblyOptions {
   readonly config: IdentityConfig;
   readonly identityMap: () => IdentityMap;
+  readonly locks: AccessLocks;
   readonly clock: Clock;
+}
+
+/** Who is locked out now; serial numbers as `normalSerial` spells them. */
+export interface AccessLocks {
+  isSerialLocked(serial: string): boolean;
+  isPrincipalLocked(principalId: string): boolean;
 }
 
 /** Who calls, put together from what the settings ask for. */
@@ -22,9 +29,10 @@ export interface Identity {
   readonly peers: Peers;
 }
 
-export function assembleIdentity({ config, identityMap, clock }: IdentityAssemblyOptions): Identity {
+export function assembleIdentity({ config, identityMap, locks, clock }: IdentityAssemblyOptions): Identity {
   const isDenied = denyList(config.revocation.serials);
-  const peers = createPeers({ isRevoked: ({ serial }: CertificateFacts) => isDenied(serial), clock });
+  const isRevoked = ({ serial }: CertificateFacts) => isDenied(serial) || locks.isSerialLocked(normalSerial(serial));
+  const peers = createPeers({ isRevoked, clock });
   const names = createNames({ identityMap, trustDomain: config.trustDomain, allowCommonName: config.allowCn });
   const authenticate = createAuthenticate({
     peers,
@@ -33,7 +41,7 @@ export function assembleIdentity({ config, identityMap, clock }: IdentityAssembl
     tokens: NO_TOKENS,
     isHumanListener: (_socket: Socket) => false,
     skipForLoopback: config.skipMtls,
-    isLocked: (_principalId: string) => false,
+    isLocked: locks.isPrincipalLocked,
   });
   return { authenticate, peers };
 }

@@ -7,23 +7,35 @@ import { createLocks } from './service.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** The locks in force, and how they are read again. */
-    readonly knownLocks: KnownLocks;
+    /** Reads the locks when they have changed, and has every connection judged again by them. */
+    readonly refreshLocks: () => Promise<void>;
   }
 }
 
 export interface LocksPluginOptions {
   readonly clock: Clock;
   readonly known: KnownLocks;
+  /** Judges every connection again. */
+  readonly recheck: () => Promise<unknown>;
 }
 
-/** Access locks: the routes, and `app.knownLocks`. */
+/** Access locks: the routes, and `app.refreshLocks`. */
 export const locksPlugin = fastifyPlugin(
-  async (app, { clock, known }: LocksPluginOptions) => {
+  async (app, { clock, known, recheck }: LocksPluginOptions) => {
     const { storage, audit, log } = app;
-    app.decorate('knownLocks', known);
+    let isRecheckDue = false;
+    const refresh = async () => {
+      if (await known.refresh()) isRecheckDue = true;
+      if (!isRecheckDue) return;
+      isRecheckDue = false;
+      await recheck().catch((error: unknown) => {
+        isRecheckDue = true;
+        throw error;
+      });
+    };
+    app.decorate('refreshLocks', refresh);
     const changed = async () => {
-      await known.refresh().catch((err: unknown) => {
+      await refresh().catch((err: unknown) => {
         log.warn({ err }, 'the locks were not read again at once; the next look does it');
       });
     };
