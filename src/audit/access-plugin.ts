@@ -3,8 +3,9 @@ import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
 import { NotFound } from '../http/problem.ts';
-import { AccessDenied, Unauthenticated } from '../identity/errors.ts';
-import { type AccessRecorder, createAccessRecorder, type DeniedCaller } from './access-recorder.ts';
+import { AccessDenied, ForwardedByStranger, Unauthenticated } from '../identity/errors.ts';
+import type { Principal } from '../identity/principal.ts';
+import { type AccessRecorder, createAccessRecorder, type DeniedCaller, type Refusal } from './access-recorder.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -36,7 +37,7 @@ export async function auditRefusal(
   error: unknown,
   request: FastifyRequest,
 ): Promise<unknown> {
-  if (!(error instanceof AccessDenied || error instanceof Unauthenticated)) return error;
+  if (!isRefusal(error)) return error;
   try {
     const written = await recorder.record({
       error,
@@ -52,8 +53,15 @@ export async function auditRefusal(
   }
 }
 
-function callerOf(error: AccessDenied | Unauthenticated, request: FastifyRequest): DeniedCaller {
-  if (error instanceof Unauthenticated) return { id: 'unknown', kind: 'unknown' };
-  const { id, kind } = request.principal;
-  return { id, kind };
+function isRefusal(error: unknown): error is Refusal {
+  return [AccessDenied, Unauthenticated, ForwardedByStranger].some((kind) => error instanceof kind);
+}
+
+function callerOf(error: Refusal, request: FastifyRequest): DeniedCaller {
+  const caller = error instanceof AccessDenied ? request.principal : senderOf(error);
+  return caller === undefined ? { id: 'unknown', kind: 'unknown' } : { id: caller.id, kind: caller.kind };
+}
+
+function senderOf(error: Unauthenticated | ForwardedByStranger): Principal | undefined {
+  return error instanceof ForwardedByStranger ? error.sender : undefined;
 }

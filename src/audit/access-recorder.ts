@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { sha256Digest } from '../crypto/digest.ts';
-import { AccessDenied, type Unauthenticated } from '../identity/errors.ts';
+import { AccessDenied, type ForwardedByStranger, Unauthenticated } from '../identity/errors.ts';
 import type { PrincipalKind } from '../identity/principal.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import type { AuditAppender } from './append.ts';
@@ -20,8 +20,11 @@ export interface DeniedCaller {
   readonly kind: PrincipalKind | 'unknown';
 }
 
+/** What is in the audit before it is answered. */
+export type Refusal = AccessDenied | Unauthenticated | ForwardedByStranger;
+
 export interface Denied {
-  readonly error: AccessDenied | Unauthenticated;
+  readonly error: Refusal;
   readonly caller: DeniedCaller;
   readonly method: string;
   readonly route: string;
@@ -134,10 +137,15 @@ function toEvent(denied: Denied): { chain: string; event: EventInput<'access.den
         ...(permission === undefined ? {} : { permission }),
         // A digest: the name of another tenant is not for the readers of this chain.
         ...(workspaceId === undefined ? {} : { workspaceDigest: sha256Digest(workspaceId) }),
-        reason: error instanceof AccessDenied ? error.access.reason : error.reason,
+        reason: reasonOf(error),
         count: 1,
       },
       traceId,
     },
   };
+}
+
+function reasonOf(error: Refusal): string {
+  if (error instanceof AccessDenied) return error.access.reason;
+  return error instanceof Unauthenticated ? error.reason : 'FORWARDED_BY_STRANGER';
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 
+import { checkProxyIdentities } from './proxy-identities.ts';
 import type { SettingsReader } from './read.ts';
 import { safeUrl } from './safe-url.ts';
 import type { SettingName } from './settings.ts';
@@ -76,7 +77,7 @@ export function readIdentity(read: SettingsReader): IdentityConfig {
       ocsp: read.text('CASTELLAN_IDENTITY_OCSP') === 'require' ? 'require' : 'off',
       ocspUrl: read.text('CASTELLAN_IDENTITY_OCSP_URL'),
     },
-    proxies: list(read, 'CASTELLAN_MESH_PROXY_IDENTITIES'),
+    proxies: proxies(read),
     tokens: tokens(read),
     human: human(read),
     breakGlassMaxMinutes: read.integer('CASTELLAN_BREAK_GLASS_MAX_MINUTES'),
@@ -151,6 +152,12 @@ function trustDomain(read: SettingsReader): string {
   const name = read.required('CASTELLAN_IDENTITY_TRUST_DOMAIN');
   if (!TRUST_DOMAIN.test(name)) read.problem('CASTELLAN_IDENTITY_TRUST_DOMAIN is not a SPIFFE trust domain');
   return name;
+}
+
+function proxies(read: SettingsReader): string[] {
+  const names = list(read, 'CASTELLAN_MESH_PROXY_IDENTITIES');
+  checkProxyIdentities(read, names, read.required('CASTELLAN_IDENTITY_TRUST_DOMAIN'));
+  return names;
 }
 
 function serials(read: SettingsReader): string[] {

@@ -22,7 +22,6 @@ const SINGLETONS = new Set([
   'idempotency-key',
   'traceparent',
   'x-request-id',
-  'x-forwarded-client-cert',
 ]);
 
 /**
@@ -87,8 +86,6 @@ function checkHeaders(raw: readonly string[]): void {
   if (seen.has('transfer-encoding') && seen.has('content-length')) {
     throw new RequestRefused('Transfer-Encoding and Content-Length exclude each other.');
   }
-  // Only a proxy we know may speak for a client, and no such listener exists: from anyone else this is a forgery.
-  if (seen.has('x-forwarded-client-cert')) throw new RequestRefused('This connection may not forward a certificate.');
 }
 
 /** What is wrong with the request before anything else is asked; undefined when nothing is. */

@@ -2,10 +2,11 @@ import type { Socket } from 'node:net';
 
 import type { Clock } from '../clock.ts';
 import type { IdentityConfig } from '../config/identity.ts';
-import { type Authenticate, createAuthenticate, type Mesh, type Tokens } from './authenticate.ts';
-import type { CertificateFacts } from './certificate.ts';
+import { type Authenticate, createAuthenticate, type Tokens } from './authenticate.ts';
+import { type CertificateFacts, requireClientCertificate } from './certificate.ts';
 import { Unauthenticated } from './errors.ts';
 import type { IdentityMap } from './identity-map.ts';
+import { createMesh } from './mesh/mesh.ts';
 import { createPeers, type Peers } from './mtls.ts';
 import { createNames } from './names.ts';
 import { denyList, normalSerial } from './serials.ts';
@@ -34,10 +35,17 @@ export function assembleIdentity({ config, identityMap, locks, clock }: Identity
   const isRevoked = ({ serial }: CertificateFacts) => isDenied(serial) || locks.isSerialLocked(normalSerial(serial));
   const peers = createPeers({ isRevoked, clock });
   const names = createNames({ identityMap, trustDomain: config.trustDomain, allowCommonName: config.allowCn });
+  // As strict with a certificate that a proxy was shown as with one that is shown here.
+  const judge = (certificate: CertificateFacts) => {
+    requireClientCertificate(certificate, clock());
+    if (isRevoked(certificate)) throw new Unauthenticated('CERTIFICATE_REVOKED');
+  };
+  const { crlFiles, ocsp } = config.revocation;
+  const certificateNeeded = crlFiles.length > 0 || ocsp === 'require';
   const authenticate = createAuthenticate({
     peers,
     names,
-    mesh: NO_MESH,
+    mesh: createMesh({ proxies: config.proxies, judge, certificateNeeded }),
     tokens: NO_TOKENS,
     isHumanListener: (_socket: Socket) => false,
     skipForLoopback: config.skipMtls,
@@ -47,10 +55,3 @@ export function assembleIdentity({ config, identityMap, locks, clock }: Identity
 }
 
 const NO_TOKENS: Tokens | undefined = undefined;
-
-const NO_MESH: Mesh = {
-  isProxy: () => false,
-  callerOf: () => {
-    throw new Unauthenticated('FORWARDED_MISSING');
-  },
-};

@@ -65,6 +65,21 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
     return principal;
   }
 
+  /** Who sent a header that only proxies send; a certificate that is nobody's here sends it in nobody's name. */
+  function senderOf(peer: PeerName): Principal | undefined {
+    try {
+      return names(peer);
+    } catch (error) {
+      if (error instanceof Unauthenticated) return undefined;
+      throw error;
+    }
+  }
+
+  // A proxy is no principal; it is locked out by its SPIFFE ID, and with it everyone it speaks for.
+  function requireUnlockedProxy({ uris }: PeerName): void {
+    if (uris.some(isLocked)) throw new Unauthenticated('PRINCIPAL_LOCKED');
+  }
+
   function withToken(
     header: string,
     via: { fingerprint: string | undefined; onlyHumans: boolean },
@@ -76,7 +91,8 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
 
   function ofCertificate(peer: CertificateFacts, request: FastifyRequest): Principal | Promise<Principal> {
     const proxy = mesh.isProxy(peer);
-    if (!proxy) refuseForwarded(request, () => names(peer));
+    if (!proxy) refuseForwarded(request, () => senderOf(peer));
+    if (proxy) requireUnlockedProxy(peer);
     const caller: Forwarded = proxy ? mesh.callerOf(peer, request) : { ...peer, fingerprint: peer.fingerprint256 };
     const principal = unlocked(names(caller));
     const header = request.headers.authorization;

@@ -44,7 +44,9 @@ export const identityPlugin = fastifyPlugin(
     });
 
     app.addHook('onRequest', async (request, reply) => {
-      if (!request.is404 && request.routeOptions.config.permission === 'public') return;
+      const isPublic = !request.is404 && request.routeOptions.config.permission === 'public';
+      // A forged identity is refused wherever it is sent (contract §3).
+      if (isPublic && request.headers['x-forwarded-client-cert'] === undefined) return;
       try {
         principals.set(request, await options.authenticate(request.raw.socket, request));
       } catch (error) {
@@ -53,6 +55,7 @@ export const identityPlugin = fastifyPlugin(
         if (error instanceof Unauthenticated) request.log.warn({ reason: error.reason }, 'unauthenticated');
         throw error;
       }
+      if (isPublic) return;
       if (options.admit?.(request.principal, request, reply) === false) return reply;
       if (!request.is404) requireAccess(request.principal, request);
     });
