@@ -4,6 +4,7 @@ import { CodedError } from '../errors.ts';
 
 export type AgentErrorCode =
   | 'AGENT_RUNNING' // stop it first
+  | 'AGENT_NOT_RUNNING' // start it first
   | 'SPEC_FROZEN' // a governed spec never changes; fork the agent
   | 'SPEC_NOT_CANONICAL' // no RFC 8785 form, or one too large
   | 'MANIFEST_REQUIRED' // the profile asks for a manifest in force

@@ -2,6 +2,7 @@ import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
 import { claimAs } from '../idempotency/keyed-request.ts';
+import { isUuid } from '../ids.ts';
 import type { Trx } from '../storage/database.ts';
 import { type BatchActions, createRunBatch } from './batch.ts';
 import { createExpireDue, expireAll } from './expiry.ts';
@@ -10,17 +11,23 @@ import { found } from './lookup.ts';
 import { agentView } from './representation.ts';
 import { agentRoutes } from './routes.ts';
 import { runRoutes } from './run-routes.ts';
+import { createScaleAgent, type ScaleAgent } from './scale.ts';
 import type { AgentView } from './schema.ts';
-import { createAgentService } from './service.ts';
+import { type AgentService, createAgentService } from './service.ts';
 import { createStartAgent, type StartAgent, type StartObserver } from './start.ts';
-import { createAgentBrakes } from './stop.ts';
-import { findAgent } from './store.ts';
+import { type AgentBrakes, createAgentBrakes } from './stop.ts';
+import { findAgent, findWorkspaceOf } from './store.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** What other slices and jobs ask of agents. */
     readonly agents: {
+      readonly create: AgentService['create'];
       readonly start: StartAgent;
+      readonly stop: AgentBrakes['stop'];
+      readonly scale: ScaleAgent;
+      /** The workspace of an agent, whosever it is; undefined when there is no such agent. */
+      workspaceOf(agentId: string): Promise<string | undefined>;
       expireDue(signal: AbortSignal): Promise<void>;
       /** The agent as the API shows it, in the caller's transaction. Throws NotFound. */
       view(trx: Trx, workspaceId: string, agentId: string): Promise<AgentView>;
@@ -38,8 +45,8 @@ export interface AgentsPluginOptions {
 /** Agents and their routes. */
 export const agentsPlugin = fastifyPlugin(
   async (app, { clock, observe, promote }: AgentsPluginOptions) => {
-    const { storage, audit, admission, policy, runtimes, log } = app;
-    const service = createAgentService({ storage, audit, policy, runtimes });
+    const { storage, audit, admission, policy, runtimes, workspaceSettings, log } = app;
+    const service = createAgentService({ storage, audit, policy, runtimes, workspaces: workspaceSettings });
     const lists = createAgentLists({ storage });
     const brakes = createAgentBrakes({ audit, runtimes });
     const start = createStartAgent({ audit, admission, runtimes, observe, log });
@@ -58,7 +65,12 @@ export const agentsPlugin = fastifyPlugin(
     });
     const expireDue = createExpireDue({ storage, brakes, clock, log });
     app.decorate('agents', {
+      create: service.create,
       start,
+      stop: brakes.stop,
+      scale: createScaleAgent({ audit, admission, runtimes, observe, log }),
+      workspaceOf: async (agentId) =>
+        isUuid(agentId) ? storage.system((trx) => findWorkspaceOf(trx, agentId)) : undefined,
       expireDue: (signal) => expireAll(expireDue, signal),
       view: async (trx, workspaceId, agentId) => agentView(found(await findAgent(trx, workspaceId, agentId))),
     });

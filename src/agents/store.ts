@@ -145,6 +145,37 @@ export const runWrite: Write<RunWrite> = {
     ]),
 };
 
+/** Other replicas of an agent that runs, since when it does. Ready are those of a managed one that its supervisor has seen. */
+export async function changeReplicas(
+  trx: Trx,
+  workspaceId: string,
+  agentId: string,
+  replicas: number,
+  now: Date,
+): Promise<void> {
+  await trx
+    .updateTable('agents')
+    .set({
+      desired_replicas: replicas,
+      ready_replicas: sql<number>`CASE WHEN managed THEN ready_replicas ELSE ${replicas} END`,
+      version: sql`version + 1`,
+      updated_at: now,
+    })
+    .where('workspace_id', '=', workspaceId)
+    .where('id', '=', agentId)
+    .execute();
+}
+
+/** The workspace of an agent that is named alone; for castellan_system. */
+export async function findWorkspaceOf(trx: Trx, agentId: string): Promise<string | undefined> {
+  const row = await trx
+    .selectFrom('agent_directory')
+    .select('workspace_id')
+    .where('agent_id', '=', agentId)
+    .executeTakeFirst();
+  return row?.workspace_id;
+}
+
 /** What ends or forbids running must know of an agent. */
 export type RunStateRow = KeyedRow & { status: AgentStatus; managed: boolean; expires_at: Date | null };
 

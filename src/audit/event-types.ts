@@ -60,7 +60,13 @@ export const EVENT_TYPES = {
     denies,
   }),
   'agent.stopped': payload({ agentId: id, reason: Type.Optional(personal) }),
-  'agent.scaled': payload({ agentId: id, decisionId: Type.Optional(id), replicas: count, previousReplicas: count }),
+  'agent.scaled': payload({
+    agentId: id,
+    decisionId: Type.Optional(id),
+    policyHash: Type.Optional(digest),
+    replicas: count,
+    previousReplicas: count,
+  }),
   'agent.expired': payload({ agentId: id, expiresAt: time, wasRunning: Type.Boolean() }),
   'agent.quarantined': payload({ agentId: id, reason: personal, wasRunning: Type.Boolean() }),
   'agent.released': payload({
@@ -88,7 +94,15 @@ export const EVENT_TYPES = {
     policyHash: digest,
     approvalsRequired: count,
   }),
-  'promotion.approval.given': payload({ agentId: id, promotionId: id, approvals: count, approvalsRequired: count }),
+  'promotion.approval.given': payload({
+    agentId: id,
+    promotionId: id,
+    specHash: digest,
+    policyHash: digest,
+    approvals: count,
+    approvalsRequired: count,
+    reason: Type.Optional(personal),
+  }),
   'promotion.rejected': payload({ agentId: id, promotionId: id, reason: personal }),
   'promotion.lapsed': payload({ agentId: id, promotionId: id, cause: text }),
   'promotion.approved': payload({

@@ -13,7 +13,7 @@ export interface DecisionReason {
 export interface DecisionRecord {
   readonly workspaceId: string;
   readonly id: string;
-  readonly kind: 'start' | 'promotion' | 'release';
+  readonly kind: 'start' | 'scale' | 'promotion' | 'release';
   readonly agentId: string;
   readonly denies: readonly DecisionReason[];
   readonly actor: { readonly id: string; readonly kind: string };
