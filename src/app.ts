@@ -44,6 +44,7 @@ import { signerRoutes } from './signers/routes.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
 import { storagePlugin } from './storage/plugin.ts';
 import type { Storage } from './storage/storage.ts';
+import { suspensionGuardPlugin } from './workspace-settings/guard.ts';
 import { workspaceSettingsPlugin } from './workspace-settings/plugin.ts';
 import { workspacesPlugin } from './workspaces/plugin.ts';
 
@@ -107,6 +108,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(queryTypesPlugin);
   await app.register(jsonBodyPlugin);
   await app.register(openApiPlugin, { version: parts.version });
+  await app.register(suspensionGuardPlugin);
   await app.register(idempotencyPlugin, { clock, random });
 
   await app.register(signersPlugin, {

@@ -36,7 +36,7 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.post(
     AGENTS,
     {
-      config: { permission: 'agents.write', audit: ['agent.created'] },
+      config: { permission: 'agents.write', audit: ['agent.created'], whileSuspended: 'judged' },
       schema: {
         operationId: 'createAgent',
         tags,
@@ -91,7 +91,12 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.patch(
     AGENT,
     {
-      config: { permission: 'agents.write', audit: ['agent.updated'], conditions: ['if-match'] },
+      config: {
+        permission: 'agents.write',
+        audit: ['agent.updated'],
+        whileSuspended: 'judged',
+        conditions: ['if-match'],
+      },
       schema: {
         operationId: 'patchAgent',
         tags,
@@ -113,7 +118,12 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.delete(
     AGENT,
     {
-      config: { permission: 'agents.write', audit: ['agent.deleted'], conditions: ['if-match'] },
+      config: {
+        permission: 'agents.write',
+        audit: ['agent.deleted'],
+        whileSuspended: 'judged',
+        conditions: ['if-match'],
+      },
       schema: {
         operationId: 'deleteAgent',
         tags,
@@ -133,7 +143,7 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.post(
     `${AGENT}/fork`,
     {
-      config: { permission: 'agents.write', audit: ['agent.forked'] },
+      config: { permission: 'agents.write', audit: ['agent.forked'], whileSuspended: 'judged' },
       schema: {
         operationId: 'forkAgent',
         tags,

@@ -47,7 +47,11 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
   app.post(
     `${AGENT}/start`,
     {
-      config: { permission: 'agents.run', audit: ['agent.start.allowed', 'agent.start.denied'] },
+      config: {
+        permission: 'agents.run',
+        audit: ['agent.start.allowed', 'agent.start.denied'],
+        whileSuspended: 'judged',
+      },
       schema: {
         operationId: 'startAgent',
         tags,
@@ -170,6 +174,7 @@ export const runRoutes: FastifyPluginAsyncTypebox<RunRoutesOptions> = async (app
           'promotion.denied',
           'proof.issued',
         ],
+        whileSuspended: 'judged',
       },
       schema: {
         operationId: 'batchAgents',

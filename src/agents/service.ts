@@ -4,6 +4,7 @@ import { newId } from '../ids.ts';
 import type { PolicyService } from '../policy/service.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { WorkspaceSettingsService } from '../workspace-settings/service.ts';
 import type { Caller } from './caller.ts';
 import { AgentError } from './errors.ts';
 import { isActive } from './lifecycle.ts';
@@ -14,9 +15,6 @@ import { foldName, parseSpec, readStoredSpec, requireManifest, type StoredSpec, 
 import type { AgentSpec } from './spec-schema.ts';
 import { type AgentRow, deleteAgent, findAgent, insertAgent, replaceSpec } from './store.ts';
 
-/** Seconds; contract §5. */
-const DEFAULT_TTL = 86_400;
-
 /** An agent and the version of its row, which the ETag names. */
 export interface VersionedAgent {
   readonly agent: AgentView;
@@ -25,7 +23,10 @@ export interface VersionedAgent {
 
 /** What agents are: their specs and their life outside of running. Every unknown agent is NotFound. */
 export interface AgentService {
-  /** A new, stopped sandbox agent. Throws ValidationFailed, AgentError SPEC_NOT_CANONICAL, MANIFEST_REQUIRED. */
+  /**
+   * A new, stopped sandbox agent. Throws ValidationFailed, AgentError SPEC_NOT_CANONICAL, MANIFEST_REQUIRED,
+   * WorkspaceLimitReached.
+   */
   create(
     workspaceId: string,
     request: { spec: unknown; ttlSeconds?: number },
@@ -66,6 +67,8 @@ interface Parts {
   readonly audit: AuditAppender;
   readonly policy: Pick<PolicyService, 'bumpRevision'>;
   readonly runtimes: RuntimeRegistry;
+  /** Asked in the unit of a change, so that a suspension and a limit hold exactly. */
+  readonly workspaces: Pick<WorkspaceSettingsService, 'requireActive' | 'requireRoom'>;
 }
 
 interface NewSandboxAgent {
@@ -75,7 +78,7 @@ interface NewSandboxAgent {
   readonly from: { readonly agentId: string; readonly specVersion: number } | null;
 }
 
-export function createAgentService({ storage, audit, policy, runtimes }: Parts): AgentService {
+export function createAgentService({ storage, audit, policy, runtimes, workspaces }: Parts): AgentService {
   async function create(
     workspaceId: string,
     request: { spec: unknown; ttlSeconds?: number },
@@ -110,6 +113,7 @@ export function createAgentService({ storage, audit, policy, runtimes }: Parts):
       work: async (scope) => {
         const row = found(await findAgent(scope.trx, workspaceId, agentId));
         precondition(Number(row.version));
+        await workspaces.requireActive(scope.trx, workspaceId);
         requirePatchable(row);
         const spec = parseSpec(mergePatch(storedSpec(row), patch));
         requireManifest(spec);
@@ -165,6 +169,7 @@ export function createAgentService({ storage, audit, policy, runtimes }: Parts):
       work: async (scope) => {
         const row = found(await findAgent(scope.trx, workspaceId, agentId));
         precondition?.(Number(row.version));
+        await workspaces.requireActive(scope.trx, workspaceId);
         if (isActive(row.status)) throw new AgentError('AGENT_RUNNING', 'stop the agent before deleting it');
         await deleteAgent(scope.trx, workspaceId, agentId);
         // The policy snapshot lists the invalidated agents.
@@ -185,8 +190,9 @@ export function createAgentService({ storage, audit, policy, runtimes }: Parts):
     fresh: NewSandboxAgent,
     caller: Caller,
   ): Promise<VersionedAgent> {
+    const { defaultTtlSeconds } = await workspaces.requireRoom(scope.trx, workspaceId);
     const agentId = newId();
-    const expiresAt = new Date(scope.now + (fresh.ttlSeconds ?? DEFAULT_TTL) * 1000);
+    const expiresAt = new Date(scope.now + (fresh.ttlSeconds ?? defaultTtlSeconds) * 1000);
     const row = {
       id: agentId,
       ...columns(fresh.spec),

@@ -3,7 +3,7 @@ import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
 import { NotFound } from '../http/problem.ts';
-import { AccessDenied, ForwardedByStranger, Unauthenticated } from '../identity/errors.ts';
+import { AccessDenied, ForwardedByStranger, Unauthenticated, WorkspaceSuspended } from '../identity/errors.ts';
 import type { Principal } from '../identity/principal.ts';
 import { type AccessRecorder, createAccessRecorder, type DeniedCaller, type Refusal } from './access-recorder.ts';
 
@@ -54,11 +54,12 @@ export async function auditRefusal(
 }
 
 function isRefusal(error: unknown): error is Refusal {
-  return [AccessDenied, Unauthenticated, ForwardedByStranger].some((kind) => error instanceof kind);
+  return [AccessDenied, Unauthenticated, ForwardedByStranger, WorkspaceSuspended].some((kind) => error instanceof kind);
 }
 
 function callerOf(error: Refusal, request: FastifyRequest): DeniedCaller {
-  const caller = error instanceof AccessDenied ? request.principal : senderOf(error);
+  const isKnown = error instanceof AccessDenied || error instanceof WorkspaceSuspended;
+  const caller = isKnown ? request.principal : senderOf(error);
   return caller === undefined ? { id: 'unknown', kind: 'unknown' } : { id: caller.id, kind: caller.kind };
 }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { sha256Digest } from '../crypto/digest.ts';
-import { AccessDenied, type ForwardedByStranger, Unauthenticated } from '../identity/errors.ts';
+import { AccessDenied, type ForwardedByStranger, Unauthenticated, WorkspaceSuspended } from '../identity/errors.ts';
 import type { PrincipalKind } from '../identity/principal.ts';
 import { SYSTEM_CHAIN } from '../ids.ts';
 import type { AuditAppender } from './append.ts';
@@ -21,7 +21,7 @@ export interface DeniedCaller {
 }
 
 /** What is in the audit before it is answered. */
-export type Refusal = AccessDenied | Unauthenticated | ForwardedByStranger;
+export type Refusal = AccessDenied | Unauthenticated | ForwardedByStranger | WorkspaceSuspended;
 
 export interface Denied {
   readonly error: Refusal;
@@ -127,7 +127,7 @@ function toEvent(denied: Denied): { chain: string; event: EventInput<'access.den
   const access = error instanceof AccessDenied ? error.access : undefined;
   const workspaceId = access?.chain === SYSTEM_CHAIN ? access.workspaceId : undefined;
   return {
-    chain: access?.chain ?? SYSTEM_CHAIN,
+    chain: error instanceof WorkspaceSuspended ? error.workspaceId : (access?.chain ?? SYSTEM_CHAIN),
     event: {
       type: 'access.denied',
       actor: { id: caller.id, kind: caller.kind },
@@ -147,5 +147,6 @@ function toEvent(denied: Denied): { chain: string; event: EventInput<'access.den
 
 function reasonOf(error: Refusal): string {
   if (error instanceof AccessDenied) return error.access.reason;
+  if (error instanceof WorkspaceSuspended) return 'SUSPENDED';
   return error instanceof Unauthenticated ? error.reason : 'FORWARDED_BY_STRANGER';
 }

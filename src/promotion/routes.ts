@@ -43,6 +43,8 @@ export const promotionRoutes: FastifyPluginAsyncTypebox<PromotionRoutesOptions> 
       config: {
         permission: 'promotion.request',
         audit: ['promotion.approved', 'promotion.denied', 'proof.issued', 'agent.stopped'],
+        // By admission, with a decision.
+        whileSuspended: 'judged',
       },
       schema: {
         operationId: 'promoteAgent',

@@ -9,7 +9,7 @@ import { Reattestation, type ReattestationView, ReattestBody } from './reattesta
 import { callerOf } from './step-routes.ts';
 
 const tags = ['signers'];
-const vouching = { permission: 'signers.write', audit: ['audit.range.reattested'] };
+const vouching = { permission: 'signers.write', audit: ['audit.range.reattested'], whileSuspended: 'allowed' } as const;
 
 /** Vouching anew for events whose signer was compromised. */
 export const reattestationRoutes: FastifyPluginAsyncTypebox = async (app) => {

@@ -28,6 +28,7 @@ import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/lo
 import { createSignerRegistry } from '../../src/signers/service.ts';
 import { createSigners } from '../../src/signers/signers.ts';
 import type { KeyedSigner } from '../../src/signers/verified-signer.ts';
+import { createWorkspaceSettings } from '../../src/workspace-settings/service.ts';
 import { createWorkspaceService } from '../../src/workspaces/service.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
 
@@ -110,7 +111,8 @@ export async function governance(t: Teardown) {
   const heads = { head: readHead, bumpRevision };
   const workspaces = createWorkspaceService({ storage, audit, policy: { activateDefault } });
   for (const workspaceId of [WORKSPACE, 'other']) await workspaces.create({ workspaceId }, ADMIN);
-  const agents = createAgentService({ storage, audit, policy: heads, runtimes });
+  const settings = createWorkspaceSettings({ storage, audit });
+  const agents = createAgentService({ storage, audit, policy: heads, runtimes, workspaces: settings });
 
   return {
     database,

@@ -26,6 +26,7 @@ import type { Role } from '../../src/roles.ts';
 import { createRuntimeRegistry } from '../../src/runtime/registry.ts';
 import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import type { Storage } from '../../src/storage/storage.ts';
+import { createWorkspaceSettings } from '../../src/workspace-settings/service.ts';
 import { workspaceRoutes } from '../../src/workspaces/routes.ts';
 import { createWorkspaceService } from '../../src/workspaces/service.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
@@ -110,7 +111,8 @@ function services(base: {
   const runtimes = createRuntimeRegistry();
   const policy = { bumpRevision: async () => undefined };
   const admission = rowAdmission(storage, control, () => time.now);
-  const service = createAgentService({ storage, audit, policy, runtimes });
+  const settings = createWorkspaceSettings({ storage, audit });
+  const service = createAgentService({ storage, audit, policy, runtimes, workspaces: settings });
   const lists = createAgentLists({ storage });
   const brakes = createAgentBrakes({ audit, runtimes });
   const observe = {
@@ -132,7 +134,7 @@ function services(base: {
   });
   const expireDue = createExpireDue({ storage, brakes, clock: () => time.now, log });
   const workspaces = createWorkspaceService({ storage, audit, policy: { activateDefault } });
-  return { service, lists, brakes, start, batch, expireDue, workspaces, admission };
+  return { service, lists, brakes, start, batch, expireDue, workspaces, settings, admission };
 }
 
 /** Rows of an active policy, without a policy: nothing here evaluates one. */
