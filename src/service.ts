@@ -14,9 +14,11 @@ import { CodedError } from './errors.ts';
 import type { Failpoints } from './failpoints.ts';
 import { assembleIdentity } from './identity/assembly.ts';
 import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
+import { parseTrustBundle } from './identity/trust-bundle.ts';
 import type { PeriodicRunner } from './jobs/periodic.ts';
 import { createKnownLocks } from './locks/known.ts';
 import type { Logger } from './logger.ts';
+import { readKernelFiles } from './manifests/kernel-api.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
@@ -75,7 +77,14 @@ export async function startService(
     openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
   );
   const knownLocks = createKnownLocks({ storage, clock });
-  const who = assembleIdentity({ config: identity, identityMap: () => identityMap, locks: knownLocks, clock });
+  const trustBundle = parseTrustBundle(tls.clientCa);
+  const who = assembleIdentity({
+    config: identity,
+    identityMap: () => identityMap,
+    trustBundle: () => trustBundle,
+    locks: knownLocks,
+    clock,
+  });
   const app = await orClose([storage, policy.engine], () =>
     buildApp({
       version: packageJson.version,
@@ -95,6 +104,7 @@ export async function startService(
       proofSigner: signers.proof,
       checkpoints: checkpointParts(config, signers.checkpoint),
       proofTtlMs: config.proofTtlDays * DAY_MS,
+      manifests: config.manifests,
       policy,
       failpoints: options.failpoints,
     }),
@@ -196,6 +206,8 @@ async function readFiles(config: ServiceConfig) {
     collect(problems, () => readTls(config)),
     collect(problems, () => openSigners({ ...config.signers, checkpoint: config.checkpoints?.signer })),
   ]);
+  const { kernel } = config.manifests;
+  if (kernel !== undefined) await collect(problems, () => readKernelFiles(kernel));
   for (const { verifierKey } of config.checkpoints?.sinks.witnesses ?? []) {
     await collect(problems, async () => parseVerifierKey(verifierKey));
   }

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 
 import type { Clock } from '../clock.ts';
 import type { IdentityConfig } from '../config/identity.ts';
-import { type Authenticate, createAuthenticate, type Tokens } from './authenticate.ts';
+import type { WatchedSource } from '../trust/watched.ts';
+import { type Authenticate, type AuthenticateParts, createAuthenticate, type Tokens } from './authenticate.ts';
 import { type CertificateFacts, requireClientCertificate } from './certificate.ts';
 import { Unauthenticated } from './errors.ts';
 import type { IdentityMap } from './identity-map.ts';
@@ -10,10 +11,13 @@ import { createMesh } from './mesh/mesh.ts';
 import { createPeers, type Peers } from './mtls.ts';
 import { createNames } from './names.ts';
 import { denyList, normalSerial } from './serials.ts';
+import { createStanding, type Standing } from './standing.ts';
+import type { TrustBundle } from './trust-bundle.ts';
 
 export interface IdentityAssemblyOptions {
   readonly config: IdentityConfig;
   readonly identityMap: () => IdentityMap;
+  readonly trustBundle: () => TrustBundle;
   readonly locks: AccessLocks;
   readonly clock: Clock;
 }
@@ -28,12 +32,17 @@ export interface AccessLocks {
 export interface Identity {
   readonly authenticate: Authenticate;
   readonly peers: Peers;
+  /** Throws Unauthenticated for a connection that may send no more requests, whatever was let in on it before. */
+  readonly standing: Standing;
+  /** Files behind it, to be loaded before anything listens. */
+  readonly sources: readonly WatchedSource[];
 }
 
-export function assembleIdentity({ config, identityMap, locks, clock }: IdentityAssemblyOptions): Identity {
+export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
+  const { config, identityMap, trustBundle, locks, clock } = options;
   const isDenied = denyList(config.revocation.serials);
   const isRevoked = ({ serial }: CertificateFacts) => isDenied(serial) || locks.isSerialLocked(normalSerial(serial));
-  const peers = createPeers({ isRevoked, clock });
+  const peers = createPeers({ trustBundle, isRevoked, clock });
   const names = createNames({ identityMap, trustDomain: config.trustDomain, allowCommonName: config.allowCn });
   // As strict with a certificate that a proxy was shown as with one that is shown here.
   const judge = (certificate: CertificateFacts) => {
@@ -42,7 +51,7 @@ export function assembleIdentity({ config, identityMap, locks, clock }: Identity
   };
   const { crlFiles, ocsp } = config.revocation;
   const certificateNeeded = crlFiles.length > 0 || ocsp === 'require';
-  const authenticate = createAuthenticate({
+  const parts: AuthenticateParts = {
     peers,
     names,
     mesh: createMesh({ proxies: config.proxies, judge, certificateNeeded }),
@@ -50,8 +59,8 @@ export function assembleIdentity({ config, identityMap, locks, clock }: Identity
     isHumanListener: (_socket: Socket) => false,
     skipForLoopback: config.skipMtls,
     isLocked: locks.isPrincipalLocked,
-  });
-  return { authenticate, peers };
+  };
+  return { authenticate: createAuthenticate(parts), peers, standing: createStanding(parts), sources: [] };
 }
 
 const NO_TOKENS: Tokens | undefined = undefined;

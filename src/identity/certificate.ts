@@ -8,6 +8,8 @@ const CURVES = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 
 /** What of a certificate matters here; read once per connection, judged again on every request. */
 export interface CertificateFacts {
+  /** With those that the peer has shown behind it. */
+  readonly certificate: X509Certificate;
   /** Upper-case hex SHA-256 of its DER form. */
   readonly fingerprint256: string;
   readonly serial: string;
@@ -26,6 +28,7 @@ export interface CertificateFacts {
 /** Reads the facts; throws Unauthenticated when the certificate cannot be read without doubt. */
 export function certificateFacts(certificate: X509Certificate): CertificateFacts {
   return {
+    certificate,
     fingerprint256: certificate.fingerprint256.replaceAll(':', ''),
     serial: certificate.serialNumber.toUpperCase(),
     issuer: certificate.issuer,

@@ -1,13 +1,20 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { type CertificateFacts, certificateFacts, requireClientCertificate } from './certificate.ts';
 import { Unauthenticated } from './errors.ts';
+import type { TrustBundle } from './trust-bundle.ts';
+
+/** A client's certificate first, the authority last. */
+export type CertificateChain = readonly X509Certificate[];
 
 /** True for a certificate that was taken back. */
-export type IsRevoked = (facts: CertificateFacts) => boolean;
+export type IsRevoked = (facts: CertificateFacts, chain: CertificateChain) => boolean;
 
 export interface PeersOptions {
+  /** The authorities in force now. */
+  readonly trustBundle: () => Pick<TrustBundle, 'chainOf'>;
   readonly isRevoked: IsRevoked;
   readonly clock: Clock;
 }
@@ -18,25 +25,50 @@ export interface Peers {
   certificateOf(socket: Socket): CertificateFacts | undefined;
 }
 
+interface Known {
+  readonly facts: CertificateFacts;
+  /** By which bundle; another one has to be asked anew. */
+  by: unknown;
+  chain: CertificateChain;
+  /** Epoch ms: until the first certificate of the chain ends. */
+  until: number;
+}
+
 export function createPeers(options: PeersOptions): Peers {
-  const known = new WeakMap<TLSSocket, CertificateFacts>();
+  const { trustBundle, isRevoked, clock } = options;
+  const known = new WeakMap<TLSSocket, Known>();
 
   function certificateOf(socket: Socket): CertificateFacts | undefined {
     if (!(socket instanceof TLSSocket)) throw new Unauthenticated('NO_CERTIFICATE');
-    const facts = known.get(socket) ?? readFacts(socket);
-    if (facts === undefined) return undefined;
-    known.set(socket, facts);
+    const peer = known.get(socket) ?? firstSight(socket);
+    if (peer === undefined) return undefined;
     // Without it a certificate of any authority would do wherever the handshake does not insist.
     if (!socket.authorized) throw new Unauthenticated('NOT_TRUSTED');
-    requireClientCertificate(facts, options.clock());
-    if (options.isRevoked(facts)) throw new Unauthenticated('CERTIFICATE_REVOKED');
+    const { facts } = peer;
+    const now = clock();
+    requireClientCertificate(facts, now);
+    const bundle = trustBundle();
+    if (peer.by !== bundle || now > peer.until) findChain(peer, bundle, now);
+    if (isRevoked(facts, peer.chain)) throw new Unauthenticated('CERTIFICATE_REVOKED');
     return facts;
+  }
+
+  function firstSight(socket: TLSSocket): Known | undefined {
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return undefined;
+    const peer: Known = { facts: certificateFacts(certificate), by: undefined, chain: [], until: 0 };
+    known.set(socket, peer);
+    return peer;
   }
 
   return { certificateOf };
 }
 
-function readFacts(socket: TLSSocket): CertificateFacts | undefined {
-  const certificate = socket.getPeerX509Certificate();
-  return certificate === undefined ? undefined : certificateFacts(certificate);
+/** `socket.authorized` is the word of the bundle at the handshake; an authority that was removed since takes its clients with it. */
+function findChain(peer: Known, bundle: Pick<TrustBundle, 'chainOf'>, now: number): void {
+  const chain = bundle.chainOf(peer.facts.certificate, now);
+  if (chain === undefined) throw new Unauthenticated('NOT_TRUSTED');
+  peer.chain = chain;
+  peer.until = Math.min(...chain.map(({ validToDate }) => validToDate.getTime()));
+  peer.by = bundle;
 }
