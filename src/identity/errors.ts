@@ -26,7 +26,6 @@ export type UnauthenticatedReason =
   | 'TOKEN_NOT_ACCEPTED'
   | 'TOKEN_MALFORMED'
   | 'TOKEN_ISSUER_UNKNOWN'
-  | 'TOKEN_KEYS_UNAVAILABLE'
   | 'TOKEN_SIGNATURE_INVALID'
   | 'TOKEN_CLAIMS_INVALID'
   | 'TOKEN_EXPIRED'
@@ -40,6 +39,14 @@ export class Unauthenticated extends CodedError {
   constructor(reason: UnauthenticatedReason) {
     super('The connection brings no identity that is accepted here.');
     this.reason = reason;
+  }
+}
+
+/** The keys of an issuer are not known here, and it cannot be asked: whether the token is good, nobody can say. */
+export class IdentityProviderUnavailable extends CodedError {
+  readonly code = 'IDENTITY_PROVIDER_UNAVAILABLE';
+  constructor() {
+    super('The issuer of the token cannot be asked for its keys.');
   }
 }
 
