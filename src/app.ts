@@ -10,6 +10,7 @@ import { createVerifyChain } from './audit/verify-chain.ts';
 import { checkpointsPlugin } from './checkpoints/plugin.ts';
 import type { Clock } from './clock.ts';
 import type { CheckpointSettings } from './config/checkpoints.ts';
+import type { ManifestConfig } from './config/identity.ts';
 import type { LimitsConfig } from './config/limits.ts';
 import { decisionRoutes } from './decisions/routes.ts';
 import type { Failpoints } from './failpoints.ts';
@@ -30,6 +31,7 @@ import { type IdentityOptions, identityPlugin } from './identity/plugin.ts';
 import { limitsPlugin } from './limits/plugin.ts';
 import type { KnownLocks } from './locks/known.ts';
 import { locksPlugin } from './locks/plugin.ts';
+import { manifestsPlugin } from './manifests/plugin.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { metricsPlugin } from './metrics/plugin.ts';
 import { type PolicyPluginOptions, policyPlugin } from './policy/plugin.ts';
@@ -70,6 +72,7 @@ export interface AppParts {
   /** Absent: this process makes no checkpoints. */
   readonly checkpoints?: (Pick<CheckpointSettings, 'origin' | 'sinks'> & { readonly signer: KeyedSigner }) | undefined;
   readonly proofTtlMs: number;
+  readonly manifests: ManifestConfig;
   readonly policy: Pick<PolicyPluginOptions, 'engine' | 'parse' | 'compile' | 'shipped'>;
   /** For tests of faults only: no setting leads here. */
   readonly failpoints?: Failpoints | undefined;
@@ -98,6 +101,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     now: () => performance.now(),
     random,
     observe: metrics.limits,
+    workspaceCeiling: (workspaceId) => app.workspaceSettings.ceilings.of(workspaceId),
   });
   metrics.watchLimits(app.limits.stats);
   await app.register(identityPlugin, {
@@ -125,6 +129,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   });
   await app.register(workspaceSettingsPlugin);
   await app.register(accessAuditPlugin, { clock });
+  await app.register(manifestsPlugin, { clock, config: parts.manifests });
   await app.register(locksPlugin, { clock, known: parts.knownLocks, recheck: async () => undefined });
   await app.register(policyPlugin, {
     ...parts.policy,

@@ -10,6 +10,8 @@ import { closeRanges } from './signers/close-ranges.ts';
 
 export type JobName =
   | 'expiry'
+  | 'suspension'
+  | 'workspace-ceilings'
   | 'revalidation'
   | 'signer-revocation'
   | 'proof-renewal'
@@ -51,6 +53,8 @@ function tasksOf(app: FastifyInstance, clock: Clock, checkpointsMs: number | und
   const { checkpoints, storage, audit } = app;
   const always: Job[] = [
     { name: 'expiry', everyMs: 2000, run: (signal) => app.agents.expireDue(signal) },
+    { name: 'suspension', everyMs: 2000, run: (signal) => app.workspaces.finish(signal) },
+    { name: 'workspace-ceilings', everyMs: 2000, run: () => app.workspaceSettings.ceilings.refresh() },
     { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
     { name: 'signer-revocation', everyMs: 30_000, run: (signal) => app.revalidation.distrusted(signal) },
     { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },

@@ -16,6 +16,7 @@ import type { AgentView } from './schema.ts';
 import { type AgentService, createAgentService } from './service.ts';
 import { createStartAgent, type StartAgent, type StartObserver } from './start.ts';
 import { type AgentBrakes, createAgentBrakes } from './stop.ts';
+import { createStopRunning, type StopRunning } from './stop-running.ts';
 import { findAgent, findWorkspaceOf } from './store.ts';
 
 declare module 'fastify' {
@@ -25,6 +26,7 @@ declare module 'fastify' {
       readonly create: AgentService['create'];
       readonly start: StartAgent;
       readonly stop: AgentBrakes['stop'];
+      readonly stopRunning: StopRunning;
       readonly scale: ScaleAgent;
       /** The workspace of an agent, whosever it is; undefined when there is no such agent. */
       workspaceOf(agentId: string): Promise<string | undefined>;
@@ -68,6 +70,7 @@ export const agentsPlugin = fastifyPlugin(
       create: service.create,
       start,
       stop: brakes.stop,
+      stopRunning: createStopRunning(runtimes),
       scale: createScaleAgent({ audit, admission, runtimes, observe, log }),
       workspaceOf: async (agentId) =>
         isUuid(agentId) ? storage.system((trx) => findWorkspaceOf(trx, agentId)) : undefined,
@@ -75,7 +78,18 @@ export const agentsPlugin = fastifyPlugin(
       view: async (trx, workspaceId, agentId) => agentView(found(await findAgent(trx, workspaceId, agentId))),
     });
     await app.register(agentRoutes, { service, lists });
-    await app.register(runRoutes, { start, brakes, lists, batch, admission });
+    // A denial of the whole request is in the audit; one agent's among its outcomes would not be.
+    const guarded: typeof batch = async (workspaceId, request, ...rest) => {
+      if (request.action === 'delete') {
+        await storage.read(workspaceId, (trx) => workspaceSettings.requireActive(trx, workspaceId));
+      }
+      return batch(workspaceId, request, ...rest);
+    };
+    await app.register(runRoutes, { start, brakes, lists, batch: guarded, admission });
   },
-  { name: 'agents', fastify: '5.x', dependencies: ['storage', 'audit', 'policy', 'admission', 'runtime'] },
+  {
+    name: 'agents',
+    fastify: '5.x',
+    dependencies: ['storage', 'audit', 'policy', 'admission', 'runtime', 'workspace-settings'],
+  },
 );

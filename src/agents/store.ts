@@ -145,6 +145,32 @@ export const runWrite: Write<RunWrite> = {
     ]),
 };
 
+/** Run states that one unit changes by itself. */
+export async function changeRuns(trx: Trx, rows: readonly Omit<RunWrite, 'managed' | 'quarantine'>[]): Promise<void> {
+  const nothing = rows.map(() => null);
+  await sql`SELECT change_runs(
+    ${rows.map((row) => row.workspaceId)}::text[], ${rows.map((row) => row.agentId)}::uuid[],
+    ${rows.map((row) => row.status)}::text[], ${rows.map((row) => row.desiredReplicas)}::integer[],
+    ${rows.map((row) => row.readyReplicas)}::integer[], ${nothing}::boolean[], ${nothing}::text[],
+    ${rows.map((row) => row.now)}::timestamptz[])`.execute(trx);
+}
+
+/** Agents that run, by id. */
+export async function listRunning(
+  trx: Trx,
+  workspaceId: string,
+  limit: number,
+): Promise<Pick<AgentRow, 'id' | 'managed'>[]> {
+  return trx
+    .selectFrom('agents')
+    .select(['id', 'managed'])
+    .where('workspace_id', '=', workspaceId)
+    .where('status', 'in', ['starting', 'running'])
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+}
+
 /** Other replicas of an agent that runs, since when it does. Ready are those of a managed one that its supervisor has seen. */
 export async function changeReplicas(
   trx: Trx,

@@ -31,10 +31,10 @@ export async function storeSettings(trx: Trx, workspaceId: string, settings: str
   await trx.updateTable('workspaces').set({ settings }).where('id', '=', workspaceId).executeTakeFirstOrThrow();
 }
 
-/** Rates that workspaces have set for themselves, at most `limit`. For the system login. */
-export async function listCeilings(trx: Trx, limit: number): Promise<{ id: string; rate: unknown }[]> {
-  const { rows } = await sql<{ id: string; rate: unknown }>`
-    SELECT id, settings #> '{limits,requestsPerSecond}' AS rate FROM workspaces
+/** Workspaces that have set a rate for themselves, at most `limit`. For the system login. */
+export async function listCeilings(trx: Trx, limit: number): Promise<{ id: string; settings: unknown }[]> {
+  const { rows } = await sql<{ id: string; settings: unknown }>`
+    SELECT id, settings FROM workspaces
     WHERE settings #> '{limits,requestsPerSecond}' IS NOT NULL ORDER BY id LIMIT ${limit}`.execute(trx);
   return rows;
 }

@@ -27,7 +27,19 @@ export const Workspace = Type.Object({
   state: Type.Union([Type.Literal('active'), Type.Literal('suspended')]),
   createdAt: Type.String({ description: 'RFC 3339 UTC with milliseconds' }),
   createdBy: Type.String(),
+  suspendedAt: Type.Optional(Type.String({ description: 'RFC 3339 UTC with milliseconds; absent while it is active' })),
+  suspendedBy: Type.Optional(Type.String()),
 });
+
+export const StateBody = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 1024 }) }, closed);
+
+export const Suspended = Type.Composite([
+  Workspace,
+  Type.Object({
+    stopped: Type.Integer({ description: 'Agents that were stopped by this request' }),
+    stopping: Type.Boolean({ description: 'More run still, and are stopped next' }),
+  }),
+]);
 
 export const WorkspaceList = Type.Object({
   workspaces: Type.Array(Workspace),
@@ -35,4 +47,5 @@ export const WorkspaceList = Type.Object({
 });
 
 export type WorkspaceView = Static<typeof Workspace>;
+export type SuspendedView = Static<typeof Suspended>;
 export type WorkspaceListView = Static<typeof WorkspaceList>;

@@ -92,13 +92,16 @@ export function createWorkspaceService(parts: {
   return { create, list, get };
 }
 
-function view(row: WorkspaceRow): WorkspaceView {
+/** A workspace as the API shows it. */
+export function view(row: WorkspaceRow): WorkspaceView {
   return {
     workspaceId: row.id,
     displayName: row.display_name,
     state: row.state,
     createdAt: row.created_at.toISOString(),
     createdBy: row.created_by,
+    ...(row.suspended_at === null ? {} : { suspendedAt: row.suspended_at.toISOString() }),
+    ...(row.suspended_by === null ? {} : { suspendedBy: row.suspended_by }),
   };
 }
 

@@ -1,11 +1,11 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 
 import type { Trx } from '../storage/database.ts';
 import type { WorkspacesTable } from './table.ts';
 
 export type WorkspaceRow = Omit<Selectable<WorkspacesTable>, 'settings'>;
 
-const COLUMNS = ['id', 'display_name', 'state', 'created_at', 'created_by'] as const;
+const COLUMNS = ['id', 'display_name', 'state', 'created_at', 'created_by', 'suspended_at', 'suspended_by'] as const;
 
 /** Stores a new workspace; undefined, and nothing stored, when there is one of that name. */
 export async function insertWorkspace(
@@ -38,4 +38,32 @@ export async function listWorkspaces(
   let query = trx.selectFrom('workspaces').select(COLUMNS).where('id', '>', page.after);
   if (among !== '*') query = query.where('id', 'in', [...among]);
   return query.orderBy('id').limit(page.limit).execute();
+}
+
+/** Suspends the workspace, or ends its suspension. */
+export async function storeState(
+  trx: Trx,
+  workspaceId: string,
+  suspension: { readonly at: Date; readonly by: string } | null,
+): Promise<WorkspaceRow> {
+  return trx
+    .updateTable('workspaces')
+    .set({
+      state: suspension === null ? 'active' : 'suspended',
+      suspended_at: suspension?.at ?? null,
+      suspended_by: suspension?.by ?? null,
+    })
+    .where('id', '=', workspaceId)
+    .returning(COLUMNS)
+    .executeTakeFirstOrThrow();
+}
+
+/** Suspended workspaces in which agents run all the same. For the system login. */
+export async function listUnfinished(trx: Trx, limit: number): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    SELECT w.id FROM workspaces w
+    WHERE w.state = 'suspended' AND EXISTS (
+      SELECT FROM agents a WHERE a.workspace_id = w.id AND a.status IN ('starting', 'running'))
+    ORDER BY w.id LIMIT ${limit}`.execute(trx);
+  return rows.map(({ id }) => id);
 }

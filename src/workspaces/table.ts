@@ -7,6 +7,8 @@ export interface WorkspacesTable {
   settings: ColumnType<Record<string, unknown>, string | undefined, string>;
   created_at: Date;
   created_by: string;
+  suspended_at: Date | null;
+  suspended_by: string | null;
 }
 
 declare module '../storage/database.ts' {

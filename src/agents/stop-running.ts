@@ -1,0 +1,34 @@
+import type { UnitScope } from '../audit/append.ts';
+import type { RuntimeRegistry } from '../runtime/registry.ts';
+import type { Caller } from './caller.ts';
+import { changeRuns, listRunning } from './store.ts';
+
+/** Who stops them: a caller, or the service itself. */
+type Stopper = Pick<Caller, 'id'> & { readonly kind: Caller['kind'] | 'system'; readonly traceId?: string };
+
+/**
+ * In a unit of the workspace: stops agents that run, at most `limit`, each with its agent.stopped; how many. Fewer than
+ * `limit` means that none runs any more. For what stops a whole workspace; the unit is a brake.
+ */
+export type StopRunning = (scope: UnitScope, workspaceId: string, limit: number, by: Stopper) => Promise<number>;
+
+export function createStopRunning(runtimes: RuntimeRegistry): StopRunning {
+  return async (scope, workspaceId, limit, { traceId, ...actor }) => {
+    const running = await listRunning(scope.trx, workspaceId, limit);
+    const now = new Date(scope.now);
+    const changes = running.map(({ id: agentId, managed }) => {
+      const { status, readyReplicas } = runtimes.driverOf(managed).onStop({ workspaceId, agentId, replicas: 0 });
+      return { workspaceId, agentId, now, status, desiredReplicas: 0, readyReplicas };
+    });
+    if (changes.length > 0) await changeRuns(scope.trx, changes);
+    for (const { agentId } of changes) {
+      scope.append({
+        type: 'agent.stopped',
+        actor,
+        payload: { agentId },
+        ...(traceId === undefined ? {} : { traceId }),
+      });
+    }
+    return changes.length;
+  };
+}
