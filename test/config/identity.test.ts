@@ -38,6 +38,32 @@ t.test('a listener for humans is there by an explicit setting alone, and not wit
   t.match(read(half, readIdentity).problems, [/belong together/]);
 });
 
+t.test('a proxy is named by one whole SPIFFE ID of the trust domain, and is no agent', async (t) => {
+  const proxies = (text: string) => read({ CASTELLAN_MESH_PROXY_IDENTITIES: text }, readIdentity);
+  const good = ['spiffe://castellan.dev/proxy/a', 'spiffe://castellan.dev/ns/mesh/sa/gateway'];
+  t.same(proxies(good.join(' , ')).value.proxies, good);
+  t.same(proxies(good.join(',')).problems, []);
+  for (const [bad, says] of [
+    ['*', /is not in the trust domain/],
+    ['spiffe://castellan.example/proxy', /is not in the trust domain/],
+    ['spiffe://castellan.dev.example/proxy', /is not in the trust domain/],
+    ['spiffe://CASTELLAN.dev/proxy', /is not in the trust domain/],
+    ['spiffe://castellan.dev', /is not in the trust domain/],
+    ['spiffe://castellan.dev/', /is not a SPIFFE ID/],
+    ['spiffe://castellan.dev/proxy/*', /is not a SPIFFE ID/],
+    ['spiffe://castellan.dev/proxy/', /is not a SPIFFE ID/],
+    ['spiffe://castellan.dev/a/../b', /is not a SPIFFE ID/],
+    ['spiffe://castellan.dev//a', /is not a SPIFFE ID/],
+    ['spiffe://castellan.dev/a?b', /is not a SPIFFE ID/],
+    [`spiffe://castellan.dev/${'a'.repeat(2048)}`, /is not a SPIFFE ID/],
+    ['spiffe://castellan.dev/ws/demo/agent/x', /kept for agents/],
+    ['spiffe://castellan.dev/ws', /kept for agents/],
+  ] as const) {
+    t.match(proxies(bad).problems, [says], bad.slice(0, 80));
+  }
+  t.equal(proxies('*,http://x').problems.length, 2, 'all at once');
+});
+
 t.test('what is off stays off, and what cannot be read is a problem', async (t) => {
   t.match(read({}, readIdentity).value, { proxies: [], tokens: undefined, revocation: { ocsp: 'off', crlFiles: [] } });
   t.match(read({ CASTELLAN_IDENTITY_OCSP: 'maybe' }, readIdentity).problems, [
