@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../clock.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import type { WatchedSource } from '../trust/watched.ts';
-import { type Authenticate, type AuthenticateParts, createAuthenticate, type Tokens } from './authenticate.ts';
+import { type Authenticate, type AuthenticateParts, createAuthenticate } from './authenticate.ts';
 import { type CertificateFacts, requireClientCertificate } from './certificate.ts';
 import { Unauthenticated } from './errors.ts';
 import type { IdentityMap } from './identity-map.ts';
@@ -12,6 +12,8 @@ import { createPeers, type Peers } from './mtls.ts';
 import { createNames } from './names.ts';
 import { denyList, normalSerial } from './serials.ts';
 import { createStanding, type Standing } from './standing.ts';
+import { tokenIssuersSource } from './tokens/source.ts';
+import { createTokens, type TokensOptions } from './tokens/tokens.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 
 export interface IdentityAssemblyOptions {
@@ -19,6 +21,10 @@ export interface IdentityAssemblyOptions {
   readonly identityMap: () => IdentityMap;
   readonly trustBundle: () => TrustBundle;
   readonly locks: AccessLocks;
+  /** What tokens need; without it none is accepted, whatever the settings say. */
+  readonly tokens?: Pick<TokensOptions, 'idOf' | 'observe'>;
+  /** True for a connection of the listener for humans. */
+  readonly isHumanListener?: (socket: Socket) => boolean;
   readonly clock: Clock;
 }
 
@@ -51,16 +57,24 @@ export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
   };
   const { crlFiles, ocsp } = config.revocation;
   const certificateNeeded = crlFiles.length > 0 || ocsp === 'require';
+  const sources: WatchedSource[] = [];
   const parts: AuthenticateParts = {
     peers,
     names,
     mesh: createMesh({ proxies: config.proxies, judge, certificateNeeded }),
-    tokens: NO_TOKENS,
-    isHumanListener: (_socket: Socket) => false,
+    tokens: tokensOf(options, sources),
+    isHumanListener: options.isHumanListener ?? (() => false),
     skipForLoopback: config.skipMtls,
     isLocked: locks.isPrincipalLocked,
   };
-  return { authenticate: createAuthenticate(parts), peers, standing: createStanding(parts), sources: [] };
+  return { authenticate: createAuthenticate(parts), peers, standing: createStanding(parts), sources };
 }
 
-const NO_TOKENS: Tokens | undefined = undefined;
+/** Whose tokens count says the file, which is one more of the sources. */
+function tokensOf({ config, tokens, clock }: IdentityAssemblyOptions, sources: WatchedSource[]) {
+  if (config.tokens === undefined || tokens === undefined) return undefined;
+  const { toleranceSeconds } = config.tokens;
+  const authority = createTokens({ ...tokens, toleranceSeconds, clock, now: () => performance.now() });
+  sources.push(tokenIssuersSource(config.tokens, authority));
+  return authority;
+}
