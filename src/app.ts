@@ -32,6 +32,7 @@ import { limitsPlugin } from './limits/plugin.ts';
 import type { KnownLocks } from './locks/known.ts';
 import { locksPlugin } from './locks/plugin.ts';
 import { manifestsPlugin } from './manifests/plugin.ts';
+import { auditUnreadable } from './manifests/unreadable.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { metricsPlugin } from './metrics/plugin.ts';
 import { type PolicyPluginOptions, policyPlugin } from './policy/plugin.ts';
@@ -44,8 +45,10 @@ import { signersPlugin } from './signers/plugin.ts';
 import { reattestationRoutes } from './signers/reattestation-routes.ts';
 import { signerRoutes } from './signers/routes.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
+import { spawnPlugin } from './spawn/plugin.ts';
 import { storagePlugin } from './storage/plugin.ts';
 import type { Storage } from './storage/storage.ts';
+import { templatesPlugin } from './templates/plugin.ts';
 import { suspensionGuardPlugin } from './workspace-settings/guard.ts';
 import { workspaceSettingsPlugin } from './workspace-settings/plugin.ts';
 import { workspacesPlugin } from './workspaces/plugin.ts';
@@ -90,7 +93,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(handlerLimitPlugin);
   await app.register(problemPlugin, {
     random,
-    beforeAnswer: (error, request) => auditRefusal(app.accessRecorder, error, request),
+    beforeAnswer: async (error, request) =>
+      auditRefusal(app.accessRecorder, await auditUnreadable(app.manifests, error, request), request),
   });
   await app.register(refusalsPlugin);
   await app.register(connectionsPlugin, { clock });
@@ -166,6 +170,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     issuer: massIssuer,
   });
   await app.register(workspacesPlugin);
+  await app.register(templatesPlugin);
+  await app.register(spawnPlugin);
   const verifyChain = createVerifyChain(parts.databaseUrl);
   const exportChain = createExportChain(parts.databaseUrl);
   await app.register(auditRoutes, {

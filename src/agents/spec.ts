@@ -1,4 +1,5 @@
-import { TypeCompiler } from '@sinclair/typebox/compiler';
+import { type TSchema, Type } from '@sinclair/typebox';
+import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler';
 
 import { CanonicalJsonError, canonicalBytes } from '../crypto/canonical-json.ts';
 import { type Digest, sha256Digest } from '../crypto/digest.ts';
@@ -9,10 +10,12 @@ import { type AgentSpec, AgentSpecSchema } from './spec-schema.ts';
 /** Bytes of the canonical form: bounds what a page of specs, a policy input and a proof have to carry. */
 const MAX_SPEC_BYTES = 262_144;
 const MAX_REPORTED_ERRORS = 32;
-/** The profile of the Kernel's own agents: none exists without a manifest (contract §5). */
-const MANIFEST_PROFILE = 'illuvrse';
 
 const checker = TypeCompiler.Compile(AgentSpecSchema);
+const partialChecker = TypeCompiler.Compile(Type.Partial(AgentSpecSchema, { additionalProperties: false }));
+
+/** Some members of a spec, as a template has them: each is what it would be in a spec. */
+export type PartialSpec = Partial<AgentSpec>;
 
 /** A spec in the forms it is kept in. `json` is the text of `bytes`. */
 export interface StoredSpec {
@@ -23,15 +26,25 @@ export interface StoredSpec {
 
 /** The value as a spec, unchanged; throws ValidationFailed with pointers below `pointer`. */
 export function parseSpec(value: unknown, pointer = '/spec'): AgentSpec {
-  if (!checker.Check(value)) throw new ValidationFailed(schemaErrors(value, pointer));
-  if (value.runtime?.command !== undefined && value.runtime.image !== undefined) {
-    throw new ValidationFailed([{ pointer: `${pointer}/runtime`, detail: 'command and image exclude each other' }]);
-  }
+  if (!checker.Check(value)) throw new ValidationFailed(schemaErrors(checker, value, pointer));
+  requireOneRuntime(value, pointer);
   return value;
 }
 
+/** As parseSpec, for a value that need not have all that a spec has. */
+export function parsePartialSpec(value: unknown, pointer: string): PartialSpec {
+  if (!partialChecker.Check(value)) throw new ValidationFailed(schemaErrors(partialChecker, value, pointer));
+  requireOneRuntime(value, pointer);
+  return value;
+}
+
+function requireOneRuntime({ runtime }: PartialSpec, pointer: string): void {
+  if (runtime?.command === undefined || runtime.image === undefined) return;
+  throw new ValidationFailed([{ pointer: `${pointer}/runtime`, detail: 'command and image exclude each other' }]);
+}
+
 /** The RFC 8785 bytes of the spec and their digest; throws AgentError SPEC_NOT_CANONICAL when it has none that fit. */
-export function toStoredSpec(spec: AgentSpec): StoredSpec {
+export function toStoredSpec(spec: PartialSpec): StoredSpec {
   const bytes = canonical(spec);
   if (bytes.length > MAX_SPEC_BYTES) {
     throw new AgentError('SPEC_NOT_CANONICAL', `the spec has ${bytes.length} bytes, more than ${MAX_SPEC_BYTES}`);
@@ -45,12 +58,6 @@ export function readStoredSpec(bytes: Buffer, hash: string): AgentSpec {
   const value: unknown = JSON.parse(bytes.toString('utf8'));
   if (!checker.Check(value)) throw new AgentError('UNPROCESSABLE', 'the stored spec is not valid');
   return value;
-}
-
-/** Throws AgentError MANIFEST_REQUIRED for a profile that needs a manifest: none can be in force yet. */
-export function requireManifest(spec: AgentSpec): void {
-  if (spec.profile !== MANIFEST_PROFILE) return;
-  throw new AgentError('MANIFEST_REQUIRED', `the profile ${MANIFEST_PROFILE} needs a manifest in force`);
 }
 
 /** The replicas a stored spec asks for, else 1; throws AgentError UNPROCESSABLE when somebody made it ask for nonsense. */
@@ -67,7 +74,7 @@ export function foldName(name: string): string {
   return name.normalize('NFC').toLowerCase().replaceAll('ς', 'σ');
 }
 
-function canonical(spec: AgentSpec): Buffer {
+function canonical(spec: PartialSpec): Buffer {
   try {
     return canonicalBytes(spec);
   } catch (error) {
@@ -76,9 +83,9 @@ function canonical(spec: AgentSpec): Buffer {
   }
 }
 
-function schemaErrors(value: unknown, pointer: string): FieldError[] {
+function schemaErrors(schema: Pick<TypeCheck<TSchema>, 'Errors'>, value: unknown, pointer: string): FieldError[] {
   const errors: FieldError[] = [];
-  for (const error of checker.Errors(value)) {
+  for (const error of schema.Errors(value)) {
     errors.push({ pointer: `${pointer}${error.path.slice(0, 512)}`, detail: error.message });
     if (errors.length === MAX_REPORTED_ERRORS) break;
   }
