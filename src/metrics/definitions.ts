@@ -64,6 +64,10 @@ export function defineMetrics() {
     checkpointDelivered: gauge('checkpoint_delivered_size', 'Entries under the newest note that a sink has', ['sink']),
     dbPoolConnections: gauge('db_pool_connections', 'Connections of a database pool', ['pool', 'state']),
     certificateDaysLeft: gauge('certificate_days_left', 'Days until a certificate expires', ['certificate']),
+    tokenKeyFetches: counter('token_key_fetches_total', 'Questions to an issuer of tokens for its keys', [
+      'issuer',
+      'outcome',
+    ]),
     jobRoundSeconds: histogram('job_round_duration_seconds', 'One round of a periodic job', REQUEST_SECONDS, ['job']),
     jobFailures: counter('job_failures_total', 'Rounds of a periodic job that failed', ['job']),
   };

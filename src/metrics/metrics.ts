@@ -77,6 +77,11 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
       },
       failed: (sink: string) => metrics.checkpointDeliveries.inc({ sink, outcome: 'failed' }),
     },
+    tokens: {
+      /** `issuer`: of the settings, never of a token. */
+      keysFetched: (issuer: string, ok: boolean) =>
+        metrics.tokenKeyFetches.inc({ issuer, outcome: ok ? 'fetched' : 'failed' }),
+    },
     jobs: {
       finished: (job: string, seconds: number) => metrics.jobRoundSeconds.observe({ job }, seconds),
       failed: (job: string) => metrics.jobFailures.inc({ job }),
