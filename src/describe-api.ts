@@ -41,6 +41,7 @@ export async function describeApi(): Promise<string> {
     auditSigner: throwAwaySigner('audit'),
     proofSigner: throwAwaySigner('proof'),
     proofTtlMs: 1,
+    manifests: { audience: 'castellan' },
     policy,
   });
   try {

@@ -7,7 +7,6 @@ export type AgentErrorCode =
   | 'AGENT_NOT_RUNNING' // start it first
   | 'SPEC_FROZEN' // a governed spec never changes; fork the agent
   | 'SPEC_NOT_CANONICAL' // no RFC 8785 form, or one too large
-  | 'MANIFEST_REQUIRED' // the profile asks for a manifest in force
   | 'UNPROCESSABLE'; // the stored spec is not what its hash says
 
 /** A use case on an agent that did not happen; nothing changed. */

@@ -47,8 +47,8 @@ export interface AgentsPluginOptions {
 /** Agents and their routes. */
 export const agentsPlugin = fastifyPlugin(
   async (app, { clock, observe, promote }: AgentsPluginOptions) => {
-    const { storage, audit, admission, policy, runtimes, workspaceSettings, log } = app;
-    const service = createAgentService({ storage, audit, policy, runtimes, workspaces: workspaceSettings });
+    const { storage, audit, admission, policy, runtimes, manifests, workspaceSettings, log } = app;
+    const service = createAgentService({ storage, audit, policy, runtimes, manifests, workspaces: workspaceSettings });
     const lists = createAgentLists({ storage });
     const brakes = createAgentBrakes({ audit, runtimes });
     const start = createStartAgent({ audit, admission, runtimes, observe, log });

@@ -6,6 +6,7 @@ import { optionalBody } from '../http/json-body.ts';
 import { AgentParams, WorkspaceParams } from '../http/params.ts';
 import { type Answer, answerWith } from '../idempotency/answer.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
+import { MANIFEST_EVENTS } from '../manifests/plugin.ts';
 import { callerOf } from './caller.ts';
 import type { AgentLists } from './lists.ts';
 import {
@@ -36,7 +37,12 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.post(
     AGENTS,
     {
-      config: { permission: 'agents.write', audit: ['agent.created'], whileSuspended: 'judged' },
+      config: {
+        permission: 'agents.write',
+        manifest: true,
+        audit: ['agent.created', ...MANIFEST_EVENTS],
+        whileSuspended: 'judged',
+      },
       schema: {
         operationId: 'createAgent',
         tags,
@@ -93,7 +99,8 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
     {
       config: {
         permission: 'agents.write',
-        audit: ['agent.updated'],
+        manifest: true,
+        audit: ['agent.updated', ...MANIFEST_EVENTS],
         whileSuspended: 'judged',
         conditions: ['if-match'],
       },
@@ -109,7 +116,7 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
     async (request, reply) => {
       const { workspaceId, agentId } = request.params;
       const precondition = (rowVersion: number) => requireIfMatch(request, etag(rowVersion));
-      const patched = await service.patch(workspaceId, agentId, request.body.spec, precondition, callerOf(request));
+      const patched = await service.patch(workspaceId, agentId, request.body, precondition, callerOf(request));
       reply.header('etag', etag(patched.rowVersion));
       return patched.agent;
     },
@@ -143,7 +150,12 @@ export const agentRoutes: FastifyPluginAsyncTypebox<AgentRoutesOptions> = async 
   app.post(
     `${AGENT}/fork`,
     {
-      config: { permission: 'agents.write', audit: ['agent.forked'], whileSuspended: 'judged' },
+      config: {
+        permission: 'agents.write',
+        manifest: true,
+        audit: ['agent.forked', ...MANIFEST_EVENTS],
+        whileSuspended: 'judged',
+      },
       schema: {
         operationId: 'forkAgent',
         tags,

@@ -2,6 +2,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox';
 import { ReceiptSchema } from '../audit/schema.ts';
 
 import { CursorSchema, LimitSchema } from '../http/pagination.ts';
+import { PresentedManifest } from '../manifests/schema.ts';
 import { AGENT_STATUSES } from './lifecycle.ts';
 import { AgentSpecSchema, MAX_REPLICAS } from './spec-schema.ts';
 
@@ -34,17 +35,21 @@ const Denial = Type.Object(
 
 export const NoQuery = Type.Object({}, closed);
 
-export const CreateAgentBody = Type.Object({ spec: AgentSpecSchema, ttlSeconds }, closed);
+export const CreateAgentBody = Type.Object({ spec: AgentSpecSchema, ttlSeconds, manifest: PresentedManifest }, closed);
 export const PatchAgentBody = Type.Object(
   {
     spec: Type.Unsafe<Record<string, unknown>>({
       type: 'object',
       description: 'RFC 7396 merge patch of the spec; the result must be an AgentSpec',
     }),
+    manifest: PresentedManifest,
   },
   closed,
 );
-export const ForkAgentBody = Type.Object({ name: Type.Optional(AgentSpecSchema.properties.name), ttlSeconds }, closed);
+export const ForkAgentBody = Type.Object(
+  { name: Type.Optional(AgentSpecSchema.properties.name), ttlSeconds, manifest: PresentedManifest },
+  closed,
+);
 export const StartAgentBody = Type.Object(
   { replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_REPLICAS })) },
   closed,
@@ -179,6 +184,9 @@ export const BatchResult = Type.Object({
         alreadyRunning: Type.Optional(Type.Literal(true)),
         decisionId: Type.Optional(id),
         promotionId: Type.Optional(id),
+        state: Type.Optional(
+          Type.Literal('pending', { description: 'The promotion waits for approvals: nothing is promoted yet' }),
+        ),
         denies: Type.Optional(Type.Array(Denial)),
         auditEvent: Type.Optional(nullable(ReceiptSchema)),
       },

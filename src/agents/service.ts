@@ -1,6 +1,5 @@
-import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
-import { mergePatch } from '../http/merge-patch.ts';
-import { newId } from '../ids.ts';
+import type { AuditAppender, Claim } from '../audit/append.ts';
+import type { Manifests } from '../manifests/manifests.ts';
 import type { PolicyService } from '../policy/service.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -11,9 +10,9 @@ import { isActive } from './lifecycle.ts';
 import { found, known } from './lookup.ts';
 import { agentView } from './representation.ts';
 import type { AgentView } from './schema.ts';
-import { foldName, parseSpec, readStoredSpec, requireManifest, type StoredSpec, toStoredSpec } from './spec.ts';
-import type { AgentSpec } from './spec-schema.ts';
-import { type AgentRow, deleteAgent, findAgent, insertAgent, replaceSpec } from './store.ts';
+import { parseSpec, toStoredSpec } from './spec.ts';
+import { createSpecChanges, storedSpec } from './spec-changes.ts';
+import { type AgentRow, deleteAgent, findAgent } from './store.ts';
 
 /** An agent and the version of its row, which the ETag names. */
 export interface VersionedAgent {
@@ -21,15 +20,22 @@ export interface VersionedAgent {
   readonly rowVersion: number;
 }
 
-/** What agents are: their specs and their life outside of running. Every unknown agent is NotFound. */
+/** The envelope that came with the request, as it was sent; undefined for none. */
+interface WithManifest {
+  readonly manifest?: unknown;
+}
+
+/**
+ * What agents are: their specs and their life outside of running. Every unknown agent is NotFound. What makes a spec checks
+ * the manifest that came with it, and throws ManifestError, also for the want of one (contract §5, §6).
+ */
 export interface AgentService {
   /**
-   * A new, stopped sandbox agent. Throws ValidationFailed, AgentError SPEC_NOT_CANONICAL, MANIFEST_REQUIRED,
-   * WorkspaceLimitReached.
+   * A new, stopped sandbox agent. Throws ValidationFailed, AgentError SPEC_NOT_CANONICAL, WorkspaceLimitReached.
    */
   create(
     workspaceId: string,
-    request: { spec: unknown; ttlSeconds?: number },
+    request: { spec: unknown; ttlSeconds?: number } & WithManifest,
     caller: Caller,
     claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent>;
@@ -41,7 +47,7 @@ export interface AgentService {
   patch(
     workspaceId: string,
     agentId: string,
-    patch: unknown,
+    request: { spec: unknown } & WithManifest,
     precondition: (rowVersion: number) => void,
     caller: Caller,
   ): Promise<VersionedAgent>;
@@ -49,7 +55,7 @@ export interface AgentService {
   fork(
     workspaceId: string,
     agentId: string,
-    request: { name?: string; ttlSeconds?: number },
+    request: { name?: string; ttlSeconds?: number } & WithManifest,
     caller: Caller,
     claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent>;
@@ -67,32 +73,30 @@ interface Parts {
   readonly audit: AuditAppender;
   readonly policy: Pick<PolicyService, 'bumpRevision'>;
   readonly runtimes: RuntimeRegistry;
+  readonly manifests: Pick<Manifests, 'present' | 'accept'>;
   /** Asked in the unit of a change, so that a suspension and a limit hold exactly. */
   readonly workspaces: Pick<WorkspaceSettingsService, 'requireActive' | 'requireRoom'>;
 }
 
-interface NewSandboxAgent {
-  readonly spec: AgentSpec;
-  readonly stored: StoredSpec;
-  readonly ttlSeconds: number | undefined;
-  readonly from: { readonly agentId: string; readonly specVersion: number } | null;
-}
+export function createAgentService(parts: Parts): AgentService {
+  const { storage, audit, policy, manifests, workspaces } = parts;
+  const changes = createSpecChanges(parts);
 
-export function createAgentService({ storage, audit, policy, runtimes, workspaces }: Parts): AgentService {
   async function create(
     workspaceId: string,
-    request: { spec: unknown; ttlSeconds?: number },
+    { spec: sent, ttlSeconds, manifest: presented }: { spec: unknown; ttlSeconds?: number } & WithManifest,
     caller: Caller,
     claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent> {
-    const spec = parseSpec(request.spec);
-    requireManifest(spec);
+    const spec = parseSpec(sent);
     const stored = toStoredSpec(spec);
-    return audit.commit({
-      chain: workspaceId,
-      claim,
-      work: (scope) =>
-        addSandboxAgent(scope, workspaceId, { spec, stored, ttlSeconds: request.ttlSeconds, from: null }, caller),
+    return manifests.present(presented, { workspaceId, caller }, (manifest) => {
+      const fresh = { spec, stored, ttlSeconds, from: null, manifest };
+      return audit.commit({
+        chain: workspaceId,
+        claim,
+        work: async (scope) => versioned(await changes.add(scope, workspaceId, fresh, caller)),
+      });
     });
   }
 
@@ -103,57 +107,46 @@ export function createAgentService({ storage, audit, policy, runtimes, workspace
   async function patch(
     workspaceId: string,
     agentId: string,
-    patch: unknown,
+    { spec: patch, manifest: presented }: { spec: unknown } & WithManifest,
     precondition: (rowVersion: number) => void,
     caller: Caller,
   ): Promise<VersionedAgent> {
     known(agentId);
-    return audit.commit({
-      chain: workspaceId,
-      work: async (scope) => {
-        const row = found(await findAgent(scope.trx, workspaceId, agentId));
-        precondition(Number(row.version));
-        await workspaces.requireActive(scope.trx, workspaceId);
-        requirePatchable(row);
-        const spec = parseSpec(mergePatch(storedSpec(row), patch));
-        requireManifest(spec);
-        const stored = toStoredSpec(spec);
-        if (stored.hash === row.spec_hash) return versioned(row);
-        const version = row.spec_version + 1;
-        const next = { version, spec: stored, createdBy: caller.id, ...columns(spec) };
-        await replaceSpec(scope.trx, workspaceId, agentId, next, new Date(scope.now));
-        scope.append({
-          type: 'agent.updated',
-          actor: caller,
-          payload: { agentId, specVersion: version, specHash: stored.hash, previousSpecHash: row.spec_hash },
-          traceId: caller.traceId,
-        });
-        return versioned(await findAgent(scope.trx, workspaceId, agentId));
-      },
-    });
+    return manifests.present(presented, { workspaceId, caller }, (manifest) =>
+      audit.commit({
+        chain: workspaceId,
+        work: async (scope) => {
+          const row = found(await findAgent(scope.trx, workspaceId, agentId));
+          precondition(Number(row.version));
+          await workspaces.requireActive(scope.trx, workspaceId);
+          requirePatchable(row);
+          return versioned(await changes.patch(scope, row, { patch, manifest }, caller));
+        },
+      }),
+    );
   }
 
   async function fork(
     workspaceId: string,
     agentId: string,
-    request: { name?: string; ttlSeconds?: number },
+    { name, ttlSeconds, manifest: presented }: { name?: string; ttlSeconds?: number } & WithManifest,
     caller: Caller,
     claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent> {
     known(agentId);
-    return audit.commit({
-      chain: workspaceId,
-      claim,
-      work: async (scope) => {
-        const source = found(await findAgent(scope.trx, workspaceId, agentId));
-        const named = request.name === undefined ? {} : { name: request.name };
-        const spec = parseSpec({ ...storedSpec(source), ...named });
-        requireManifest(spec);
-        const from = { agentId, specVersion: source.spec_version };
-        const fresh = { spec, stored: toStoredSpec(spec), ttlSeconds: request.ttlSeconds, from };
-        return addSandboxAgent(scope, workspaceId, fresh, caller);
-      },
-    });
+    return manifests.present(presented, { workspaceId, caller }, (manifest) =>
+      audit.commit({
+        chain: workspaceId,
+        claim,
+        work: async (scope) => {
+          const source = found(await findAgent(scope.trx, workspaceId, agentId));
+          const spec = parseSpec({ ...storedSpec(source), ...(name === undefined ? {} : { name }) });
+          const from = { agentId, specVersion: source.spec_version };
+          const fresh = { spec, stored: toStoredSpec(spec), ttlSeconds, from, manifest };
+          return versioned(await changes.add(scope, workspaceId, fresh, caller));
+        },
+      }),
+    );
   }
 
   async function remove(
@@ -184,52 +177,12 @@ export function createAgentService({ storage, audit, policy, runtimes, workspace
     });
   }
 
-  async function addSandboxAgent(
-    scope: UnitScope,
-    workspaceId: string,
-    fresh: NewSandboxAgent,
-    caller: Caller,
-  ): Promise<VersionedAgent> {
-    const { defaultTtlSeconds } = await workspaces.requireRoom(scope.trx, workspaceId);
-    const agentId = newId();
-    const expiresAt = new Date(scope.now + (fresh.ttlSeconds ?? defaultTtlSeconds) * 1000);
-    const row = {
-      id: agentId,
-      ...columns(fresh.spec),
-      spec: fresh.stored,
-      expiresAt,
-      forkedFrom: fresh.from,
-      createdBy: caller.id,
-    };
-    await insertAgent(scope.trx, workspaceId, row, new Date(scope.now));
-    const payload = { agentId, specVersion: 1, specHash: fresh.stored.hash, expiresAt: expiresAt.toISOString() };
-    const event = { actor: caller, traceId: caller.traceId };
-    if (fresh.from === null) scope.append({ ...event, type: 'agent.created', payload });
-    else scope.append({ ...event, type: 'agent.forked', payload: { ...payload, from: fresh.from } });
-    return versioned(await findAgent(scope.trx, workspaceId, agentId));
-  }
-
-  /** The columns that are taken from a spec. */
-  function columns(spec: AgentSpec) {
-    return {
-      name: spec.name,
-      nameFolded: foldName(spec.name),
-      capabilities: spec.capabilities ?? [],
-      managed: runtimes.driverFor(spec).managed,
-    };
-  }
-
   return { create, get, patch, fork, remove };
 }
 
 function versioned(row: AgentRow | undefined): VersionedAgent {
   const agent = found(row);
   return { agent: agentView(agent), rowVersion: Number(agent.version) };
-}
-
-function storedSpec(row: AgentRow): AgentSpec {
-  if (row.spec_bytes === null) throw new AgentError('UNPROCESSABLE', 'the stored spec is gone');
-  return readStoredSpec(row.spec_bytes, row.spec_hash);
 }
 
 function requirePatchable(row: AgentRow): void {

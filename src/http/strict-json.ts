@@ -8,10 +8,14 @@ const BYTE_ORDER_MARK = 0xfeff;
 /** A body is not JSON, or is JSON that two readers could understand differently. */
 export class StrictJsonError extends CodedError {
   readonly code = 'MALFORMED_JSON';
+  /** RFC 6901, of the offending value; '' is the document. */
+  readonly pointer: string;
+  readonly detail: string;
 
-  /** `pointer` is the RFC 6901 pointer of the offending value; '' is the document. */
   constructor(detail: string, pointer = '') {
     super(pointer === '' ? detail : `${pointer}: ${detail}`, { members: { errors: [{ pointer, detail }] } });
+    this.pointer = pointer;
+    this.detail = detail;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { UnitScope } from '../audit/append.ts';
 import type { Actor } from '../audit/event.ts';
 import type { Digest } from '../crypto/digest.ts';
+import type { ManifestError } from './errors.ts';
 
 /** The profile of the Kernel's own agents: none exists without a manifest (contract §5). */
 export const MANIFEST_PROFILE = 'illuvrse';
@@ -21,7 +22,7 @@ export interface VerifiedManifest {
   readonly manifestId: string;
   readonly manifestHash: Digest;
   readonly signerId: string;
-  readonly agentConfigHash: Digest;
+  readonly agentConfigHash: string;
   /** Ms since the epoch. */
   readonly issuedAt: number;
   readonly expiresAt: number;
@@ -54,4 +55,6 @@ export interface Manifests {
    * MANIFEST_REQUIRED without one where a profile needs it. Spends it, and appends manifest.accepted.
    */
   accept(scope: UnitScope, manifest: VerifiedManifest | undefined, governed: Governed): Promise<void>;
+  /** Has a refusal in the audit that neither of them came to: of a manifest in a body that could not be read. */
+  reject(presented: unknown, at: Presentation, error: ManifestError): Promise<void>;
 }

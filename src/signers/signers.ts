@@ -36,6 +36,8 @@ export interface Signers {
   requireCheckpointSigner(trx: Trx, now: number): Promise<void>;
   /** What the registry knows of a signer; undefined for one that it does not list, or whose key is not at hand. */
   find(trx: Trx, signerId: string): Promise<RegisteredSigner | undefined>;
+  /** How a signer stands that is said to have signed for `purpose`; undefined for one that the registry does not list. */
+  standing(trx: Trx, signerId: string, purpose: SignerPurpose, now: number): Promise<SignerStanding | undefined>;
   /**
    * The key of an audit signer whose signature made at `at` (ms since the epoch) counts; undefined for one unknown, for
    * another purpose, pending, or revoked or no longer trusted by then, or by the log as it was when it was last trusted.
@@ -66,6 +68,15 @@ interface RegisteredSigner {
   readonly state: SignerState;
   readonly notBefore?: number;
   readonly notAfter?: number;
+}
+
+/** Whether a listed signer may sign now. */
+export interface SignerStanding {
+  readonly purpose: SignerPurpose;
+  /** Undefined for a shared secret that is not at hand. */
+  readonly key: VerificationKey | undefined;
+  /** Why not, if it may not. */
+  readonly problem: string | undefined;
 }
 
 interface Own extends OwnSigner {
@@ -129,6 +140,16 @@ export function createSigners(options: {
     };
   }
 
+  async function standing(
+    trx: Trx,
+    signerId: string,
+    purpose: SignerPurpose,
+    now: number,
+  ): Promise<SignerStanding | undefined> {
+    const row = await findSigner(trx, signerId);
+    return row && { purpose: row.purpose, key: keyOf(row), problem: notInForce(row, purpose, now) };
+  }
+
   async function findAuditKey(
     trx: Trx,
     signerId: string,
@@ -180,6 +201,7 @@ export function createSigners(options: {
     requireProofSigner,
     requireCheckpointSigner,
     find,
+    standing,
     findAuditKey,
     findRevocations,
     trial,

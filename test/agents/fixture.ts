@@ -29,6 +29,7 @@ import type { Storage } from '../../src/storage/storage.ts';
 import { createWorkspaceSettings } from '../../src/workspace-settings/service.ts';
 import { workspaceRoutes } from '../../src/workspaces/routes.ts';
 import { createWorkspaceService } from '../../src/workspaces/service.ts';
+import { manifestsWithoutSigners } from '../manifests/without-signers.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
 import { type Control, rowAdmission } from './row-admission.ts';
 
@@ -112,7 +113,8 @@ function services(base: {
   const policy = { bumpRevision: async () => undefined };
   const admission = rowAdmission(storage, control, () => time.now);
   const settings = createWorkspaceSettings({ storage, audit });
-  const service = createAgentService({ storage, audit, policy, runtimes, workspaces: settings });
+  const manifests = manifestsWithoutSigners({ storage, audit, clock: () => time.now });
+  const service = createAgentService({ storage, audit, policy, runtimes, manifests, workspaces: settings });
   const lists = createAgentLists({ storage });
   const brakes = createAgentBrakes({ audit, runtimes });
   const observe = {

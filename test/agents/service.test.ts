@@ -34,7 +34,7 @@ t.test('a patch makes a new version', async (t) => {
   const f = await agentsFixture(t);
   const { agent } = await f.service.create('demo', { spec: { name: 'a', tools: ['x'], description: 'd' } }, CALLER);
   const patch = { name: 'b', description: null, runtime: { replicas: 2 } };
-  const patched = await f.service.patch('demo', agent.id, patch, anyVersion, CALLER);
+  const patched = await f.service.patch('demo', agent.id, { spec: patch }, anyVersion, CALLER);
   t.strictSame(patched.agent.spec, { name: 'b', runtime: { replicas: 2 }, tools: ['x'] });
   t.match(patched, { rowVersion: 2, agent: { name: 'b', specVersion: 2 } });
   t.match((await f.events()).at(-1), {
@@ -44,7 +44,7 @@ t.test('a patch makes a new version', async (t) => {
   t.match((await f.lists.agents('demo', { search: 'B' })).agents, [{ id: agent.id }], 'found by the new name');
 
   const events = (await f.events()).length;
-  const same = await f.service.patch('demo', agent.id, { name: 'b' }, anyVersion, CALLER);
+  const same = await f.service.patch('demo', agent.id, { spec: { name: 'b' } }, anyVersion, CALLER);
   t.match(same, { rowVersion: 2, agent: { specVersion: 2 } }, 'an equal spec is no new version');
   t.equal((await f.events()).length, events);
 
@@ -53,7 +53,7 @@ t.test('a patch makes a new version', async (t) => {
   const rest = await f.lists.versions('demo', agent.id, { limit: 1, cursor: first.nextCursor ?? '' });
   t.match(rest, { versions: [{ version: 2, specHash: patched.agent.specHash }], nextCursor: null });
 
-  const refuse = (patch: unknown) => f.service.patch('demo', agent.id, patch, anyVersion, CALLER);
+  const refuse = (spec: unknown) => f.service.patch('demo', agent.id, { spec }, anyVersion, CALLER);
   await t.rejects(refuse({ name: null }), {
     code: 'VALIDATION_FAILED',
     members: { errors: [{ pointer: '/spec/name' }] },
@@ -71,7 +71,7 @@ t.test('a patch makes a new version', async (t) => {
 t.test('a fork is a new sandbox agent', async (t) => {
   const f = await agentsFixture(t);
   const { agent } = await f.service.create('demo', { spec: { name: 'a', tools: ['x'] } }, CALLER);
-  await f.service.patch('demo', agent.id, { tools: ['y'] }, anyVersion, CALLER);
+  await f.service.patch('demo', agent.id, { spec: { tools: ['y'] } }, anyVersion, CALLER);
   await f.database.query(`UPDATE agents SET mode = 'governed', expires_at = NULL, status = 'quarantined'`);
 
   const { agent: fork } = await f.service.fork('demo', agent.id, { name: 'c', ttlSeconds: 5 }, CALLER);
@@ -128,7 +128,7 @@ t.test('the agents of another workspace do not exist', async (t) => {
   const { agent } = await f.service.create('other', { spec: { name: 'a' } }, CALLER);
   for (const id of [agent.id, NOBODY, 'not-an-id']) {
     await t.rejects(f.service.get('demo', id), { code: 'NOT_FOUND' });
-    await t.rejects(f.service.patch('demo', id, { name: 'b' }, anyVersion, CALLER), { code: 'NOT_FOUND' });
+    await t.rejects(f.service.patch('demo', id, { spec: { name: 'b' } }, anyVersion, CALLER), { code: 'NOT_FOUND' });
     await t.rejects(f.service.fork('demo', id, {}, CALLER), { code: 'NOT_FOUND' });
     await t.rejects(f.service.remove('demo', id, CALLER), { code: 'NOT_FOUND' });
     await t.rejects(f.lists.versions('demo', id, {}), { code: 'NOT_FOUND' });

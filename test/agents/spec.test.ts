@@ -1,6 +1,6 @@
 import canonicalize from 'canonicalize';
 import t from 'tap';
-import { foldName, parseSpec, readStoredSpec, requireManifest, toStoredSpec } from '../../src/agents/spec.ts';
+import { foldName, parseSpec, readStoredSpec, toStoredSpec } from '../../src/agents/spec.ts';
 import { sha256Digest } from '../../src/crypto/digest.ts';
 import fc from '../support/fast-check.ts';
 import cases from './spec-cases.json' with { type: 'json' };
@@ -60,12 +60,6 @@ t.test('stored bytes that were changed are not read', async (t) => {
   t.throws(() => readStoredSpec(Buffer.from('{"name":"b"}'), hash), { code: 'UNPROCESSABLE' });
   t.throws(() => readStoredSpec(Buffer.from('{}'), sha256Digest('{}')), { code: 'UNPROCESSABLE' });
   t.strictSame(readStoredSpec(bytes, hash), { name: 'a' });
-});
-
-t.test('the profile of the Kernel needs a manifest', async (t) => {
-  t.throws(() => requireManifest({ name: 'a', profile: 'illuvrse' }), { code: 'MANIFEST_REQUIRED' });
-  t.doesNotThrow(() => requireManifest({ name: 'a', profile: 'personal' }));
-  t.doesNotThrow(() => requireManifest({ name: 'a' }));
 });
 
 t.test('names are compared without regard to case in any script', async (t) => {
