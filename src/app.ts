@@ -158,6 +158,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
       needed: (...question) => app.revalidation.renewal.needed(...question),
       renew: (...subject) => app.revalidation.renewal.renew(...subject),
     },
+    settings: app.workspaceSettings.read,
     viewAgent: app.agents.view,
     observe: metrics.promotion,
   });
@@ -166,6 +167,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     loadMany: app.admission.loadMany,
     fingerprints: app.admission.fingerprints,
     recheck: app.promotion.recheck,
+    settings: app.workspaceSettings.read,
     observe: metrics.revalidation,
     issuer: massIssuer,
   });

@@ -15,6 +15,7 @@ export type JobName =
   | 'revalidation'
   | 'signer-revocation'
   | 'proof-renewal'
+  | 'promotion-expiry'
   | 'deferred-events'
   | 'idempotency-expiry'
   | 'denied-access'
@@ -58,6 +59,7 @@ function tasksOf(app: FastifyInstance, clock: Clock, checkpointsMs: number | und
     { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
     { name: 'signer-revocation', everyMs: 30_000, run: (signal) => app.revalidation.distrusted(signal) },
     { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },
+    { name: 'promotion-expiry', everyMs: 5000, run: (signal) => app.promotion.lapseDue(signal) },
     { name: 'deferred-events', everyMs: 2000, run: () => coverDeferredEvents(storage, audit) },
     { name: 'idempotency-expiry', everyMs: 60_000, run: (signal) => expireKeys({ storage, audit, clock }, signal) },
     { name: 'access-locks', everyMs: 500, run: () => app.refreshLocks() },

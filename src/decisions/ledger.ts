@@ -16,6 +16,8 @@ export interface DecisionRecord {
   readonly kind: 'start' | 'scale' | 'promotion' | 'release';
   readonly agentId: string;
   readonly denies: readonly DecisionReason[];
+  /** Nothing denies it, and humans have the last word. */
+  readonly needsApproval?: true;
   readonly actor: { readonly id: string; readonly kind: string };
   readonly policyHash: string;
   readonly specHash: string;
@@ -70,9 +72,10 @@ export const decisionWrite: Write<DecisionRecord> = {
 
 const RECORD = voidRoutine('record_decisions', 8);
 
-/** Tier 1: allowed and audited; tier 3: denied (contract §10). */
-function effectOf({ denies }: DecisionRecord) {
-  return denies.length === 0 ? ({ effect: 'ALLOW', tier: 1 } as const) : ({ effect: 'DENY', tier: 3 } as const);
+/** Tier 1: allowed and audited; tier 2: a human decides; tier 3: denied (contract §10). */
+function effectOf({ denies, needsApproval }: DecisionRecord) {
+  if (denies.length > 0) return { effect: 'DENY', tier: 3 } as const;
+  return needsApproval ? ({ effect: 'REQUIRE_APPROVAL', tier: 2 } as const) : ({ effect: 'ALLOW', tier: 1 } as const);
 }
 
 function factsOf(record: DecisionRecord) {

@@ -65,7 +65,13 @@ export class ForwardedByStranger extends CodedError {
 export interface DeniedAccess {
   /** The chain the event belongs to: a workspace of the caller's, else `_system`. */
   readonly chain: string;
-  readonly reason: 'ROLE' | 'FOREIGN_WORKSPACE' | 'FOREIGN_AGENT' | 'ALL_WORKSPACES_NEEDED' | 'NOT_DECLARED';
+  readonly reason:
+    | 'ROLE'
+    | 'FOREIGN_WORKSPACE'
+    | 'FOREIGN_AGENT'
+    | 'ALL_WORKSPACES_NEEDED'
+    | 'NOT_DECLARED'
+    | 'OWN_REQUEST';
   readonly principalId: string;
   readonly method: string;
   /** The route's pattern, never the path: bounded, and free of what the caller typed. */
@@ -78,8 +84,8 @@ export interface DeniedAccess {
 export class AccessDenied extends CodedError {
   readonly code: 'NOT_FOUND' | 'PERMISSION_DENIED';
   readonly access: DeniedAccess;
-  constructor(code: 'NOT_FOUND' | 'PERMISSION_DENIED', access: DeniedAccess) {
-    super('The caller may not do this.');
+  constructor(code: 'NOT_FOUND' | 'PERMISSION_DENIED', access: DeniedAccess, message = 'The caller may not do this.') {
+    super(message);
     this.code = code;
     this.access = access;
   }

@@ -10,7 +10,10 @@ type Outcome = Omit<BatchOutcome, 'agentId'>;
 /** What an outcome shows of an agent: reading the whole of it costs as much as the rest of its unit. */
 type BatchView = Pick<AgentView, 'status'>;
 
-/** Promotes one agent of a batch: every decision is an outcome, with its evidence; what else is thrown is passed on. */
+/**
+ * Promotes one agent of a batch, or asks for approvals: every decision is an outcome, with its evidence; what else is thrown
+ * is passed on.
+ */
 export function createBatchPromotion(promote: Promote<BatchView>) {
   return async (workspaceId: string, agentId: string, caller: Caller, claim?: Claim<Outcome>): Promise<Outcome> => {
     try {
@@ -28,6 +31,7 @@ function outcomeOf(result: PromotionOutcome<BatchView>): Outcome {
     const { denies, code, message } = result;
     return { success: false, promotionId, decisionId, denies: [...denies], code, detail: message };
   }
+  if ('state' in result) return { success: true, promotionId, decisionId, state: result.state };
   if (result.success) return { success: true, promotionId, decisionId, status: result.governedAgent.status };
   const [first] = result.denies;
   return { ...result, ...(first === undefined ? {} : { code: first.code, detail: first.reason }) };

@@ -11,6 +11,25 @@ export class PromotionConflict extends CodedError {
   }
 }
 
+/** A promotion that approvers decide is not in a state for this (409). What lapsed by it is committed. */
+export class ApprovalConflict extends CodedError {
+  readonly code: 'APPROVAL_STALE' | 'APPROVAL_EXPIRED' | 'APPROVAL_GIVEN' | 'PROMOTION_DECIDED' | 'PROMOTION_PENDING';
+
+  constructor(code: ApprovalConflict['code'], message: string, members: Readonly<Record<string, unknown>> = {}) {
+    super(message, { members });
+    this.code = code;
+  }
+}
+
+/** Nobody decides what they asked for themselves (403), whatever their roles. The route turns it into a refused access. */
+export class OwnRequest extends CodedError {
+  readonly code = 'PERMISSION_DENIED';
+
+  constructor() {
+    super('whoever asked for a promotion does not decide it');
+  }
+}
+
 /** The agent is not one that a policy could be asked about (403). Thrown after event and ledger row are committed. */
 export class PromotionRefused extends CodedError {
   readonly code: 'ADMISSION_DENIED' | 'AGENT_QUARANTINED' | 'WORKSPACE_SUSPENDED';

@@ -1,3 +1,4 @@
+import { readProof } from '../admission/proof-reading.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
 import { timestamp } from '../clock.ts';
 import { type Digest, isDigest } from '../crypto/digest.ts';
@@ -7,7 +8,7 @@ import type { VerificationKey } from '../crypto/verify.ts';
 import { newId } from '../ids.ts';
 import { issueProof } from '../proofs/build.ts';
 import { proofDigest } from '../proofs/envelope.ts';
-import { buildStatement } from '../proofs/statement.ts';
+import { buildStatement, type ProofPredicate } from '../proofs/statement.ts';
 
 /** ms; nothing is locked while a proof is signed, yet the handler has only 10 s. */
 const SIGN_DEADLINE_MS = 2000;
@@ -40,18 +41,25 @@ export interface NewProof {
   readonly expiresAt: Date;
 }
 
+export type ProofApproval = ProofPredicate['approvals'][number];
+
 /**
- * The first proof of an agent, for the spec and the policy that its promotion was decided on. Call it only when the
- * policy let it pass. Rejects with SignerError.
+ * The proof of a promotion, for the spec and the policy that it was decided on; one that the agent has is the previous
+ * one. Call it only when the policy let it pass. Rejects with SignerError.
  */
-export async function issueFirstProof(
+export async function issueNewProof(
   issuer: ProofIssuer,
   subject: AdmissionSubject,
-  promotion: { readonly id: string; readonly promoter: { readonly id: string; readonly roles: readonly string[] } },
+  promotion: {
+    readonly id: string;
+    readonly promoter: { readonly id: string; readonly roles: readonly string[] };
+    readonly approvals: readonly ProofApproval[];
+  },
 ): Promise<NewProof & { readonly envelope: DsseEnvelope }> {
   const { workspaceId, agentId, specVersion, policy } = subject;
-  const specHash = digest(subject.specHash);
-  const policyHash = digest(policy.hash);
+  const specHash = asDigest(subject.specHash);
+  const policyHash = asDigest(policy.hash);
+  const previous = previousOf(subject);
   const issuedAt = issuer.clock();
   const expiresAt = issuedAt + issuer.ttlMs;
   const statement = buildStatement({
@@ -64,9 +72,10 @@ export async function issueFirstProof(
     policyHash,
     promotionId: promotion.id,
     promoter: { id: promotion.promoter.id, roles: [...promotion.promoter.roles] },
-    approvals: [],
+    approvals: [...promotion.approvals],
     issuedAt: timestamp(issuedAt),
     expiresAt: timestamp(expiresAt),
+    ...(previous === undefined ? {} : { previousProof: previous.digest }),
   });
   const key = await issuer.key();
   const envelope = await issueProof(statement, issuer.signer, key, AbortSignal.timeout(SIGN_DEADLINE_MS));
@@ -81,12 +90,20 @@ export async function issueFirstProof(
     specHash,
     policyHash,
     promotionId: promotion.id,
+    ...(previous === undefined ? {} : { previousProofId: previous.id }),
     issuedAt: new Date(issuedAt),
     expiresAt: new Date(expiresAt),
   };
 }
 
-function digest(text: string): Digest {
+/** The proof that a governed agent has. */
+function previousOf(subject: AdmissionSubject): { readonly id: string; readonly digest: Digest } | undefined {
+  const reading = readProof(subject);
+  return subject.proof === null || !reading.readable ? undefined : { id: subject.proof.id, digest: reading.digest() };
+}
+
+/** Throws SignerError for a hash that is no digest: nothing is signed about it. */
+export function asDigest(text: string): Digest {
   if (!isDigest(text)) throw new SignerError('a hash that is no digest is not signed');
   return text;
 }

@@ -2,8 +2,9 @@ import { type CursorScope, DEFAULT_LIMIT, decodeCursor, encodeCursor } from '../
 import { NotFound, ValidationFailed } from '../http/problem.ts';
 import { isUuid } from '../ids.ts';
 import type { Storage } from '../storage/storage.ts';
+import { approvalsOf, findStored, type StoredPromotion } from './pending-store.ts';
 import type { PromotionListView, PromotionView } from './schema.ts';
-import { findPromotion, listPromotions, type PromotionRow } from './store.ts';
+import { listPromotions } from './store.ts';
 import type { PromotionState } from './table.ts';
 
 interface PromotionQuery {
@@ -13,7 +14,7 @@ interface PromotionQuery {
   readonly cursor?: string;
 }
 
-/** Promotions as they were decided. */
+/** Promotions, what became of them and who approved them. */
 export interface PromotionLists {
   /** By id ascending. Throws ValidationFailed for a cursor of another list. */
   list(workspaceId: string, query: PromotionQuery): Promise<PromotionListView>;
@@ -26,28 +27,31 @@ export function createPromotionLists({ storage }: { storage: Storage }): Promoti
     const { cursor, limit = DEFAULT_LIMIT, ...filters } = query;
     const scope: CursorScope = { route: 'promotions', workspaceId, sort: 'id', filters };
     const after = cursor === undefined ? undefined : idIn(scope, cursor);
-    const rows = await storage.read(workspaceId, (trx) =>
-      listPromotions(trx, workspaceId, filters, { after, limit: limit + 1 }),
-    );
+    const { rows, approvals } = await storage.read(workspaceId, async (trx) => {
+      const rows = await listPromotions(trx, workspaceId, filters, { after, limit: limit + 1 });
+      const waited = rows.filter((row) => row.approvals_required > 0).map((row) => row.id);
+      return { rows, approvals: await approvalsOf(trx, workspaceId, waited) };
+    });
+    const given = Map.groupBy(approvals, (approval) => approval.promotion_id);
     const shown = rows.slice(0, limit);
     const last = shown.at(-1);
     return {
-      promotions: shown.map(view),
+      promotions: shown.map((row) => view({ row, approvals: given.get(row.id) ?? [] })),
       nextCursor: rows.length > limit && last !== undefined ? encodeCursor(scope, [last.id]) : null,
     };
   }
 
   async function get(workspaceId: string, promotionId: string): Promise<PromotionView> {
     if (!isUuid(promotionId)) throw new NotFound();
-    const row = await storage.read(workspaceId, (trx) => findPromotion(trx, workspaceId, promotionId));
-    if (row === undefined) throw new NotFound();
-    return view(row);
+    const stored = await storage.read(workspaceId, (trx) => findStored(trx, workspaceId, promotionId));
+    if (stored === undefined) throw new NotFound();
+    return view(stored);
   }
 
   return { list, get };
 }
 
-function view(row: PromotionRow): PromotionView {
+function view({ row, approvals }: StoredPromotion): PromotionView {
   return {
     promotionId: row.id,
     agentId: row.agent_id,
@@ -60,6 +64,18 @@ function view(row: PromotionRow): PromotionView {
     specVersion: row.spec_version,
     specHash: row.spec_hash,
     policyHash: row.policy_hash,
+    approvalsRequired: row.approvals_required,
+    approvals: approvals.map(({ approver_id: id, approver_kind: kind, roles, approved_at: approvedAt, comment }) => ({
+      id,
+      kind,
+      roles: [...roles],
+      approvedAt: approvedAt.toISOString(),
+      comment,
+    })),
+    requestDecisionId: row.request_decision_id,
+    expiresAt: row.expires_at?.toISOString() ?? null,
+    lapseCause: row.lapse_cause,
+    rejection: row.rejection === null ? null : { ...row.rejection, reason: row.rejection.reason ?? null },
     createdAt: row.created_at.toISOString(),
     decidedAt: row.decided_at?.toISOString() ?? null,
   };

@@ -9,6 +9,7 @@ import { recordDecision } from '../decisions/ledger.ts';
 import { NotFound } from '../http/problem.ts';
 import { newId } from '../ids.ts';
 import type { PolicyHead } from '../policy/head.ts';
+import { needsReapproval } from '../proofs/reapproval.ts';
 import type { ProofStatement } from '../proofs/statement.ts';
 import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -17,6 +18,7 @@ import type { NewProof } from './issue.ts';
 import type { DecisionLog } from './log.ts';
 import type { Recheck } from './recheck.ts';
 import type { ReleaseView } from './schema.ts';
+import type { PromotionSettings } from './standing.ts';
 import { insertProof, liftQuarantine } from './store.ts';
 import { requireUnchanged } from './unchanged.ts';
 
@@ -56,6 +58,7 @@ export interface ReleaseParts {
     head(trx: Trx, workspaceId: string): Promise<PolicyHead>;
     bumpRevision(trx: Trx, workspaceId: string): Promise<void>;
   };
+  readonly settings: PromotionSettings;
   readonly recheck: Recheck;
   readonly renewal: ProofRenewal;
   readonly requireProofSigner: (trx: Trx, now: number) => Promise<void>;
@@ -127,9 +130,15 @@ export function createRelease(parts: ReleaseParts): Release {
     }
     const outcome = await parts.recheck(subject);
     if (outcome.outcome === 'invalid') return { denies: outcome.denies };
-    const head = await storage.read(subject.workspaceId, (trx) => policy.head(trx, subject.workspaceId));
+    const { head, settings } = await storage.read(subject.workspaceId, async (trx) => ({
+      head: await policy.head(trx, subject.workspaceId),
+      settings: await parts.settings(trx, subject.workspaceId),
+    }));
     // A head that moved since is seen under the lock.
     if (!renewal.needed(outcome.statement, head, subject.now)) return { renewed: undefined };
+    // It leaves quarantine and stays restricted: a promotion, which a quarantined one may not ask for, brings it back.
+    if (settings.reapproveOnPolicyChange && needsReapproval(outcome.statement, head.hash))
+      return { renewed: undefined };
     return { renewed: await renewal.renew(subject, outcome.statement, head) };
   }
 

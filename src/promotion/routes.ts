@@ -1,15 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
 import { callerOf } from '../agents/caller.ts';
+import type { AgentView } from '../agents/schema.ts';
 import { optionalBody } from '../http/json-body.ts';
 import { AgentParams, WorkspaceParams } from '../http/params.ts';
+import { type Answer, answerWith } from '../idempotency/answer.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
 import type { PromotionLists } from './lists.ts';
-import type { Promote } from './promote.ts';
+import type { Promote, PromotionAnswer } from './promote.ts';
 import type { Release } from './release.ts';
 import {
   ListPromotionsQuery,
   NoQuery,
+  PendingResult,
   PromoteBody,
   Promotion,
   PromotionList,
@@ -42,22 +45,34 @@ export const promotionRoutes: FastifyPluginAsyncTypebox<PromotionRoutesOptions> 
     {
       config: {
         permission: 'promotion.request',
-        audit: ['promotion.approved', 'promotion.denied', 'proof.issued', 'agent.stopped'],
+        audit: [
+          'promotion.requested',
+          'promotion.approved',
+          'promotion.denied',
+          'promotion.lapsed',
+          'proof.issued',
+          'agent.stopped',
+        ],
         // By admission, with a decision.
         whileSuspended: 'judged',
       },
       schema: {
         operationId: 'promoteAgent',
         tags,
-        summary: 'Ask the policy to make a sandbox agent a governed one; its denial is an answer, not an error',
+        summary:
+          'Ask the policy to make a sandbox agent a governed one, or approvers where the workspace wants them; a denial is an answer',
         params: AgentParams,
         body: optionalBody(PromoteBody),
-        response: { 200: PromotionResult },
+        response: { 200: PromotionResult, 202: PendingResult },
       },
     },
-    (request) => {
+    async (request, reply) => {
       const { workspaceId, agentId } = request.params;
-      return promote(workspaceId, agentId, request.body ?? {}, callerOf(request), claimOf(request));
+      const claim = claimOf(request, promotionAnswer);
+      return answerWith(
+        reply,
+        promotionAnswer(await promote(workspaceId, agentId, request.body ?? {}, callerOf(request), claim)),
+      );
     },
   );
 
@@ -131,3 +146,8 @@ export const promotionRoutes: FastifyPluginAsyncTypebox<PromotionRoutesOptions> 
     (request) => verifyProof(request.params.workspaceId, request.body, request.principal.agent?.agentId),
   );
 };
+
+/** 202 while approvers have the word. */
+function promotionAnswer(body: PromotionAnswer<AgentView>): Answer<PromotionAnswer<AgentView>> {
+  return { status: 'state' in body ? 202 : 200, body };
+}

@@ -10,7 +10,9 @@ const id = Type.String({ description: 'UUIDv7' });
 const time = Type.String({ description: 'RFC 3339 UTC with milliseconds' });
 const digest = Type.String({ description: 'sha256: and lower-case hex' });
 const nullable = <T extends ReturnType<typeof Type.String>>(schema: T) => Type.Union([schema, Type.Null()]);
-const state = Type.Union((['pending', 'approved', 'denied', 'rejected'] as const).map((name) => Type.Literal(name)));
+const state = Type.Union(
+  (['pending', 'approved', 'denied', 'rejected', 'lapsed'] as const).map((name) => Type.Literal(name)),
+);
 
 export const NoQuery = Type.Object({}, closed);
 export const PromotionParams = Type.Object({ workspaceId: Type.String(), promotionId: Type.String() });
@@ -19,6 +21,11 @@ export const PromoteBody = Type.Object(
   { justification: Type.Optional(Type.String({ minLength: 1, maxLength: 2048 })) },
   closed,
 );
+export const ApproveBody = Type.Object(
+  { comment: Type.Optional(Type.String({ minLength: 1, maxLength: 1024 })) },
+  closed,
+);
+export const RejectBody = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 1024 }) }, closed);
 export const ReleaseBody = Type.Object({ reason: Type.String({ minLength: 1, maxLength: 1024 }) }, closed);
 
 export const ListPromotionsQuery = Type.Object(
@@ -60,22 +67,52 @@ const Envelope = Type.Object({
   signatures: Type.Array(Type.Object({ keyid: Type.String(), sig: Type.String() })),
 });
 
-export const PromotionResult = Type.Union([
-  Type.Object(
-    {
-      success: Type.Literal(true),
-      promotionId: id,
-      decisionId: id,
-      governedAgent: Agent,
-      proof: Envelope,
-    },
-    closed,
-  ),
-  Type.Object(
-    { success: Type.Literal(false), promotionId: id, decisionId: id, denies: Type.Array(DenialSchema) },
-    closed,
-  ),
+const approved = {
+  success: Type.Literal(true),
+  promotionId: id,
+  decisionId: id,
+  governedAgent: Agent,
+  proof: Envelope,
+};
+const denied = {
+  success: Type.Literal(false),
+  promotionId: id,
+  decisionId: id,
+  denies: Type.Array(DenialSchema),
+};
+
+export const PromotionResult = Type.Union([Type.Object(approved, closed), Type.Object(denied, closed)]);
+
+/** A promotion that waits for approvals. */
+export const PendingResult = Type.Object(
+  {
+    promotionId: id,
+    state: Type.Literal('pending'),
+    agentId: id,
+    decisionId: Type.String({ description: 'The evaluation of the request' }),
+    approvals: Type.Integer({ description: 'Given so far' }),
+    approvalsRequired: Type.Integer(),
+    expiresAt: time,
+  },
+  closed,
+);
+
+/** The last approval: what the policy said of it. */
+export const ApprovalResult = Type.Union([
+  Type.Object({ ...approved, state: Type.Literal('approved') }, closed),
+  Type.Object({ ...denied, state: Type.Literal('denied') }, closed),
 ]);
+
+export const RejectionResult = Type.Object(
+  {
+    success: Type.Literal(true),
+    promotionId: id,
+    agentId: id,
+    state: Type.Literal('rejected'),
+    auditEvent: ReceiptSchema,
+  },
+  closed,
+);
 
 export const Promotion = Type.Object({
   promotionId: id,
@@ -89,6 +126,29 @@ export const Promotion = Type.Object({
   specVersion: Type.Integer(),
   specHash: digest,
   policyHash: digest,
+  approvalsRequired: Type.Integer({ description: '0: policy decided alone, at once' }),
+  approvals: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      kind: Type.String(),
+      roles: Type.Array(Type.String()),
+      approvedAt: time,
+      comment: nullable(Type.String()),
+    }),
+    { description: 'In the order they were given' },
+  ),
+  requestDecisionId: nullable(Type.String({ description: 'The evaluation of a request that approvers decide' })),
+  expiresAt: nullable(Type.String({ description: 'When it lapses unless it is decided' })),
+  lapseCause: Type.Union([
+    ...(['EXPIRED', 'SPEC_CHANGED', 'POLICY_CHANGED', 'AGENT_DELETED', 'AGENT_GOVERNED'] as const).map((name) =>
+      Type.Literal(name),
+    ),
+    Type.Null(),
+  ]),
+  rejection: Type.Union([
+    Type.Object({ id: Type.String(), kind: Type.String(), reason: nullable(Type.String()) }),
+    Type.Null(),
+  ]),
   createdAt: time,
   decidedAt: nullable(time),
 });
@@ -127,6 +187,8 @@ export const VerifyProofResult = Type.Object({
 });
 
 export type PromotionResultView = Static<typeof PromotionResult>;
+export type PendingView = Static<typeof PendingResult>;
+export type RejectedView = Static<typeof RejectionResult>;
 export type PromotionView = Static<typeof Promotion>;
 export type PromotionListView = Static<typeof PromotionList>;
 export type ReleaseView = Static<typeof ReleaseResult>;

@@ -6,7 +6,7 @@ import type { Trx } from '../storage/database.ts';
 import type { NewProof } from './issue.ts';
 import type { PromotionState, PromotionsTable, Requester } from './table.ts';
 
-export type PromotionRow = Selectable<PromotionsTable>;
+type PromotionRow = Selectable<PromotionsTable>;
 
 export interface DecidedPromotion {
   readonly id: string;
@@ -141,15 +141,6 @@ export async function isManaged(trx: Trx, workspaceId: string, agentId: string):
     .where('id', '=', agentId)
     .executeTakeFirstOrThrow();
   return row.managed;
-}
-
-export async function findPromotion(trx: Trx, workspaceId: string, id: string): Promise<PromotionRow | undefined> {
-  return trx
-    .selectFrom('promotions')
-    .selectAll()
-    .where('workspace_id', '=', workspaceId)
-    .where('id', '=', id)
-    .executeTakeFirst();
 }
 
 /** Promotions after `after` by id. */

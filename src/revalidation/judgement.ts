@@ -1,8 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
+import type { Denial } from '../admission/check.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
 import type { PolicyHead } from '../policy/head.ts';
 import type { Recheck, RecheckOutcome } from '../promotion/recheck.ts';
+import { needsReapproval } from '../proofs/reapproval.ts';
 import type { ProofStatement } from '../proofs/statement.ts';
 import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -26,6 +28,8 @@ export interface JudgeDependencies {
   readonly recheck: Recheck;
   /** Whether a proof that holds is to be replaced: its policy is not the active one, or its life is nearly over. */
   readonly needsRenewal: (statement: ProofStatement, head: PolicyHead, now: number) => boolean;
+  /** Whether the workspace wants approvals again for another policy. */
+  readonly reapproves: (trx: Trx, workspaceId: string) => Promise<boolean>;
   /** Signs, as few statements as it can; tells what the signer did not sign. */
   readonly renew: (due: readonly DueProof[], head: PolicyHead, signal: AbortSignal) => Promise<Renewals>;
 }
@@ -51,7 +55,12 @@ interface Passed {
 
 interface Ruled {
   readonly subject: AdmissionSubject;
-  readonly outcome: RecheckOutcome;
+  readonly outcome: RecheckOutcome | Restricted;
+}
+
+/** It passes, and humans must approve it again before it has a proof of the active policy: it stays as it is. */
+interface Restricted {
+  readonly outcome: 'restricted';
 }
 
 /** Checks agents outside any lock and signs their new proofs. Rejects when one could not be checked, or not in time. */
@@ -76,26 +85,26 @@ async function judge(
   ids: readonly string[],
   mode: PageMode,
 ): Promise<JudgedPage> {
-  const { head, subjects } = await deps.storage.read(run.workspaceId, async (trx) => ({
+  const { head, reapproves, subjects } = await deps.storage.read(run.workspaceId, async (trx) => ({
     head: await deps.head(trx, run.workspaceId),
+    reapproves: await deps.reapproves(trx, run.workspaceId),
     subjects: await deps.loadMany(trx, run.workspaceId, ids),
   }));
   if (head.hash !== run.policyHash) return 'superseded';
   const governed = subjects.filter((subject) => subject.mode === 'governed');
-  const ruled = await rule(
-    deps,
-    // Only a release brings an invalidated one back, whatever it would come to now.
-    governed.filter((subject) => subject.invalidation === null),
-  );
+  // Only a release brings an invalidated one back, whatever it would come to now.
+  const standing = governed.filter((subject) => subject.invalidation === null);
+  const seen = await rule(deps, standing);
+  const ruled = reapproves ? seen.map((one) => restrict(one, head)) : seen;
   const { passed, unsigned } = await renewAll(deps, head, ruled, mode);
   return {
     passed,
     failed: ruled.flatMap(({ subject, outcome }) =>
-      outcome.outcome === 'valid'
-        ? []
-        : [{ subject, invalidation: { agentId: subject.agentId, denies: outcome.denies } }],
+      outcome.outcome === 'invalid'
+        ? [{ subject, invalidation: { agentId: subject.agentId, denies: outcome.denies } }]
+        : [],
     ),
-    results: [...governed.flatMap(standing), ...ruled.map(resultOf)],
+    results: [...governed.flatMap(invalidated), ...ruled.map(resultOf)],
     unsigned,
   };
 }
@@ -132,6 +141,7 @@ async function renewAll(
   const passed: Passed[] = [];
   const due: DueProof[] = [];
   for (const { subject, outcome } of ruled) {
+    if (outcome.outcome === 'restricted') passed.push({ subject, proof: undefined });
     if (outcome.outcome !== 'valid') continue;
     const { statement } = outcome;
     if (mode === 'restrict' || !deps.needsRenewal(statement, head, subject.now)) {
@@ -148,12 +158,31 @@ async function renewAll(
   return { passed, unsigned };
 }
 
-function standing({ agentId, invalidation }: AdmissionSubject): AgentResult[] {
+/** The approvals of an agent that passes do not carry over where the workspace wants them again (contract §7). */
+function restrict(ruled: Ruled, head: PolicyHead): Ruled {
+  const { subject, outcome } = ruled;
+  if (outcome.outcome !== 'valid' || !needsReapproval(outcome.statement, head.hash)) return ruled;
+  return { subject, outcome: { outcome: 'restricted' } };
+}
+
+function invalidated({ agentId, invalidation }: AdmissionSubject): AgentResult[] {
   return invalidation === null ? [] : [{ agentId, status: 'GOVERNED_INVALIDATED', denies: [...invalidation.denies] }];
 }
 
 function resultOf({ subject: { agentId }, outcome }: Ruled): AgentResult {
-  return outcome.outcome === 'valid'
-    ? { agentId, status: 'GOVERNED_VALID' }
-    : { agentId, status: 'GOVERNED_INVALIDATED', denies: [...outcome.denies] };
+  switch (outcome.outcome) {
+    case 'valid':
+      return { agentId, status: 'GOVERNED_VALID' };
+    case 'restricted':
+      return { agentId, status: 'GOVERNED_RESTRICTED', denies: [APPROVED_FOR_ANOTHER] };
+    case 'invalid':
+      return { agentId, status: 'GOVERNED_INVALIDATED', denies: [...outcome.denies] };
+  }
 }
+
+const APPROVED_FOR_ANOTHER: Denial = {
+  code: 'APPROVAL_STALE',
+  reason: 'it was approved for another policy; ask for its promotion again',
+  severity: 'RESTRICT',
+  check: 'approvals',
+};

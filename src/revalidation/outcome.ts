@@ -18,6 +18,6 @@ export interface NewStatement {
 
 export interface AgentResult {
   readonly agentId: string;
-  readonly status: 'GOVERNED_VALID' | 'GOVERNED_INVALIDATED';
+  readonly status: 'GOVERNED_VALID' | 'GOVERNED_RESTRICTED' | 'GOVERNED_INVALIDATED';
   readonly denies?: Denial[];
 }

@@ -6,6 +6,7 @@ import { newId } from '../ids.ts';
 import type {} from '../policy/plugin.ts';
 import type { ProofIssuer } from '../promotion/issue.ts';
 import type { ProofRenewal } from '../promotion/release.ts';
+import type { PromotionSettings } from '../promotion/standing.ts';
 import { sharedKey } from '../proofs/shared-key.ts';
 import type {} from '../signers/plugin.ts';
 import { needsRenewal, renewProof } from './renew.ts';
@@ -35,6 +36,7 @@ export interface RevalidationPluginOptions
   readonly loadMany: (
     ...args: [...Parameters<RevalidationOptions['loadMany']>, actor: typeof ACTOR]
   ) => ReturnType<RevalidationOptions['loadMany']>;
+  readonly settings: PromotionSettings;
   readonly issuer: Omit<ProofIssuer, 'clock'>;
 }
 
@@ -59,6 +61,7 @@ export const revalidationPlugin = fastifyPlugin(
       bumpRevision: app.policy.bumpRevision,
       loadMany: (trx, workspaceId, ids) => options.loadMany(trx, workspaceId, ids, ACTOR),
       fingerprints,
+      reapproves: async (trx, workspaceId) => (await options.settings(trx, workspaceId)).reapproveOnPolicyChange,
       recheck,
       requireSigner: signers.requireProofSigner,
       observe,

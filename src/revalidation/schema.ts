@@ -50,7 +50,11 @@ export const RevalidateAnswer = Type.Object(
       Type.Object(
         {
           agentId: Type.String(),
-          status: Type.Union([Type.Literal('GOVERNED_VALID'), Type.Literal('GOVERNED_INVALIDATED')]),
+          status: Type.Union([
+            Type.Literal('GOVERNED_VALID'),
+            Type.Literal('GOVERNED_RESTRICTED'),
+            Type.Literal('GOVERNED_INVALIDATED'),
+          ]),
           denies: Type.Optional(Type.Array(DenialSchema)),
         },
         closed,

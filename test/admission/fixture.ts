@@ -17,6 +17,7 @@ import { type Signer, SignerError } from '../../src/crypto/signer.ts';
 import { verificationKey } from '../../src/crypto/verify.ts';
 import { readHead } from '../../src/policy/head.ts';
 import { bumpRevision } from '../../src/policy/store.ts';
+import { createDecisions } from '../../src/promotion/decide.ts';
 import type { ProofIssuer } from '../../src/promotion/issue.ts';
 import { createPromote } from '../../src/promotion/promote.ts';
 import { createRecheck } from '../../src/promotion/recheck.ts';
@@ -28,8 +29,10 @@ import { createLocalSigner, generateEd25519 } from '../../src/signers/drivers/lo
 import { createSignerRegistry } from '../../src/signers/service.ts';
 import { createSigners } from '../../src/signers/signers.ts';
 import type { KeyedSigner } from '../../src/signers/verified-signer.ts';
+import type { Trx } from '../../src/storage/database.ts';
 import { createWorkspaceSettings } from '../../src/workspace-settings/service.ts';
 import { createWorkspaceService } from '../../src/workspaces/service.ts';
+import { manifestsWithoutSigners } from '../manifests/without-signers.ts';
 import { type TestDatabase, testDatabase, testStorage } from '../support/database.ts';
 
 export const WORKSPACE = 'demo';
@@ -111,8 +114,32 @@ export async function governance(t: Teardown) {
   const heads = { head: readHead, bumpRevision };
   const workspaces = createWorkspaceService({ storage, audit, policy: { activateDefault } });
   for (const workspaceId of [WORKSPACE, 'other']) await workspaces.create({ workspaceId }, ADMIN);
-  const settings = createWorkspaceSettings({ storage, audit });
-  const agents = createAgentService({ storage, audit, policy: heads, runtimes, workspaces: settings });
+  const workspaceSettings = createWorkspaceSettings({ storage, audit });
+  const settings = workspaceSettings.read;
+  const viewAgent = async (trx: Trx, workspaceId: string, agentId: string) =>
+    agentView(found(await findAgent(trx, workspaceId, agentId)));
+  const promotion = {
+    storage,
+    audit,
+    admission: watched,
+    runtimes,
+    settings,
+    issuer,
+    requireProofSigner,
+    viewAgent,
+    observe,
+    log,
+    clock,
+  };
+  const manifests = manifestsWithoutSigners({ storage, audit, clock });
+  const agents = createAgentService({
+    storage,
+    audit,
+    policy: heads,
+    runtimes,
+    manifests,
+    workspaces: workspaceSettings,
+  });
 
   return {
     database,
@@ -134,21 +161,15 @@ export async function governance(t: Teardown) {
     registry: createSignerRegistry({ storage, audit }),
     brakes: createAgentBrakes({ audit, runtimes }),
     start: createStartAgent({ audit, admission: watched, runtimes, observe, log }),
-    promote: createPromote({
-      audit,
-      admission: watched,
-      runtimes,
-      issuer,
-      requireProofSigner,
-      viewAgent: async (trx, workspaceId, agentId) => agentView(found(await findAgent(trx, workspaceId, agentId))),
-      observe,
-      log,
-    }),
+    workspaceSettings,
+    promote: createPromote(promotion),
+    decisions: createDecisions(promotion),
     release: createRelease({
       storage,
       audit,
       admission: watched,
       policy: heads,
+      settings,
       recheck,
       renewal: { needed: needsRenewal, renew: (subject, old, head) => renewProof(issuer, subject, old, head) },
       requireProofSigner,
@@ -191,7 +212,7 @@ export async function governance(t: Teardown) {
 export async function governedAgent(world: Governance, spec: unknown = SPEC): Promise<string> {
   const agentId = await world.sandboxAgent(spec);
   const result = await world.promote(WORKSPACE, agentId, {}, ADMIN);
-  if (!result.success) throw new Error(`promotion was denied: ${JSON.stringify(result.denies)}`);
+  if (!('proof' in result)) throw new Error(`not promoted: ${JSON.stringify(result)}`);
   return agentId;
 }
 

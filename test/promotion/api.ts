@@ -10,9 +10,10 @@ import { routeContractPlugin } from '../../src/http/route-contract.ts';
 import { isPermission } from '../../src/identity/permissions.ts';
 import { identityPlugin } from '../../src/identity/plugin.ts';
 import type { Principal } from '../../src/identity/principal.ts';
-import { ROLES } from '../../src/roles.ts';
+import { promotionDecisionRoutes } from '../../src/promotion/decision-routes.ts';
 import { createPromotionLists } from '../../src/promotion/lists.ts';
 import { promotionRoutes } from '../../src/promotion/routes.ts';
+import { ROLES } from '../../src/roles.ts';
 import { signerRoutes } from '../../src/signers/routes.ts';
 import type { Governance, Teardown } from '../admission/fixture.ts';
 
@@ -22,7 +23,7 @@ export async function apiOf(t: Teardown, world: Governance): Promise<FastifyInst
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: true } },
   });
   t.teardown(() => app.close());
-  const { storage, audit, promote, release, verifyProof } = world;
+  const { storage, audit, promote, decisions, release, verifyProof } = world;
   app.decorate('storage', storage);
   app.decorate('audit', audit);
   await app.register(routeContractPlugin, { isPermission });
@@ -35,6 +36,7 @@ export async function apiOf(t: Teardown, world: Governance): Promise<FastifyInst
     authenticate: (_socket, request) => principalOf(String(request.headers['x-as'])),
   });
   await app.register(promotionRoutes, { promote, release, lists: createPromotionLists({ storage }), verifyProof });
+  await app.register(promotionDecisionRoutes, { decisions });
   await app.register(decisionRoutes);
   await app.register(signerRoutes);
   return app;

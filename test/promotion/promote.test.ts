@@ -36,7 +36,7 @@ t.test('what the policy lets pass becomes governed, in one transaction', async (
   const world = await governance(t);
   const agentId = await world.sandboxAgent();
   const result = await world.promote(WORKSPACE, agentId, { justification: 'it is ready' }, ADMIN);
-  if (!result.success) throw new Error('denied');
+  if (!('proof' in result)) throw new Error('denied');
   const { promotionId, decisionId, governedAgent: agent, proof } = result;
   t.match(agent, { id: agentId, mode: 'governed', status: 'stopped', expiresAt: null, spec: SPEC });
   t.match(world.policy.asked, [
@@ -93,7 +93,7 @@ t.test('a denial of the policy is an answer, and is on record', async (t) => {
   const agentId = await world.sandboxAgent();
   world.policy.answers.set('*', denial('ANATOMY_INCOMPLETE', 'BUDGET_EXCEEDED'));
   const result = await world.promote(WORKSPACE, agentId, {}, OPERATOR);
-  if (result.success) throw new Error('approved');
+  if (!('denies' in result)) throw new Error('approved');
   t.match(result.denies, [
     { code: 'ANATOMY_INCOMPLETE', severity: 'DENY', check: 'castellan.promotion' },
     { code: 'BUDGET_EXCEEDED' },

@@ -186,6 +186,7 @@ export async function world(t: Teardown, limits: { proofSignerMaxBytes?: number 
       loadMany: (trx, workspaceId, ids) =>
         admission.loadMany(trx, workspaceId, ids, { id: 'castellan', kind: 'system', roles: [] }),
       fingerprints: admission.fingerprints,
+      reapproves: async () => false,
       recheck: createRecheck(admission),
       needsRenewal,
       renew: (due, head, signal) => renewMany(issuer, due, head, signal),
