@@ -82,6 +82,7 @@ export async function startService(
     config: identity,
     identityMap: () => identityMap,
     trustBundle: () => trustBundle,
+    clientCaFile: config.api.clientCaFile,
     locks: knownLocks,
     clock,
   });
@@ -104,6 +105,7 @@ export async function startService(
       proofSigner: signers.proof,
       checkpoints: checkpointParts(config, signers.checkpoint),
       proofTtlMs: config.proofTtlDays * DAY_MS,
+      breakGlassMaxMinutes: identity.breakGlassMaxMinutes,
       manifests: config.manifests,
       policy,
       failpoints: options.failpoints,

@@ -10,7 +10,7 @@ import type { IdentityMap } from './identity-map.ts';
 import { createMesh } from './mesh/mesh.ts';
 import { createPeers, type Peers } from './mtls.ts';
 import { createNames } from './names.ts';
-import { denyList, normalSerial } from './serials.ts';
+import { createRevocation } from './revocation/revocation.ts';
 import { createStanding, type Standing } from './standing.ts';
 import { tokenIssuersSource } from './tokens/source.ts';
 import { createTokens, type TokensOptions } from './tokens/tokens.ts';
@@ -20,6 +20,8 @@ export interface IdentityAssemblyOptions {
   readonly config: IdentityConfig;
   readonly identityMap: () => IdentityMap;
   readonly trustBundle: () => TrustBundle;
+  /** Where that bundle comes from. */
+  readonly clientCaFile: string;
   readonly locks: AccessLocks;
   /** What tokens need; without it none is accepted, whatever the settings say. */
   readonly tokens?: Pick<TokensOptions, 'idOf' | 'observe'>;
@@ -46,18 +48,19 @@ export interface Identity {
 
 export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
   const { config, identityMap, trustBundle, locks, clock } = options;
-  const isDenied = denyList(config.revocation.serials);
-  const isRevoked = ({ serial }: CertificateFacts) => isDenied(serial) || locks.isSerialLocked(normalSerial(serial));
+  const { isSerialLocked } = locks;
+  const { isRevoked, sources: lists } = createRevocation({ ...options, config: config.revocation, isSerialLocked });
   const peers = createPeers({ trustBundle, isRevoked, clock });
   const names = createNames({ identityMap, trustDomain: config.trustDomain, allowCommonName: config.allowCn });
   // As strict with a certificate that a proxy was shown as with one that is shown here.
   const judge = (certificate: CertificateFacts) => {
     requireClientCertificate(certificate, clock());
-    if (isRevoked(certificate)) throw new Unauthenticated('CERTIFICATE_REVOKED');
+    const chain = trustBundle().chainOf(certificate.certificate, clock()) ?? [];
+    if (isRevoked(certificate, chain)) throw new Unauthenticated('CERTIFICATE_REVOKED');
   };
   const { crlFiles, ocsp } = config.revocation;
   const certificateNeeded = crlFiles.length > 0 || ocsp === 'require';
-  const sources: WatchedSource[] = [];
+  const sources: WatchedSource[] = [...lists];
   const parts: AuthenticateParts = {
     peers,
     names,

@@ -1,5 +1,6 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { Unauthenticated } from './errors.ts';
+import { normalSerial } from './serials.ts';
 
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const MIN_RSA_BITS = 2048;
@@ -12,6 +13,7 @@ export interface CertificateFacts {
   readonly certificate: X509Certificate;
   /** Upper-case hex SHA-256 of its DER form. */
   readonly fingerprint256: string;
+  /** As `normalSerial` spells it. */
   readonly serial: string;
   readonly issuer: string;
   readonly notBefore: number;
@@ -30,7 +32,7 @@ export function certificateFacts(certificate: X509Certificate): CertificateFacts
   return {
     certificate,
     fingerprint256: certificate.fingerprint256.replaceAll(':', ''),
-    serial: certificate.serialNumber.toUpperCase(),
+    serial: normalSerial(certificate.serialNumber),
     issuer: certificate.issuer,
     notBefore: certificate.validFromDate.getTime(),
     notAfter: certificate.validToDate.getTime(),

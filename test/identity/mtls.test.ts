@@ -3,7 +3,7 @@ import t from 'tap';
 import { Pool } from 'undici';
 import { type Issued, issue, makeAuthority, newKey, validFor } from '../../src/certs/authority.ts';
 import { parseIdentityMap } from '../../src/identity/identity-map.ts';
-import { denyList } from '../../src/identity/serials.ts';
+import { normalSerial } from '../../src/identity/serials.ts';
 import { AGENT_ID, inForce, TRUST_DOMAIN, testAuthority } from '../certs/material.ts';
 import { buildApp, listen, openTls, sendRaw } from '../http/fixture.ts';
 import { type CertificateLoginOptions, certificateLogin } from './certificate-login.ts';
@@ -163,7 +163,10 @@ t.test('revoked and expired take effect on a connection that is open', async (t)
   const serial = new X509Certificate(pair.cert).serialNumber;
   let now = Date.now();
   let revoked: readonly string[] = [];
-  const { port } = await serve({ clock: () => now, isRevoked: ({ serial }) => denyList(revoked)(serial) });
+  const { port } = await serve({
+    clock: () => now,
+    isRevoked: ({ serial }) => revoked.map(normalSerial).includes(serial),
+  });
   const pool = new Pool(`https://127.0.0.1:${port}`, {
     connect: { ...tlsOf(pair), servername: 'localhost' },
     connections: 1,

@@ -71,7 +71,8 @@ t.test('a principal is locked out here at once, on another replica soon, and com
 
 t.test('a certificate is locked by its serial number, in any spelling', async (t) => {
   const serial = serialOf('operator');
-  const spellings = [serial, serial.toLowerCase(), `00${serial}`, serial.toLowerCase().match(/../g)?.join(':')];
+  const colons = serial.toLowerCase().replace(/(..)(?=.)/g, '$1:');
+  const spellings = [serial, serial.toLowerCase(), `00${serial}`, colons];
   for (const spelling of spellings) {
     const { body } = await place({ serial: spelling });
     t.equal(body.serial, serial.replace(/^0+/, ''));
