@@ -160,6 +160,13 @@ t.test('the header on any other connection is 400, with an event', async (t) => 
   t.match(await lastDenial(), { actor: { id: 'unknown' }, payload: { reason: 'FORWARDED_BY_STRANGER' } });
 });
 
+t.test('a connection without a certificate, where that is allowed, may not send it either', async (t) => {
+  const open = await testService(t, { replicaOf: service, identity: { proxies: [PROXY], skipMtls: true } });
+  t.equal((await ask(open, undefined, AGENTS, [])).status, 200, 'it is `dev`');
+  t.equal((await ask(open, undefined, '/v1/workspaces', [line(element(ADMIN, undefined))])).status, 400);
+  t.match(await lastDenial(), { actor: { id: 'unknown' }, payload: { reason: 'FORWARDED_BY_STRANGER' } });
+});
+
 t.test('a proxy is known by exactly one URI', async (t) => {
   const two = await make('', { names: [{ uri: PROXY }, { uri: OPERATOR }] });
   t.equal((await ask(service, two, '/v1/workspaces', [line(good)])).status, 400);
