@@ -29,8 +29,12 @@ interface Connection {
 const connections = new WeakMap<Socket, Connection>();
 
 /** Keeps, for each connection, what answerClientError needs to know; call once, before listen. */
-export function trackExchanges(server: Server | HttpsServer): void {
+export function trackConnections(server: Server | HttpsServer): void {
   server.on('secureConnection', (socket: Socket) => connections.set(socket, { underWay: [], failed: false }));
+}
+
+/** The same for each request; call once, on the server that all of them get to. */
+export function trackExchanges(server: Server | HttpsServer): void {
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(request.socket) ?? { underWay: [], failed: false };
     connections.set(request.socket, connection);

@@ -12,6 +12,8 @@ declare module 'fastify' {
     readonly isDraining: boolean;
     /** From now on readiness is false and every answer closes its connection. Requests under way finish. */
     drain(): void;
+    /** Ends connections of another server in time, too: one whose requests get to this app. */
+    watchConnections(server: FastifyInstance['server']): void;
   }
 }
 
@@ -30,11 +32,15 @@ export const connectionsPlugin = fastifyPlugin(
     const handshakes = new Map<string, Socket>();
     let draining = false;
 
-    trackHandshakes(app.server, handshakes);
-    app.server.on(isTls(app.server) ? 'secureConnection' : 'connection', (socket: Socket) => {
-      connections.set(socket, { openedAt: options.clock(), activeRequests: 0 });
-      socket.once('close', () => connections.delete(socket));
-    });
+    function watch(server: FastifyInstance['server']): void {
+      trackHandshakes(server, handshakes);
+      server.on(isTls(server) ? 'secureConnection' : 'connection', (socket: Socket) => {
+        connections.set(socket, { openedAt: options.clock(), activeRequests: 0 });
+        socket.once('close', () => connections.delete(socket));
+      });
+    }
+
+    watch(app.server);
     app.server.on('request', (request, response) => {
       const connection = connections.get(request.socket);
       if (connection === undefined) return;
@@ -45,6 +51,7 @@ export const connectionsPlugin = fastifyPlugin(
       });
     });
 
+    app.decorate('watchConnections', watch);
     app.decorate('isDraining', { getter: () => draining });
     app.decorate('drain', () => {
       draining = true;
@@ -66,11 +73,12 @@ export const connectionsPlugin = fastifyPlugin(
   { name: 'connections', fastify: '5.x' },
 );
 
-function isTls(server: object): server is Server {
+/** True for the API's server; tests of single parts have one without TLS. */
+export function isTls(server: object): server is Server {
   return 'setSecureContext' in server;
 }
 
-// The TCP socket under a handshake has no public link to its TLS socket; the peer's address and port are one.
+// The TCP socket under a handshake has no public link to its TLS socket; the addresses and ports of both ends are one.
 function trackHandshakes(server: FastifyInstance['server'], handshakes: Map<string, Socket>): void {
   if (!isTls(server)) return;
   server.on('connection', (socket: Socket) => {
@@ -82,5 +90,5 @@ function trackHandshakes(server: FastifyInstance['server'], handshakes: Map<stri
 }
 
 function peerOf(socket: Socket): string {
-  return `${socket.remoteAddress}:${socket.remotePort}`;
+  return `${socket.localPort} ${socket.remoteAddress}:${socket.remotePort}`;
 }

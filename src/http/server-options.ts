@@ -2,8 +2,9 @@ import { constants } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Server as HttpsServer, ServerOptions } from 'node:https';
 import type { Socket } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import { type FastifyBaseLogger, type FastifyHttpsOptions, LogController } from 'fastify';
-import { answerClientError, awaitsAnswer, trackExchanges } from './client-errors.ts';
+import { answerClientError, awaitsAnswer, trackConnections, trackExchanges } from './client-errors.ts';
 import { sendProblem } from './problem.ts';
 import { requestId } from './request-context.ts';
 
@@ -26,7 +27,7 @@ const MAX_HEADER_BYTES = 16_384;
 /** Sockets, each about 50 kB with TLS. */
 const MAX_CONNECTIONS = 4_096;
 /** Ends a connection now and then, so that load spreads over replicas. */
-const MAX_REQUESTS_PER_SOCKET = 10_000;
+export const MAX_REQUESTS_PER_SOCKET = 10_000;
 /** Characters of one path parameter; longest is a signer id. */
 const MAX_PARAM_LENGTH = 256;
 
@@ -46,27 +47,44 @@ export interface ServerOptionsInput {
   readonly loggerInstance?: FastifyBaseLogger;
 }
 
-/** Options of node:https that refuse strangers at the handshake and make session resumption impossible. */
-function tlsOptions(tls: TlsMaterial): ServerOptions {
+/** What of it new handshakes are made with: for `setSecureContext` too, which replaces every one of these. */
+export function contextOptions(tls: Pick<TlsMaterial, 'key' | 'cert' | 'minVersion'> & { readonly clientCa?: string }) {
   return {
     key: tls.key,
     cert: tls.cert,
-    ca: tls.clientCa,
+    ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa }),
     minVersion: tls.minVersion,
-    requestCert: true,
-    rejectUnauthorized: tls.requireCertificate,
     // A resumed session brings back a certificate that expired or was revoked in between.
     secureOptions: constants.SSL_OP_NO_TICKET,
-    handshakeTimeout: HANDSHAKE_TIMEOUT,
-    requestTimeout: REQUEST_TIMEOUT,
-    headersTimeout: HEADERS_TIMEOUT,
-    connectionsCheckingInterval: CONNECTION_CHECK,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
-    maxHeaderSize: MAX_HEADER_BYTES,
-    insecureHTTPParser: false,
-    // Checked in refusals.ts, where the answer is a problem document.
-    requireHostHeader: false,
+  } satisfies SecureContextOptions;
+}
+
+/** Options of node:https that refuse strangers at the handshake and make session resumption impossible. */
+function tlsOptions(tls: TlsMaterial): ServerOptions {
+  return {
+    ...contextOptions(tls),
+    requestCert: true,
+    rejectUnauthorized: tls.requireCertificate,
+    ...LISTENER_OPTIONS,
   };
+}
+
+/** Options of every listener of the API. */
+const LISTENER_OPTIONS = {
+  handshakeTimeout: HANDSHAKE_TIMEOUT,
+  requestTimeout: REQUEST_TIMEOUT,
+  headersTimeout: HEADERS_TIMEOUT,
+  connectionsCheckingInterval: CONNECTION_CHECK,
+  keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
+  maxHeaderSize: MAX_HEADER_BYTES,
+  insecureHTTPParser: false,
+  // Checked in refusals.ts, where the answer is a problem document.
+  requireHostHeader: false,
+} as const satisfies ServerOptions;
+
+/** Options of a listener that asks for no certificate: whoever comes there brings a token with each request. */
+export function withoutCertificates(tls: Pick<TlsMaterial, 'key' | 'cert' | 'minVersion'>): ServerOptions {
+  return { ...contextOptions(tls), requestCert: false, ...LISTENER_OPTIONS };
 }
 
 /** The options of the API listener. Bodies are never coerced, completed or thinned out by validation. */
@@ -102,10 +120,16 @@ export function fastifyOptions(input: ServerOptionsInput): FastifyHttpsOptions<H
 
 /** Limits that exist only on the server object; call once, before listen. */
 export function applyServerLimits(server: Server | HttpsServer): void {
+  applySocketLimits(server);
+  trackExchanges(server);
+}
+
+/** Those of them that concern connections, for a server whose requests get to another one. */
+export function applySocketLimits(server: Server | HttpsServer): void {
   server.maxConnections = MAX_CONNECTIONS;
   // No silent cut: refusals.ts refuses above 100, and maxHeaderSize bounds what can arrive.
   server.maxHeadersCount = 0;
-  trackExchanges(server);
+  trackConnections(server);
   server.timeout = STALL_TIMEOUT;
   // A listener keeps Node from closing by itself, and the time between two requests ends here too.
   server.on('timeout', (socket: Socket) => {
