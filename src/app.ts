@@ -7,6 +7,7 @@ import { createExportChain } from './audit/export-chain.ts';
 import { auditPlugin } from './audit/plugin.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { createVerifyChain } from './audit/verify-chain.ts';
+import { breakGlassPlugin } from './break-glass/plugin.ts';
 import { checkpointsPlugin } from './checkpoints/plugin.ts';
 import type { Clock } from './clock.ts';
 import type { CheckpointSettings } from './config/checkpoints.ts';
@@ -49,6 +50,7 @@ import { spawnPlugin } from './spawn/plugin.ts';
 import { storagePlugin } from './storage/plugin.ts';
 import type { Storage } from './storage/storage.ts';
 import { templatesPlugin } from './templates/plugin.ts';
+import { type TrustPluginOptions, trustPlugin } from './trust/plugin.ts';
 import { suspensionGuardPlugin } from './workspace-settings/guard.ts';
 import { workspaceSettingsPlugin } from './workspace-settings/plugin.ts';
 import { workspacesPlugin } from './workspaces/plugin.ts';
@@ -63,6 +65,7 @@ export interface AppParts {
   readonly authenticate: IdentityOptions['authenticate'];
   readonly storage: Storage;
   readonly knownLocks: KnownLocks;
+  readonly trust: Pick<TrustPluginOptions, 'watcher' | 'started' | 'standing'>;
   /** The app role's login, for verifications, which read in a thread of their own. */
   readonly databaseUrl: string;
   /** Chains written at once; below the pool's size. */
@@ -75,6 +78,7 @@ export interface AppParts {
   /** Absent: this process makes no checkpoints. */
   readonly checkpoints?: (Pick<CheckpointSettings, 'origin' | 'sinks'> & { readonly signer: KeyedSigner }) | undefined;
   readonly proofTtlMs: number;
+  readonly breakGlassMaxMinutes: number;
   readonly manifests: ManifestConfig;
   readonly policy: Pick<PolicyPluginOptions, 'engine' | 'parse' | 'compile' | 'shipped'>;
   /** For tests of faults only: no setting leads here. */
@@ -112,6 +116,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     authenticate: parts.authenticate,
     admit: app.limits.admit,
     charge: app.limits.charge,
+    elevations: { use: (...question) => app.breakGlass.use(...question) },
   });
   await app.register(queryTypesPlugin);
   await app.register(jsonBodyPlugin);
@@ -133,8 +138,15 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   });
   await app.register(workspaceSettingsPlugin);
   await app.register(accessAuditPlugin, { clock });
+  await app.register(breakGlassPlugin, {
+    clock,
+    maxMinutes: parts.breakGlassMaxMinutes,
+    observe: metrics.breakGlass,
+  });
+  metrics.watchElevations(app.breakGlass.count);
   await app.register(manifestsPlugin, { clock, config: parts.manifests });
-  await app.register(locksPlugin, { clock, known: parts.knownLocks, recheck: async () => undefined });
+  await app.register(trustPlugin, { ...parts.trust, authenticate: parts.authenticate, observe: metrics.trust });
+  await app.register(locksPlugin, { clock, known: parts.knownLocks, recheck: app.trust.recheck });
   await app.register(policyPlugin, {
     ...parts.policy,
     findAuditKey: app.signers.findAuditKey,

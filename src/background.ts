@@ -12,6 +12,7 @@ export type JobName =
   | 'expiry'
   | 'suspension'
   | 'workspace-ceilings'
+  | 'break-glass'
   | 'revalidation'
   | 'signer-revocation'
   | 'proof-renewal'
@@ -20,6 +21,7 @@ export type JobName =
   | 'idempotency-expiry'
   | 'denied-access'
   | 'access-locks'
+  | 'identity-files'
   | 'checkpoints'
   | 'signer-ranges';
 
@@ -28,6 +30,8 @@ type Job = PeriodicTask & { readonly name: JobName };
 interface BackgroundOptions {
   /** ms between rounds of checkpoints; undefined: none are made. */
   readonly checkpointsMs: number | undefined;
+  /** ms between two looks at the files of who may call. */
+  readonly reloadMs: number;
   readonly clock: Clock;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -39,7 +43,7 @@ export function backgroundJobs(app: FastifyInstance, options: BackgroundOptions)
   const { clock, metrics, logger, withoutJobs } = options;
   return createPeriodicRunner({
     random: Math.random,
-    tasks: tasksOf(app, clock, options.checkpointsMs).filter(({ name }) => !withoutJobs.includes(name)),
+    tasks: tasksOf(app, options).filter(({ name }) => !withoutJobs.includes(name)),
     observe: {
       finished: metrics.jobs.finished,
       failed: (job, err) => {
@@ -50,12 +54,14 @@ export function backgroundJobs(app: FastifyInstance, options: BackgroundOptions)
   });
 }
 
-function tasksOf(app: FastifyInstance, clock: Clock, checkpointsMs: number | undefined): Job[] {
+function tasksOf(app: FastifyInstance, { clock, checkpointsMs, reloadMs }: BackgroundOptions): Job[] {
   const { checkpoints, storage, audit } = app;
   const always: Job[] = [
     { name: 'expiry', everyMs: 2000, run: (signal) => app.agents.expireDue(signal) },
     { name: 'suspension', everyMs: 2000, run: (signal) => app.workspaces.finish(signal) },
     { name: 'workspace-ceilings', everyMs: 2000, run: () => app.workspaceSettings.ceilings.refresh() },
+    // What is granted on one replica counts on the others within a second.
+    { name: 'break-glass', everyMs: 700, run: () => app.breakGlass.refresh() },
     { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
     { name: 'signer-revocation', everyMs: 30_000, run: (signal) => app.revalidation.distrusted(signal) },
     { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },
@@ -63,6 +69,7 @@ function tasksOf(app: FastifyInstance, clock: Clock, checkpointsMs: number | und
     { name: 'deferred-events', everyMs: 2000, run: () => coverDeferredEvents(storage, audit) },
     { name: 'idempotency-expiry', everyMs: 60_000, run: (signal) => expireKeys({ storage, audit, clock }, signal) },
     { name: 'access-locks', everyMs: 500, run: () => app.refreshLocks() },
+    { name: 'identity-files', everyMs: reloadMs, run: () => app.trust.look() },
     { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
   ];
   if (checkpoints === undefined || checkpointsMs === undefined) return always;

@@ -13,6 +13,7 @@ import { openPolicyParts } from './policy/parts.ts';
 import { createLocalSigner, generateEd25519 } from './signers/drivers/local/ed25519.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
 import { createStorage } from './storage/storage.ts';
+import { createWatcher } from './trust/watcher.ts';
 
 /** No database is behind it: the description is read from the routes, and no request is ever made. */
 const NOWHERE = 'postgres://nobody@127.0.0.1:1/none';
@@ -32,6 +33,7 @@ export async function describeApi(): Promise<string> {
       throw new Unauthenticated('NO_IDENTITY');
     },
     storage,
+    trust: { watcher: createWatcher([]), started: [], standing: () => undefined },
     knownLocks: createKnownLocks({ storage, clock: systemClock }),
     databaseUrl: NOWHERE,
     auditTransactions: 1,
@@ -40,6 +42,7 @@ export async function describeApi(): Promise<string> {
     metrics: createMetrics({ clock: systemClock, collectProcess: false }),
     auditSigner: throwAwaySigner('audit'),
     proofSigner: throwAwaySigner('proof'),
+    breakGlassMaxMinutes: 60,
     proofTtlMs: 1,
     manifests: { audience: 'castellan' },
     policy,

@@ -1,10 +1,10 @@
 import type { UnitScope } from '../audit/append.ts';
+import type { Actor } from '../audit/event.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
-import type { Caller } from './caller.ts';
 import { changeRuns, listRunning } from './store.ts';
 
 /** Who stops them: a caller, or the service itself. */
-type Stopper = Pick<Caller, 'id'> & { readonly kind: Caller['kind'] | 'system'; readonly traceId?: string };
+type Stopper = Actor & { readonly traceId?: string };
 
 /**
  * In a unit of the workspace: stops agents that run, at most `limit`, each with its agent.stopped; how many. Fewer than

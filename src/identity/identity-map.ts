@@ -16,6 +16,8 @@ const MappedRole = Type.Union([
   Type.Literal('gateway'),
 ]);
 
+const WorkspaceId = Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' });
+
 const EntrySchema = Type.Object(
   {
     match: Type.Union([
@@ -26,10 +28,9 @@ const EntrySchema = Type.Object(
     id: Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$' }),
     kind: Type.Union([Type.Literal('human'), Type.Literal('service')]),
     roles: Type.Array(MappedRole, { minItems: 1, uniqueItems: true }),
-    workspaces: Type.Union([
-      Type.Tuple([Type.Literal('*')]),
-      Type.Array(Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }), { uniqueItems: true }),
-    ]),
+    workspaces: Type.Union([Type.Tuple([Type.Literal('*')]), Type.Array(WorkspaceId, { uniqueItems: true })]),
+    // Where it may be elevated for some minutes.
+    breakGlass: Type.Optional(Type.Array(WorkspaceId, { minItems: 1, uniqueItems: true })),
   },
   closed,
 );
@@ -108,26 +109,27 @@ function spiffeProblems(uri: string, trustDomain: string, at: string): string[] 
 // Two certificates of one person are fine; one id with two standings would make "no self-approval" depend on the certificate.
 function identityProblems(entries: readonly Entry[]): string[] {
   const standings = new Map<string, string>();
-  return entries.flatMap(({ id, kind, roles, workspaces }, position) => {
-    const standing = JSON.stringify([kind, [...roles].sort(), [...workspaces].sort()]);
+  return entries.flatMap(({ id, kind, roles, workspaces, breakGlass = [] }, position) => {
+    const standing = JSON.stringify([kind, [...roles].sort(), [...workspaces].sort(), [...breakGlass].sort()]);
     const known = standings.get(id) ?? standing;
     standings.set(id, known);
     return known === standing
       ? []
-      : [`/principals/${position}/id: listed before with another kind, roles or workspaces`];
+      : [`/principals/${position}/id: listed before with another kind, roles, workspaces or breakGlass`];
   });
 }
 
 function index(entries: readonly Entry[]): IdentityMap {
   const bySpiffe = new Map<string, Principal>();
   const byCommonName = new Map<string, Principal>();
-  for (const { match, id, kind, roles, workspaces } of entries) {
+  for (const { match, id, kind, roles, workspaces, breakGlass } of entries) {
     const all = workspaces[0] === '*';
     const principal: Principal = Object.freeze({
       id,
       kind,
       roles: Object.freeze([...roles]),
       workspaces: all ? '*' : Object.freeze([...workspaces]),
+      ...(breakGlass === undefined ? {} : { breakGlass: Object.freeze([...breakGlass]) }),
     });
     if ('spiffe' in match) bySpiffe.set(match.spiffe, principal);
     else byCommonName.set(match.cn, principal);

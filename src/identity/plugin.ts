@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
-import { requireAccess, requireWorkspace } from './access.ts';
+import { requireWorkspace } from './access.ts';
+import { accessOf, type Elevations, NO_ELEVATIONS } from './elevation.ts';
 import { Unauthenticated } from './errors.ts';
 import type { Principal } from './principal.ts';
 
@@ -22,6 +23,8 @@ export interface IdentityOptions {
   readonly authenticate: (socket: Socket, request: FastifyRequest) => Principal | Promise<Principal>;
   /** Asked once the caller is known, before its access is judged, so that refused access is bounded too. False: it has answered. */
   readonly admit?: (principal: Principal, request: FastifyRequest, reply: FastifyReply) => boolean;
+  /** Elevations that let a caller pass where its own roles do not. */
+  readonly elevations?: Elevations;
   /** Told of the workspace that a route found, once it is known to be the caller's. */
   readonly charge?: (request: FastifyRequest, workspaceId: string) => void;
 }
@@ -57,7 +60,8 @@ export const identityPlugin = fastifyPlugin(
       }
       if (isPublic) return;
       if (options.admit?.(request.principal, request, reply) === false) return reply;
-      if (!request.is404) requireAccess(request.principal, request);
+      if (request.is404) return;
+      principals.set(request, await accessOf(request.principal, request, options.elevations ?? NO_ELEVATIONS));
     });
   },
   { name: 'identity', fastify: '5.x', dependencies: ['problem', 'refusals', 'route-contract'] },

@@ -9,6 +9,8 @@ export interface Principal {
   readonly roles: readonly Role[];
   /** The workspaces the principal may use, or all of them. */
   readonly workspaces: readonly string[] | '*';
+  /** Workspaces in which it may be elevated for some minutes, beside those that an administrator of all may. */
+  readonly breakGlass?: readonly string[];
   /** Set exactly when the principal is an agent: the one thing it may see is itself. */
   readonly agent?: { readonly workspaceId: string; readonly agentId: string };
 }

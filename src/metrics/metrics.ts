@@ -91,6 +91,10 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
       answered: (method: string, route: string, status: number, seconds: number) =>
         metrics.httpSeconds.observe({ method: METHODS.has(method) ? method : 'OTHER', route, status }, seconds),
     },
+    breakGlass: {
+      granted: () => metrics.breakGlassGranted.inc(),
+      used: () => metrics.breakGlassRequests.inc(),
+    },
     limits: { refused: (reason: string, lane: string) => metrics.requestsLimited.inc({ reason, lane }) },
     /** Shows what is under way whenever the metrics are read. */
     watchLimits: (read: () => LimitStats) => {
@@ -103,6 +107,10 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
         }
         metrics.overloadLevel.set(pressure);
       });
+    },
+    /** Shows the elevations in force whenever the metrics are read. */
+    watchElevations: (count: () => number) => {
+      watchers.push(() => metrics.breakGlassActive.set(count()));
     },
     /** Shows the pool's connections whenever the metrics are read. */
     watchPool: (pool: string, count: () => PoolCounts) => {

@@ -1,5 +1,5 @@
 import type { Storage } from '../storage/storage.ts';
-import { inForce, parseStored } from './settings.ts';
+import { isStored } from './settings.ts';
 import { listCeilings } from './store.ts';
 
 /** Workspaces whose rate is remembered; what is beyond has the service's general ceiling. */
@@ -25,7 +25,8 @@ export function createWorkspaceCeilings(storage: Storage): WorkspaceCeilings {
     const rows = await storage.system((trx) => listCeilings(trx, MAX_WORKSPACES));
     known = new Map(
       rows.flatMap(({ id, settings }) => {
-        const rate = inForce(parseStored(settings)).limits.requestsPerSecond;
+        // One row that somebody damaged must not keep the others from being read; its own keeps the general ceiling.
+        const rate = isStored(settings) ? settings.limits?.requestsPerSecond : undefined;
         return rate === undefined ? [] : [[id, { rate, burst: rate }] as const];
       }),
     );

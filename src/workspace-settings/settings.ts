@@ -77,8 +77,12 @@ export const DEFAULT_SETTINGS: WorkspaceSettings = {
 
 /** What a row holds, checked. Throws WorkspaceSettingsUnusable: an edited row must not loosen anything silently. */
 export function parseStored(value: unknown): StoredSettings {
-  if (!Value.Check(StoredSettings, value)) throw new WorkspaceSettingsUnusable();
+  if (!isStored(value)) throw new WorkspaceSettingsUnusable();
   return value;
+}
+
+export function isStored(value: unknown): value is StoredSettings {
+  return Value.Check(StoredSettings, value);
 }
 
 /** The settings in force. */
