@@ -11,7 +11,7 @@ import { found, known } from './lookup.ts';
 import { agentView } from './representation.ts';
 import type { AgentView } from './schema.ts';
 import { parseSpec, toStoredSpec } from './spec.ts';
-import { createSpecChanges, storedSpec } from './spec-changes.ts';
+import { createSpecChanges, type SourceTemplate, storedSpec } from './spec-changes.ts';
 import { type AgentRow, deleteAgent, findAgent } from './store.ts';
 
 /** An agent and the version of its row, which the ETag names. */
@@ -25,6 +25,13 @@ interface WithManifest {
   readonly manifest?: unknown;
 }
 
+interface NewAgentRequest extends WithManifest {
+  readonly spec: unknown;
+  readonly ttlSeconds?: number;
+  /** What the spec was made of, where it was spawned. */
+  readonly template?: SourceTemplate;
+}
+
 /**
  * What agents are: their specs and their life outside of running. Every unknown agent is NotFound. What makes a spec checks
  * the manifest that came with it, and throws ManifestError, also for the want of one (contract §5, §6).
@@ -35,7 +42,7 @@ export interface AgentService {
    */
   create(
     workspaceId: string,
-    request: { spec: unknown; ttlSeconds?: number } & WithManifest,
+    request: NewAgentRequest,
     caller: Caller,
     claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent>;
@@ -84,14 +91,14 @@ export function createAgentService(parts: Parts): AgentService {
 
   async function create(
     workspaceId: string,
-    { spec: sent, ttlSeconds, manifest: presented }: { spec: unknown; ttlSeconds?: number } & WithManifest,
+    { spec: sent, ttlSeconds, manifest: presented, template }: NewAgentRequest,
     caller: Caller,
     claim?: Claim<VersionedAgent>,
   ): Promise<VersionedAgent> {
     const spec = parseSpec(sent);
     const stored = toStoredSpec(spec);
     return manifests.present(presented, { workspaceId, caller }, (manifest) => {
-      const fresh = { spec, stored, ttlSeconds, from: null, manifest };
+      const fresh = { spec, stored, ttlSeconds, from: null, template, manifest };
       return audit.commit({
         chain: workspaceId,
         claim,

@@ -10,12 +10,19 @@ import { foldName, parseSpec, readStoredSpec, type StoredSpec, toStoredSpec } fr
 import type { AgentSpec } from './spec-schema.ts';
 import { type AgentRow, findAgent, insertAgent, replaceSpec } from './store.ts';
 
+/** The version of a template that a spec was merged over. */
+export interface SourceTemplate {
+  readonly templateId: string;
+  readonly version: number;
+}
+
 /** A sandbox agent to be. */
 export interface NewSandboxAgent {
   readonly spec: AgentSpec;
   readonly stored: StoredSpec;
   readonly ttlSeconds: number | undefined;
   readonly from: { readonly agentId: string; readonly specVersion: number } | null;
+  readonly template?: SourceTemplate | undefined;
   readonly manifest: VerifiedManifest | undefined;
 }
 
@@ -57,7 +64,9 @@ export function createSpecChanges({ runtimes, manifests, workspaces }: SpecChang
     await insertAgent(scope.trx, workspaceId, row, new Date(scope.now));
     const payload = { agentId, specVersion: 1, specHash: stored.hash, expiresAt: expiresAt.toISOString() };
     const event = { actor: caller, traceId: caller.traceId };
-    if (fresh.from === null) scope.append({ ...event, type: 'agent.created', payload });
+    const { template } = fresh;
+    const spawned = template === undefined ? {} : { template: { ...template } };
+    if (fresh.from === null) scope.append({ ...event, type: 'agent.created', payload: { ...payload, ...spawned } });
     else scope.append({ ...event, type: 'agent.forked', payload: { ...payload, from: fresh.from } });
     return findAgent(scope.trx, workspaceId, agentId);
   }

@@ -32,7 +32,13 @@ export const EVENT_TYPES = {
   'workspace.settings.changed': payload({ workspaceId: text, settings: Type.Array(text), settingsDigest: digest }),
   'workspace.suspended': payload({ workspaceId: text, reason: personal, stopped: count }),
   'workspace.resumed': payload({ workspaceId: text, reason: personal }),
-  'agent.created': payload({ agentId: id, specVersion: count, specHash: digest, expiresAt: time }),
+  'agent.created': payload({
+    agentId: id,
+    specVersion: count,
+    specHash: digest,
+    expiresAt: time,
+    template: Type.Optional(Type.Object({ templateId: text, version: count })),
+  }),
   'agent.updated': payload({ agentId: id, specVersion: count, specHash: digest, previousSpecHash: digest }),
   'agent.forked': payload({
     agentId: id,

@@ -34,6 +34,7 @@ export function createSpawn(parts: {
     }
     const template = await templates.get(workspaceId, templateId);
     const spec = parseSpec(mergePatch(template.config, config), '/agent_config');
-    return create(workspaceId, { spec, manifest }, caller, claim);
+    const from = { templateId, version: template.version };
+    return create(workspaceId, { spec, manifest, template: from }, caller, claim);
   };
 }

@@ -166,7 +166,6 @@ export function createTemplateService({ storage, audit, manifests, requireActive
         const config = parsePartialSpec(mergePatch(old, change.config ?? {}), '/agent_config');
         const stored = toStoredSpec(config);
         const name = change.name ?? oldName;
-        if (stored.hash === before.config_hash && name === oldName) return templateOf(before);
         await manifests.accept(scope, manifest, {
           workspaceId,
           caller,
@@ -174,6 +173,7 @@ export function createTemplateService({ storage, audit, manifests, requireActive
           specHash: stored.hash,
           templateId,
         });
+        if (stored.hash === before.config_hash && name === oldName) return templateOf(before);
         const version = await nextVersion(scope.trx, workspaceId, templateId);
         const row = await store(scope, { workspaceId, templateId, version, name, stored }, caller);
         scope.append({
