@@ -40,7 +40,7 @@ interface BackgroundOptions {
 
 /** The periodic work of one replica, not started yet. */
 export function backgroundJobs(app: FastifyInstance, options: BackgroundOptions): PeriodicRunner {
-  const { clock, metrics, logger, withoutJobs } = options;
+  const { metrics, logger, withoutJobs } = options;
   return createPeriodicRunner({
     random: Math.random,
     tasks: tasksOf(app, options).filter(({ name }) => !withoutJobs.includes(name)),

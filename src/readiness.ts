@@ -5,6 +5,8 @@ import { uncoveredChains } from './audit/plugin.ts';
 import type { Clock } from './clock.ts';
 import { ConfigError } from './config.ts';
 import { databaseTime, type Storage } from './storage/storage.ts';
+import { TrustExpired } from './trust/errors.ts';
+import type { Ending } from './trust/watched.ts';
 
 /** ms a replica's clock may differ from the database's, which all replicas share. */
 const MAX_SKEW_MS = 5000;
@@ -17,6 +19,7 @@ export function readinessChecks(app: FastifyInstance, clock: Clock) {
     policy: () => app.policy.ready(),
     signers: () => app.signers.probe(),
     clock: () => requireAgreedTime(app, clock),
+    certificates: async () => requireInForce(app.trust.endings(), clock()),
     checkpoints: async () => app.checkpoints?.ready(),
     audit: async () => {
       const uncovered = await uncoveredChains(app.storage);
@@ -29,6 +32,11 @@ async function requireAgreedTime(app: FastifyInstance, clock: Clock): Promise<vo
   const theirs = await databaseTime(app.storage);
   if (!(Math.abs(theirs - clock()) <= MAX_SKEW_MS))
     throw new AuditError('CLOCK_SKEW', "the clock differs from the database's");
+}
+
+function requireInForce(endings: readonly Ending[], now: number): void {
+  const ended = endings.find(({ notAfter }) => notAfter < now);
+  if (ended !== undefined) throw new TrustExpired(ended.certificate);
 }
 
 /** ConfigError unless the database has exactly this release's schema. */

@@ -1,34 +1,29 @@
-import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { createSecureContext } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { type AppParts, buildApp } from './app.ts';
 import { backgroundJobs, type JobName } from './background.ts';
+import { readFiles } from './boot/files.ts';
+import { requireSafeLogins } from './boot/logins.ts';
+import { openTrustFiles } from './boot/trust.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, type ServiceConfig } from './config.ts';
-import { SignerError } from './crypto/signer.ts';
 import { acceptEmbedded } from './embedded.ts';
-import { CodedError } from './errors.ts';
 import type { Failpoints } from './failpoints.ts';
+import { isTls } from './http/drain.ts';
+import { contextOptions } from './http/server-options.ts';
 import { assembleIdentity } from './identity/assembly.ts';
-import { IdentityMapInvalid, loadIdentityMap } from './identity/identity-map.ts';
-import { parseTrustBundle } from './identity/trust-bundle.ts';
 import type { PeriodicRunner } from './jobs/periodic.ts';
 import { createKnownLocks } from './locks/known.ts';
 import type { Logger } from './logger.ts';
-import { readKernelFiles } from './manifests/kernel-api.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
 import { readinessChecks, requireSchema } from './readiness.ts';
 import { SignerMismatch } from './signers/errors.ts';
-import { openSigners } from './signers/open.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
-import { checkLogin } from './storage/login-check.ts';
 import { createStorage } from './storage/storage.ts';
-import { parseVerifierKey } from './transparency/note-key.ts';
+import { createWatcher } from './trust/watcher.ts';
 import { WorkspaceExists } from './workspaces/errors.ts';
 
 const DAY_MS = 86_400_000;
@@ -64,36 +59,39 @@ export async function startService(
 ): Promise<Service> {
   const { logger, clock = systemClock } = options;
   const { identity, database } = config;
-  const { identityMap, tls, signers } = await readFiles(config);
-  if (options.checkLogins === true) await requireSafeLogins(config, logger);
-
-  const certificateEnds = Date.parse(new X509Certificate(tls.cert).validTo);
   const storage = createStorage({ ...database, logger });
   const metrics = createMetrics({ clock });
   metrics.watchPool('app', () => storage.stats().app);
   metrics.watchPool('system', () => storage.stats().system);
-  metrics.watchCertificate('server', certificateEnds);
-  const policy = await orClose([storage], () =>
-    openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
-  );
   const knownLocks = createKnownLocks({ storage, clock });
-  const trustBundle = parseTrustBundle(tls.clientCa);
+  const files = openTrustFiles(config, clock);
   const who = assembleIdentity({
     config: identity,
-    identityMap: () => identityMap,
-    trustBundle: () => trustBundle,
+    identityMap: files.identityMap.current,
+    trustBundle: files.authorities.current,
     clientCaFile: config.api.clientCaFile,
     locks: knownLocks,
     clock,
   });
+  const watcher = createWatcher([...files.sources, ...who.sources]);
+  metrics.watchEndings(watcher.endings);
+  const { started, signers } = await orClose([storage], async () => {
+    const read = await readFiles(config, watcher);
+    if (options.checkLogins === true) await requireSafeLogins(config, logger);
+    return read;
+  });
+  const policy = await orClose([storage], () =>
+    openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
+  );
   const app = await orClose([storage, policy.engine], () =>
     buildApp({
       version: packageJson.version,
       logger,
       clock,
       random: Math.random,
-      tls,
+      tls: files.material(),
       authenticate: acceptEmbedded(who.authenticate),
+      trust: { watcher, started, standing: who.standing },
       storage,
       knownLocks,
       databaseUrl: database.appUrl,
@@ -111,10 +109,12 @@ export async function startService(
       failpoints: options.failpoints,
     }),
   );
+  if (isTls(app.server)) files.follow(app.server, () => contextOptions(files.material()));
   if (config.checkpoints === undefined) logger.warn({}, 'no checkpoint key: no checkpoints are made here');
   const { withoutJobs = [] } = options;
   const jobs = backgroundJobs(app, {
     checkpointsMs: config.checkpoints?.intervalMs,
+    reloadMs: identity.reloadMs,
     clock,
     metrics,
     logger,
@@ -132,6 +132,7 @@ export async function startService(
     await admitSigners(app, config, logger);
     await app.signers.trial();
     await app.policy.ready();
+    await app.trust.recordStart();
     const opsUrl = await ops.listen(config.ops);
     const apiUrl = await app.listen(config.api);
     jobs.start();
@@ -198,77 +199,4 @@ function runningService(parts: {
       await ops.close();
     },
   };
-}
-
-/** Everything that settings name by path; all problems at once. */
-async function readFiles(config: ServiceConfig) {
-  const problems: string[] = [];
-  const [identityMap, tls, signers] = await Promise.all([
-    collect(problems, async () => loadIdentityMap(config.identity.mapFile, config.identity.trustDomain)),
-    collect(problems, () => readTls(config)),
-    collect(problems, () => openSigners({ ...config.signers, checkpoint: config.checkpoints?.signer })),
-  ]);
-  const { kernel } = config.manifests;
-  if (kernel !== undefined) await collect(problems, () => readKernelFiles(kernel));
-  for (const { verifierKey } of config.checkpoints?.sinks.witnesses ?? []) {
-    await collect(problems, async () => parseVerifierKey(verifierKey));
-  }
-  if (problems.length > 0 || identityMap === undefined || tls === undefined || signers === undefined)
-    throw new ConfigError(problems);
-  return { identityMap, tls, signers };
-}
-
-/** The result, or undefined with what an operator must mend added to `problems`. */
-async function collect<T>(problems: string[], work: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof ConfigError) problems.push(...error.problems);
-    else if (error instanceof IdentityMapInvalid)
-      problems.push(...error.problems.map((text) => `identity map: ${text}`));
-    // A key that cannot be reached is no mistake in the settings.
-    else if (error instanceof CodedError && !(error instanceof SignerError)) problems.push(error.message);
-    else throw error;
-    return undefined;
-  }
-}
-
-async function readTls({ api, identity }: ServiceConfig) {
-  const problems: string[] = [];
-  const [key, cert, clientCa] = await Promise.all(
-    [api.keyFile, api.certFile, api.clientCaFile].map((path) => collect(problems, () => readText(path))),
-  );
-  if (key === undefined || cert === undefined || clientCa === undefined) throw new ConfigError(problems);
-  requireUsable(api, { key, cert, ca: clientCa });
-  return { key, cert, clientCa, minVersion: api.minVersion, requireCertificate: !identity.skipMtls };
-}
-
-function requireUsable(api: ServiceConfig['api'], material: { key: string; cert: string; ca: string }): void {
-  try {
-    createSecureContext(material);
-  } catch {
-    throw new ConfigError([
-      `${api.certFile}, ${api.keyFile} and ${api.clientCaFile} are not usable PEM of one identity`,
-    ]);
-  }
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new ConfigError([`${path} cannot be read (${cause instanceof Error ? cause.message : 'unknown'})`]);
-  }
-}
-
-/** Production demands restricted logins; elsewhere what is wrong with them is said. */
-async function requireSafeLogins(config: ServiceConfig, logger: Logger): Promise<void> {
-  const { appUrl, systemUrl } = config.database;
-  const problems = [
-    ...(await checkLogin(appUrl, 'castellan_app')),
-    ...(await checkLogin(systemUrl, 'castellan_system')),
-  ];
-  if (problems.length === 0) return;
-  if (config.environment === 'production') throw new ConfigError(problems);
-  for (const problem of problems) logger.warn({ problem }, 'not fit for production');
 }

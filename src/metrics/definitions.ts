@@ -66,7 +66,18 @@ export function defineMetrics() {
     checkpointDeliveries: counter('checkpoint_deliveries_total', 'Notes handed to a sink', ['sink', 'outcome']),
     checkpointDelivered: gauge('checkpoint_delivered_size', 'Entries under the newest note that a sink has', ['sink']),
     dbPoolConnections: gauge('db_pool_connections', 'Connections of a database pool', ['pool', 'state']),
-    certificateDaysLeft: gauge('certificate_days_left', 'Days until a certificate expires', ['certificate']),
+    certificateDaysLeft: gauge(
+      'certificate_days_left',
+      'Days until a certificate or list ends; `earliest`: the first',
+      ['certificate'],
+    ),
+    identityReloads: counter('identity_reloads_total', 'Changed files of who may call, put in force or refused', [
+      'source',
+      'outcome',
+    ]),
+    connectionsEnded: counter('connections_ended_total', 'Connections ended because their caller counts no more', [
+      'reason',
+    ]),
     tokenKeyFetches: counter('token_key_fetches_total', 'Questions to an issuer of tokens for its keys', [
       'issuer',
       'outcome',

@@ -23,6 +23,12 @@ interface LimitStats {
   readonly pressure: number;
 }
 
+/** A certificate or list, and the epoch ms it ends at. */
+interface Ending {
+  readonly certificate: string;
+  readonly notAfter: number;
+}
+
 /** What the slices tell; each takes its own member as its observer, so none of them knows Prometheus. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -121,9 +127,21 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
         metrics.dbPoolConnections.set({ pool, state: 'waiting' }, waiting);
       });
     },
-    /** Shows the days left of a certificate that ends at `notAfter` (epoch ms) whenever the metrics are read. */
-    watchCertificate: (certificate: string, notAfter: number) => {
-      watchers.push(() => metrics.certificateDaysLeft.set({ certificate }, (notAfter - options.clock()) / DAY_MS));
+    trust: {
+      /** `source`: of the settings. */
+      reloaded: (source: string, outcome: 'applied' | 'refused') => metrics.identityReloads.inc({ source, outcome }),
+      connectionsEnded: (reason: string, count: number) => metrics.connectionsEnded.inc({ reason }, count),
+    },
+    /** Shows the days left of what ends by itself, and of the first of them, whenever the metrics are read. */
+    watchEndings: (read: () => readonly Ending[]) => {
+      watchers.push(() => {
+        const endings = read();
+        const earliest = Math.min(...endings.map(({ notAfter }) => notAfter));
+        metrics.certificateDaysLeft.reset();
+        if (endings.length === 0) return;
+        for (const { certificate, notAfter } of [...endings, { certificate: 'earliest', notAfter: earliest }])
+          metrics.certificateDaysLeft.set({ certificate }, (notAfter - options.clock()) / DAY_MS);
+      });
     },
   };
 }

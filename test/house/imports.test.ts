@@ -26,6 +26,7 @@ const LAYERS = [
   ['jobs'],
   ['app', 'ops', 'embedded'],
   ['background', 'readiness'],
+  ['boot'],
   ['service', 'describe-api'],
   ['cli'],
   ['main'],

@@ -28,6 +28,7 @@ const INTERNAL = new Set([
   'SINK_FAILED',
   'STALE_READ',
   'TILE_CONFLICT',
+  'TRUST_EXPIRED',
 ]);
 
 /** Slices whose errors belong to a command or to the start of the process, never to a request. */

@@ -62,13 +62,17 @@ t.test('watched values are those of the moment', async (t) => {
   const metrics = fresh(() => now);
   const pool = { total: 3, idle: 1, waiting: 0 };
   metrics.watchPool('app', () => pool);
-  metrics.watchCertificate('server', 10 * 86_400_000);
+  metrics.watchEndings(() => [
+    { certificate: 'server', notAfter: 10 * 86_400_000 },
+    { certificate: 'client_ca', notAfter: 7 * 86_400_000 },
+  ]);
   pool.waiting = 7;
   now = 4 * 86_400_000;
   const { text } = await metrics.read();
   t.match(text, /pool="app",state="busy"\} 2$/m);
   t.match(text, /pool="app",state="waiting"\} 7$/m);
   t.match(text, /castellan_certificate_days_left\{certificate="server"\} 6$/m);
+  t.match(text, /castellan_certificate_days_left\{certificate="earliest"\} 3$/m);
 });
 
 t.test('requests are measured under the pattern of their route', async (t) => {
