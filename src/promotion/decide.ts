@@ -1,22 +1,18 @@
 import type { Denial } from '../admission/check.ts';
-import type { AdmissionSubject } from '../admission/subject.ts';
 import type { Caller } from '../agents/caller.ts';
 import type { AgentView } from '../agents/schema.ts';
 import type { Claim, UnitScope } from '../audit/append.ts';
-import { StaleRead } from '../audit/errors.ts';
 import { retryStale } from '../audit/retry.ts';
 import { type Clock, timestamp } from '../clock.ts';
-import { NotFound } from '../http/problem.ts';
-import { isUuid } from '../ids.ts';
 import { createConclusion } from './conclude.ts';
 import { PromotionRefused } from './errors.ts';
 import { asDigest, issueNewProof, type ProofApproval } from './issue.ts';
-import { lapse, requireSame } from './lapse.ts';
-import { lapsed, lapseOf, requireDecidable, requireFirstApproval } from './pending.ts';
-import { findStored, insertApproval, pendingOf, type StoredPromotion, storeRejection } from './pending-store.ts';
+import { createOpenPromotions, type Open } from './open.ts';
+import { requireFirstApproval } from './pending.ts';
+import { insertApproval, pendingOf, type StoredPromotion, storeRejection } from './pending-store.ts';
 import type { DecidedAnswer, PromoteParts } from './promote.ts';
 import type { PendingView, RejectedView } from './schema.ts';
-import { awaitsReapproval, obstaclesOf } from './standing.ts';
+import { obstaclesOf } from './standing.ts';
 import { requireUnchanged } from './unchanged.ts';
 import { wire } from './wire.ts';
 
@@ -53,14 +49,6 @@ export type ApprovalAnswer =
 /** What an approval comes to: an answer, or a refusal that is thrown once it is committed. */
 export type ApprovalOutcome = ApprovalAnswer | PromotionRefused;
 
-/** A promotion that is open, with its agent as it stands now. */
-interface Open {
-  readonly stored: StoredPromotion;
-  readonly subject: AdmissionSubject;
-  /** Never fewer than at the request, nor than the workspace asks for now. */
-  readonly approvalsRequired: number;
-}
-
 /** An approval that is about to be given. */
 interface Giving extends Open {
   readonly approval: ProofApproval;
@@ -69,7 +57,8 @@ interface Giving extends Open {
 }
 
 export function createDecisions(parts: PromoteParts & { readonly clock: Clock }): PromotionDecisions {
-  const { storage, audit, admission, issuer, clock } = parts;
+  const { audit, admission, issuer, clock } = parts;
+  const { requireOpen, hold } = createOpenPromotions(parts);
   const conclusion = createConclusion(parts);
 
   async function approveOnce(
@@ -89,49 +78,6 @@ export function createDecisions(parts: PromoteParts & { readonly clock: Clock })
     const approval = { id, roles: [...roles], policyHash, approvedAt: timestamp(clock()) };
     const giving: Giving = { ...open, approval, comment, caller };
     return stored.approvals.length + 1 < approvalsRequired ? giveOne(giving, claim) : giveLast(giving, claim);
-  }
-
-  /** Its agent is still the one that approvals are asked for; else it is ended, and that is thrown. */
-  async function requireOpen(workspaceId: string, promotionId: string, caller: Caller): Promise<Open> {
-    const stored = await find(workspaceId, promotionId);
-    requireDecidable(pendingOf(stored), caller.id);
-    const { agent_id: agentId, approvals_required: asked } = stored.row;
-    const subject = await admission.load(workspaceId, agentId, caller);
-    // After the subject: what is set meanwhile is seen under the lock, for its fingerprint names the workspace's row.
-    const settings = await storage.read(workspaceId, (trx) => parts.settings(trx, workspaceId));
-    const present = subject && {
-      specHash: subject.specHash,
-      policyHash: subject.policy.hash,
-      governed: subject.mode === 'governed' && !awaitsReapproval(subject, settings),
-    };
-    const cause = lapseOf(pendingOf(stored), clock(), present);
-    if (cause === undefined && subject !== undefined) {
-      return { stored, subject, approvalsRequired: Math.max(asked, settings.approvalsRequired) };
-    }
-    const why = cause ?? 'AGENT_DELETED';
-    await audit.commit({
-      chain: workspaceId,
-      work: async (scope) => {
-        await requireSame(scope, stored);
-        if (subject !== undefined) await requireUnchanged(admission, scope, subject);
-        await lapse(scope, stored, why, caller.traceId);
-      },
-    });
-    throw lapsed(why);
-  }
-
-  async function find(workspaceId: string, promotionId: string): Promise<StoredPromotion> {
-    if (!isUuid(promotionId)) throw new NotFound();
-    const stored = await storage.read(workspaceId, (trx) => findStored(trx, workspaceId, promotionId));
-    if (stored === undefined) throw new NotFound();
-    return stored;
-  }
-
-  /** Under the lock: it is still open, and still in time. Throws StaleRead. */
-  async function hold(scope: UnitScope, { stored }: Open): Promise<void> {
-    await requireSame(scope, stored);
-    const { expires_at: expiresAt } = stored.row;
-    if (expiresAt === null || scope.now >= expiresAt.getTime()) throw new StaleRead('the time for the approval');
   }
 
   /** Nobody approves what may not even start: the promotion ends. */

@@ -15,6 +15,7 @@ const FOUND = ['agent.revalidated', 'agent.invalidated', 'proof.renewed', 'proof
 /** Another valid body for each operation: the same key must not stand for both. */
 const OTHER_BODY: Readonly<Record<string, object>> = {
   activateSigner: {},
+  approvePromotion: { comment: 'other' },
   batchAgents: { action: 'stop', agentIds: [randomUUID()] },
   compromiseSigner: { reason: 'other' },
   createAgent: { spec: { name: 'other' } },
@@ -31,6 +32,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   reattestAudit: { signerId: 'other', reason: 'other' },
   reattestSystemAudit: { signerId: 'other', reason: 'other' },
   registerSigner: { signerId: 'other', alg: 'Ed25519', purpose: 'proof', publicKey: 'other' },
+  rejectPromotion: { reason: 'other' },
   releaseAgent: { reason: 'other' },
   retireSigner: {},
   revalidateAgents: { agentIds: [randomUUID()] },

@@ -38,6 +38,8 @@ const GOOD: Readonly<Record<string, Record<string, unknown>>> = {
   patchAgent: { spec: EMPTY_PATCH_FITS },
   forkAgent: { name: 'second', ttlSeconds: 60 },
   promoteAgent: { justification: 'please' },
+  approvePromotion: { comment: 'looked at' },
+  rejectPromotion: { reason: 'not yet' },
   quarantineAgent: { reason: 'odd' },
   releaseAgent: { reason: 'fine' },
   startAgent: { replicas: 1 },

@@ -32,10 +32,414 @@ export type Problem = {
 };
 
 export interface Operations {
+  /** Create a stopped sandbox agent from a config, a template, or both; nothing is started. `POST /api/v1/agent/spawn` */
+  spawnAgent: {
+    input: { body: {
+      /** Members of AgentSpec. With a template: an RFC 7396 merge patch of its config; the result must be an AgentSpec */
+      readonly agent_config: { readonly [name: string]: unknown };
+      readonly template_id?: string;
+      /** Needed where the profile is illuvrse; checked wherever it is sent. Another form is MANIFEST_MALFORMED */
+      readonly manifest?: {
+        readonly manifest: {
+          readonly v: 1;
+          /** A UUID in lower case; each is accepted once */
+          readonly manifestId: string;
+          /** specHash of the spec that results */
+          readonly agentConfigHash: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly issuedAt: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly expiresAt: string;
+          /** Whom it is for: this service */
+          readonly audience: string;
+        };
+        /** Canonical base64 of the signature over the RFC 8785 bytes of `manifest` */
+        readonly manifestSignature: string;
+        /** An active signer of purpose manifest */
+        readonly manifestSignatureId: string;
+        /** SHA-256 of the RFC 8785 bytes of `manifest` */
+        readonly manifestHash: string;
+      } | unknown;
+      /** Needed by callers who may use more than one workspace */
+      readonly workspace_id?: string;
+    } };
+    answer: { status: 201; body: {
+      /** UUIDv7 */
+      readonly agent_id: string;
+      readonly status: "stopped";
+      readonly mode: "sandbox";
+    } };
+  };
+  /** Change the replicas of a running agent; more of them pass admission, as a start does. `POST /api/v1/agent/{agent_id}/scale` */
+  scaleSpawnedAgent: {
+    input: { params: {
+      readonly agent_id: string;
+    }; body: {
+      readonly replicas: number;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly agent_id: string;
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      readonly managed: boolean;
+      readonly replicas: number;
+      readonly previous_replicas: number;
+      readonly admission?: {
+        /** sha256: and lower-case hex */
+        readonly policy_hash: string;
+        readonly checks: readonly {
+          readonly check: string;
+          readonly outcome: string;
+        }[];
+        readonly interceptors: readonly {
+          readonly check: string;
+          readonly outcome: string;
+        }[];
+      };
+      /** UUIDv7 */
+      readonly decision_id?: string;
+      /** Null when it had as many already */
+      readonly audit_event: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
+  /** Start an agent if admission lets it; one that runs is left alone. `POST /api/v1/agent/{agent_id}/start` */
+  startSpawnedAgent: {
+    input: { params: {
+      readonly agent_id: string;
+    }; body?: {
+      readonly replicas?: number;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly agent_id: string;
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      readonly managed: boolean;
+      /** Nothing was decided: no admission, no decision, no event */
+      readonly already_running?: true;
+      readonly admission?: {
+        /** sha256: and lower-case hex */
+        readonly policy_hash: string;
+        readonly checks: readonly {
+          readonly check: string;
+          readonly outcome: string;
+        }[];
+        readonly interceptors: readonly {
+          readonly check: string;
+          readonly outcome: string;
+        }[];
+      };
+      /** UUIDv7 */
+      readonly decision_id?: string;
+      readonly audit_event?: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
+  };
+  /** Stop an agent; needs no signer. One that does not run stays as it is, without an event. `POST /api/v1/agent/{agent_id}/stop` */
+  stopSpawnedAgent: {
+    input: { params: {
+      readonly agent_id: string;
+    }; body?: {
+      readonly reason?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly agent_id: string;
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      readonly audit_event: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
+  /** Templates by id; a page may be shorter than its limit when the configs are large. `GET /api/v1/templates` */
+  listTemplates: {
+    input: { query?: {
+      /** Needed by callers who may use more than one workspace */
+      readonly workspace_id?: string;
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly templates: readonly {
+        readonly template_id: string;
+        readonly version: number;
+        readonly workspace_id: string;
+        readonly name: string;
+        readonly agent_config: { readonly [name: string]: unknown };
+        /** sha256: and lower-case hex */
+        readonly config_hash: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly updated_at: string;
+        readonly updated_by: string;
+      }[];
+      readonly next_cursor: string | null;
+    } };
+  };
+  /** Create a template; its id is unique in the workspace, and a new UUID when none is sent. `POST /api/v1/templates` */
+  createTemplate: {
+    input: { body: {
+      readonly template_id?: string;
+      /** The one that will be the first; else it is a 409 */
+      readonly version?: number;
+      /** Needed by callers who may use more than one workspace */
+      readonly workspace_id?: string;
+      readonly name: string;
+      /** Members of AgentSpec, any of them */
+      readonly agent_config: { readonly [name: string]: unknown };
+      /** Needed where the profile is illuvrse; checked wherever it is sent. Another form is MANIFEST_MALFORMED */
+      readonly manifest?: {
+        readonly manifest: {
+          readonly v: 1;
+          /** A UUID in lower case; each is accepted once */
+          readonly manifestId: string;
+          /** specHash of the spec that results */
+          readonly agentConfigHash: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly issuedAt: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly expiresAt: string;
+          /** Whom it is for: this service */
+          readonly audience: string;
+        };
+        /** Canonical base64 of the signature over the RFC 8785 bytes of `manifest` */
+        readonly manifestSignature: string;
+        /** An active signer of purpose manifest */
+        readonly manifestSignatureId: string;
+        /** SHA-256 of the RFC 8785 bytes of `manifest` */
+        readonly manifestHash: string;
+      } | unknown;
+    } };
+    answer: { status: 201; body: {
+      readonly template_id: string;
+      readonly version: number;
+      readonly workspace_id: string;
+      readonly name: string;
+      readonly agent_config: { readonly [name: string]: unknown };
+      /** sha256: and lower-case hex */
+      readonly config_hash: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly updated_at: string;
+      readonly updated_by: string;
+    } };
+  };
+  /** One template in its present version, which the ETag names. `GET /api/v1/templates/{template_id}` */
+  getTemplate: {
+    input: { params: {
+      readonly template_id: string;
+    }; query?: {
+      /** Needed by callers who may use more than one workspace */
+      readonly workspace_id?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly template_id: string;
+      readonly version: number;
+      readonly workspace_id: string;
+      readonly name: string;
+      readonly agent_config: { readonly [name: string]: unknown };
+      /** sha256: and lower-case hex */
+      readonly config_hash: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly updated_at: string;
+      readonly updated_by: string;
+    } } | { status: 304; body: undefined };
+  };
+  /** A new version: another name, a merge patch (RFC 7396) of the config, or both; honours If-Match. `PATCH /api/v1/templates/{template_id}` */
+  patchTemplate: {
+    input: { params: {
+      readonly template_id: string;
+    }; query?: {
+      /** Needed by callers who may use more than one workspace */
+      readonly workspace_id?: string;
+    }; body: {
+      readonly name?: string;
+      /** RFC 7396 merge patch of the config */
+      readonly agent_config?: { readonly [name: string]: unknown };
+      /** Needed where the profile is illuvrse; checked wherever it is sent. Another form is MANIFEST_MALFORMED */
+      readonly manifest?: {
+        readonly manifest: {
+          readonly v: 1;
+          /** A UUID in lower case; each is accepted once */
+          readonly manifestId: string;
+          /** specHash of the spec that results */
+          readonly agentConfigHash: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly issuedAt: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly expiresAt: string;
+          /** Whom it is for: this service */
+          readonly audience: string;
+        };
+        /** Canonical base64 of the signature over the RFC 8785 bytes of `manifest` */
+        readonly manifestSignature: string;
+        /** An active signer of purpose manifest */
+        readonly manifestSignatureId: string;
+        /** SHA-256 of the RFC 8785 bytes of `manifest` */
+        readonly manifestHash: string;
+      } | unknown;
+    } };
+    answer: { status: 200; body: {
+      readonly template_id: string;
+      readonly version: number;
+      readonly workspace_id: string;
+      readonly name: string;
+      readonly agent_config: { readonly [name: string]: unknown };
+      /** sha256: and lower-case hex */
+      readonly config_hash: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly updated_at: string;
+      readonly updated_by: string;
+    } };
+  };
+  /** Delete a template; its versions stay as evidence, and agents spawned from it stay as they are. `DELETE /api/v1/templates/{template_id}` */
+  deleteTemplate: {
+    input: { params: {
+      readonly template_id: string;
+    }; query?: {
+      /** Needed by callers who may use more than one workspace */
+      readonly workspace_id?: string;
+    } };
+    answer: { status: 204; body: undefined };
+  };
   /** This description, as OpenAPI 3.1. `GET /openapi.json` */
   getOpenApi: {
     input: {};
     answer: { status: 200; body: { readonly [name: string]: unknown } };
+  };
+  /** The locks, oldest first; one that has expired is shown until it is released. `GET /v1/access/locks` */
+  listAccessLocks: {
+    input: { query?: {
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly locks: readonly ({
+        readonly lockId: string;
+        /** Upper-case hex without leading zeros */
+        readonly serial?: string;
+        readonly principalId?: string;
+        readonly state: "active" | "expired";
+        /** RFC 3339 UTC with milliseconds */
+        readonly placedAt: string;
+        readonly placedBy: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly expiresAt?: string;
+        /** Absent once it is erased */
+        readonly reason?: string;
+        /** The access.lock.placed */
+        readonly auditEvent: {
+          readonly chain: string;
+          readonly seq: number;
+        };
+      })[];
+      /** Null on the last page */
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly lockId: string;
+      /** Upper-case hex without leading zeros */
+      readonly serial?: string;
+      readonly principalId?: string;
+      readonly state: "active" | "expired";
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt: string;
+      readonly placedBy: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly expiresAt?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The access.lock.placed */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    };
+  };
+  /** Lock out a client certificate or a principal: what it has open ends, and nothing of it is accepted. `POST /v1/access/locks` */
+  placeAccessLock: {
+    input: { body: {
+      /** Of a client certificate, hex, with or without colons; either this or principalId */
+      readonly serial?: string;
+      /** As events name it; either this or serial */
+      readonly principalId?: string;
+      /** Default: until it is released */
+      readonly expiresAt?: string;
+      readonly reason: string;
+    } };
+    answer: { status: 201; body: {
+      readonly lockId: string;
+      /** Upper-case hex without leading zeros */
+      readonly serial?: string;
+      readonly principalId?: string;
+      readonly state: "active" | "expired";
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt: string;
+      readonly placedBy: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly expiresAt?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The access.lock.placed */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
+  };
+  /** One lock. `GET /v1/access/locks/{lockId}` */
+  getAccessLock: {
+    input: { params: {
+      readonly lockId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly lockId: string;
+      /** Upper-case hex without leading zeros */
+      readonly serial?: string;
+      readonly principalId?: string;
+      readonly state: "active" | "expired";
+      /** RFC 3339 UTC with milliseconds */
+      readonly placedAt: string;
+      readonly placedBy: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly expiresAt?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** The access.lock.placed */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
+  };
+  /** Release a lock. `DELETE /v1/access/locks/{lockId}` */
+  releaseAccessLock: {
+    input: { params: {
+      readonly lockId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly lockId: string;
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
+    } };
   };
   /** The newest signed note, and the newest checkpoint of the chain _system that it covers. `GET /v1/audit/checkpoint` */
   getSystemAuditCheckpoint: {
@@ -115,7 +519,7 @@ export interface Operations {
       readonly cursor?: string;
       /** Default 50 */
       readonly limit?: number;
-      readonly type?: "workspace.created" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "proof.mass.renewed" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.rotation.requested" | "signer.rotation.applied" | "signer.retired" | "signer.range.closed" | "signer.revoked" | "signer.compromise" | "access.denied" | "audit.deferred.covered" | "audit.signmode.switched" | "audit.range.reattested" | "audit.hold.placed" | "audit.hold.released" | "audit.pruned" | "erasure.performed";
+      readonly type?: "workspace.created" | "workspace.settings.changed" | "workspace.suspended" | "workspace.resumed" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.scaled" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.requested" | "promotion.approval.given" | "promotion.rejected" | "promotion.lapsed" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "proof.mass.renewed" | "template.created" | "template.updated" | "template.deleted" | "manifest.accepted" | "manifest.rejected" | "killswitch.engaged" | "killswitch.cleared" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.rotation.requested" | "signer.rotation.applied" | "signer.retired" | "signer.range.closed" | "signer.revoked" | "signer.compromise" | "identity.map.applied" | "trust.bundle.applied" | "server.certificate.applied" | "revocations.applied" | "token.issuers.applied" | "identity.reload.refused" | "access.lock.placed" | "access.lock.released" | "access.breakglass.granted" | "access.breakglass.used" | "access.breakglass.ended" | "access.denied" | "audit.deferred.covered" | "audit.signmode.switched" | "audit.range.reattested" | "audit.hold.placed" | "audit.hold.released" | "audit.pruned" | "erasure.performed";
       readonly actor?: string;
       /** Only events at or after this time */
       readonly from?: string;
@@ -350,6 +754,117 @@ export interface Operations {
         readonly class: string;
         readonly detail: string;
       }[];
+    } };
+  };
+  /** Elevations in the workspaces of the caller, oldest first; those that are over stay listed. `GET /v1/break-glass` */
+  listElevations: {
+    input: { query?: {
+      /** true: only those in force */
+      readonly active?: boolean;
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly elevations: readonly ({
+        readonly elevationId: string;
+        readonly principalId: string;
+        readonly workspaceId: string;
+        readonly role: "kernel-admin";
+        /** RFC 3339 UTC with milliseconds */
+        readonly grantedAt: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly expiresAt: string;
+        readonly state: "active" | "ended";
+        /** RFC 3339 UTC with milliseconds */
+        readonly endedAt?: string;
+        /** holder: given back */
+        readonly endCause?: "expired" | "holder" | "administrator";
+        /** The access.breakglass.granted, which has the justification */
+        readonly auditEvent: {
+          readonly chain: string;
+          readonly seq: number;
+        };
+      })[];
+      /** Null on the last page */
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly elevationId: string;
+      readonly principalId: string;
+      readonly workspaceId: string;
+      readonly role: "kernel-admin";
+      /** RFC 3339 UTC with milliseconds */
+      readonly grantedAt: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly expiresAt: string;
+      readonly state: "active" | "ended";
+      /** RFC 3339 UTC with milliseconds */
+      readonly endedAt?: string;
+      /** holder: given back */
+      readonly endCause?: "expired" | "holder" | "administrator";
+      /** The access.breakglass.granted, which has the justification */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    };
+  };
+  /** Become kernel-admin of one workspace for some minutes; the reason and every use are in its audit. `POST /v1/break-glass` */
+  elevate: {
+    input: { body: {
+      readonly workspaceId: string;
+      /** At most CASTELLAN_BREAK_GLASS_MAX_MINUTES */
+      readonly minutes: number;
+      /** Why; it stands in the audit event */
+      readonly justification: string;
+    } };
+    answer: { status: 201; body: {
+      readonly elevationId: string;
+      readonly principalId: string;
+      readonly workspaceId: string;
+      readonly role: "kernel-admin";
+      /** RFC 3339 UTC with milliseconds */
+      readonly grantedAt: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly expiresAt: string;
+      readonly state: "active" | "ended";
+      /** RFC 3339 UTC with milliseconds */
+      readonly endedAt?: string;
+      /** holder: given back */
+      readonly endCause?: "expired" | "holder" | "administrator";
+      /** The access.breakglass.granted, which has the justification */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+      };
+    } };
+  };
+  /** End an elevation before its time: by its holder, or an administrator of its workspace. `DELETE /v1/break-glass/{elevationId}` */
+  endElevation: {
+    input: { params: {
+      readonly elevationId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly elevationId: string;
+      readonly principalId: string;
+      readonly workspaceId: string;
+      readonly role: "kernel-admin";
+      /** RFC 3339 UTC with milliseconds */
+      readonly grantedAt: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly expiresAt: string;
+      readonly state: "active" | "ended";
+      /** RFC 3339 UTC with milliseconds */
+      readonly endedAt?: string;
+      /** holder: given back */
+      readonly endCause?: "expired" | "holder" | "administrator";
+      /** The access.breakglass.granted, which has the justification */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+      };
     } };
   };
   /** Every registered signer by id, in the form of signers.json. `GET /v1/signers` */
@@ -596,6 +1111,9 @@ export interface Operations {
         /** RFC 3339 UTC with milliseconds */
         readonly createdAt: string;
         readonly createdBy: string;
+        /** RFC 3339 UTC with milliseconds; absent while it is active */
+        readonly suspendedAt?: string;
+        readonly suspendedBy?: string;
       })[];
       /** Null on the last page */
       readonly nextCursor: string | null;
@@ -607,6 +1125,9 @@ export interface Operations {
       /** RFC 3339 UTC with milliseconds */
       readonly createdAt: string;
       readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds; absent while it is active */
+      readonly suspendedAt?: string;
+      readonly suspendedBy?: string;
     };
   };
   /** Create a workspace with its audit chain and the shipped policy. `POST /v1/workspaces` */
@@ -623,6 +1144,9 @@ export interface Operations {
       /** RFC 3339 UTC with milliseconds */
       readonly createdAt: string;
       readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds; absent while it is active */
+      readonly suspendedAt?: string;
+      readonly suspendedBy?: string;
     } };
   };
   /** One workspace. `GET /v1/workspaces/{workspaceId}` */
@@ -637,6 +1161,9 @@ export interface Operations {
       /** RFC 3339 UTC with milliseconds */
       readonly createdAt: string;
       readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds; absent while it is active */
+      readonly suspendedAt?: string;
+      readonly suspendedBy?: string;
     } };
   };
   /** Agents by id; a page may be shorter than its limit when the specs are large. `GET /v1/workspaces/{workspaceId}/agents` */
@@ -799,6 +1326,28 @@ export interface Operations {
       };
       /** Default 86400 */
       readonly ttlSeconds?: number;
+      /** Needed where the profile is illuvrse; checked wherever it is sent. Another form is MANIFEST_MALFORMED */
+      readonly manifest?: {
+        readonly manifest: {
+          readonly v: 1;
+          /** A UUID in lower case; each is accepted once */
+          readonly manifestId: string;
+          /** specHash of the spec that results */
+          readonly agentConfigHash: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly issuedAt: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly expiresAt: string;
+          /** Whom it is for: this service */
+          readonly audience: string;
+        };
+        /** Canonical base64 of the signature over the RFC 8785 bytes of `manifest` */
+        readonly manifestSignature: string;
+        /** An active signer of purpose manifest */
+        readonly manifestSignatureId: string;
+        /** SHA-256 of the RFC 8785 bytes of `manifest` */
+        readonly manifestHash: string;
+      } | unknown;
     } };
     answer: { status: 201; body: {
       /** UUIDv7 */
@@ -932,6 +1481,28 @@ export interface Operations {
     }; body: {
       /** RFC 7396 merge patch of the spec; the result must be an AgentSpec */
       readonly spec: { readonly [name: string]: unknown };
+      /** Needed where the profile is illuvrse; checked wherever it is sent. Another form is MANIFEST_MALFORMED */
+      readonly manifest?: {
+        readonly manifest: {
+          readonly v: 1;
+          /** A UUID in lower case; each is accepted once */
+          readonly manifestId: string;
+          /** specHash of the spec that results */
+          readonly agentConfigHash: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly issuedAt: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly expiresAt: string;
+          /** Whom it is for: this service */
+          readonly audience: string;
+        };
+        /** Canonical base64 of the signature over the RFC 8785 bytes of `manifest` */
+        readonly manifestSignature: string;
+        /** An active signer of purpose manifest */
+        readonly manifestSignatureId: string;
+        /** SHA-256 of the RFC 8785 bytes of `manifest` */
+        readonly manifestHash: string;
+      } | unknown;
     } };
     answer: { status: 200; body: {
       /** UUIDv7 */
@@ -988,6 +1559,28 @@ export interface Operations {
       readonly name?: string;
       /** Default 86400 */
       readonly ttlSeconds?: number;
+      /** Needed where the profile is illuvrse; checked wherever it is sent. Another form is MANIFEST_MALFORMED */
+      readonly manifest?: {
+        readonly manifest: {
+          readonly v: 1;
+          /** A UUID in lower case; each is accepted once */
+          readonly manifestId: string;
+          /** specHash of the spec that results */
+          readonly agentConfigHash: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly issuedAt: string;
+          /** RFC 3339 UTC with milliseconds */
+          readonly expiresAt: string;
+          /** Whom it is for: this service */
+          readonly audience: string;
+        };
+        /** Canonical base64 of the signature over the RFC 8785 bytes of `manifest` */
+        readonly manifestSignature: string;
+        /** An active signer of purpose manifest */
+        readonly manifestSignatureId: string;
+        /** SHA-256 of the RFC 8785 bytes of `manifest` */
+        readonly manifestHash: string;
+      } | unknown;
     } };
     answer: { status: 201; body: {
       /** UUIDv7 */
@@ -1058,7 +1651,7 @@ export interface Operations {
       };
     } };
   };
-  /** Ask the policy to make a sandbox agent a governed one; its denial is an answer, not an error. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/promote` */
+  /** Ask the policy to make a sandbox agent a governed one, or approvers where the workspace wants them; a denial is an answer. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/promote` */
   promoteAgent: {
     input: { params: {
       readonly workspaceId: string;
@@ -1131,6 +1724,19 @@ export interface Operations {
         readonly check: string;
         readonly [name: string]: unknown;
       }[];
+    } } | { status: 202; body: {
+      /** UUIDv7 */
+      readonly promotionId: string;
+      readonly state: "pending";
+      /** UUIDv7 */
+      readonly agentId: string;
+      /** The evaluation of the request */
+      readonly decisionId: string;
+      /** Given so far */
+      readonly approvals: number;
+      readonly approvalsRequired: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly expiresAt: string;
     } };
   };
   /** Stop an agent and forbid its start until a release; needs no signer. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/quarantine` */
@@ -1309,6 +1915,8 @@ export interface Operations {
         readonly decisionId?: string;
         /** UUIDv7 */
         readonly promotionId?: string;
+        /** The promotion waits for approvals: nothing is promoted yet */
+        readonly state?: "pending";
         readonly denies?: readonly {
           readonly code: string;
           readonly reason: string;
@@ -1410,7 +2018,7 @@ export interface Operations {
       readonly cursor?: string;
       /** Default 50 */
       readonly limit?: number;
-      readonly type?: "workspace.created" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "proof.mass.renewed" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.rotation.requested" | "signer.rotation.applied" | "signer.retired" | "signer.range.closed" | "signer.revoked" | "signer.compromise" | "access.denied" | "audit.deferred.covered" | "audit.signmode.switched" | "audit.range.reattested" | "audit.hold.placed" | "audit.hold.released" | "audit.pruned" | "erasure.performed";
+      readonly type?: "workspace.created" | "workspace.settings.changed" | "workspace.suspended" | "workspace.resumed" | "agent.created" | "agent.updated" | "agent.forked" | "agent.deleted" | "agent.start.allowed" | "agent.start.denied" | "agent.stopped" | "agent.scaled" | "agent.expired" | "agent.quarantined" | "agent.released" | "agent.release.denied" | "agent.revalidated" | "agent.invalidated" | "promotion.requested" | "promotion.approval.given" | "promotion.rejected" | "promotion.lapsed" | "promotion.approved" | "promotion.denied" | "proof.issued" | "proof.renewed" | "proof.mass.renewed" | "template.created" | "template.updated" | "template.deleted" | "manifest.accepted" | "manifest.rejected" | "killswitch.engaged" | "killswitch.cleared" | "policy.activated" | "policy.rolledback" | "policy.shadowed" | "policy.rejected" | "revalidation.requested" | "signer.registered" | "signer.rotation.requested" | "signer.rotation.applied" | "signer.retired" | "signer.range.closed" | "signer.revoked" | "signer.compromise" | "identity.map.applied" | "trust.bundle.applied" | "server.certificate.applied" | "revocations.applied" | "token.issuers.applied" | "identity.reload.refused" | "access.lock.placed" | "access.lock.released" | "access.breakglass.granted" | "access.breakglass.used" | "access.breakglass.ended" | "access.denied" | "audit.deferred.covered" | "audit.signmode.switched" | "audit.range.reattested" | "audit.hold.placed" | "audit.hold.released" | "audit.pruned" | "erasure.performed";
       readonly actor?: string;
       /** Only events at or after this time */
       readonly from?: string;
@@ -1830,7 +2438,7 @@ export interface Operations {
     answer: { status: 200; body: {
       readonly results: readonly ({
         readonly agentId: string;
-        readonly status: "GOVERNED_VALID" | "GOVERNED_INVALIDATED";
+        readonly status: "GOVERNED_VALID" | "GOVERNED_RESTRICTED" | "GOVERNED_INVALIDATED";
         readonly denies?: readonly {
           readonly code: string;
           readonly reason: string;
@@ -1978,7 +2586,7 @@ export interface Operations {
     input: { params: {
       readonly workspaceId: string;
     }; query?: {
-      readonly state?: "pending" | "approved" | "denied" | "rejected";
+      readonly state?: "pending" | "approved" | "denied" | "rejected" | "lapsed";
       readonly agentId?: string;
       /** Default 50 */
       readonly limit?: number;
@@ -1991,7 +2599,7 @@ export interface Operations {
         readonly promotionId: string;
         /** UUIDv7 */
         readonly agentId: string;
-        readonly state: "pending" | "approved" | "denied" | "rejected";
+        readonly state: "pending" | "approved" | "denied" | "rejected" | "lapsed";
         readonly requestedBy: {
           readonly id: string;
           readonly kind: string;
@@ -2012,6 +2620,25 @@ export interface Operations {
         readonly specHash: string;
         /** sha256: and lower-case hex */
         readonly policyHash: string;
+        /** 0: policy decided alone, at once */
+        readonly approvalsRequired: number;
+        /** In the order they were given */
+        readonly approvals: readonly ({
+          readonly id: string;
+          readonly kind: string;
+          readonly roles: readonly string[];
+          /** RFC 3339 UTC with milliseconds */
+          readonly approvedAt: string;
+          readonly comment: string | null;
+        })[];
+        readonly requestDecisionId: string | null;
+        readonly expiresAt: string | null;
+        readonly lapseCause: "EXPIRED" | "SPEC_CHANGED" | "POLICY_CHANGED" | "AGENT_DELETED" | "AGENT_GOVERNED" | null;
+        readonly rejection: {
+          readonly id: string;
+          readonly kind: string;
+          readonly reason: string | null;
+        } | null;
         /** RFC 3339 UTC with milliseconds */
         readonly createdAt: string;
         readonly decidedAt: string | null;
@@ -2023,7 +2650,7 @@ export interface Operations {
       readonly promotionId: string;
       /** UUIDv7 */
       readonly agentId: string;
-      readonly state: "pending" | "approved" | "denied" | "rejected";
+      readonly state: "pending" | "approved" | "denied" | "rejected" | "lapsed";
       readonly requestedBy: {
         readonly id: string;
         readonly kind: string;
@@ -2044,6 +2671,25 @@ export interface Operations {
       readonly specHash: string;
       /** sha256: and lower-case hex */
       readonly policyHash: string;
+      /** 0: policy decided alone, at once */
+      readonly approvalsRequired: number;
+      /** In the order they were given */
+      readonly approvals: readonly ({
+        readonly id: string;
+        readonly kind: string;
+        readonly roles: readonly string[];
+        /** RFC 3339 UTC with milliseconds */
+        readonly approvedAt: string;
+        readonly comment: string | null;
+      })[];
+      readonly requestDecisionId: string | null;
+      readonly expiresAt: string | null;
+      readonly lapseCause: "EXPIRED" | "SPEC_CHANGED" | "POLICY_CHANGED" | "AGENT_DELETED" | "AGENT_GOVERNED" | null;
+      readonly rejection: {
+        readonly id: string;
+        readonly kind: string;
+        readonly reason: string | null;
+      } | null;
       /** RFC 3339 UTC with milliseconds */
       readonly createdAt: string;
       readonly decidedAt: string | null;
@@ -2060,7 +2706,7 @@ export interface Operations {
       readonly promotionId: string;
       /** UUIDv7 */
       readonly agentId: string;
-      readonly state: "pending" | "approved" | "denied" | "rejected";
+      readonly state: "pending" | "approved" | "denied" | "rejected" | "lapsed";
       readonly requestedBy: {
         readonly id: string;
         readonly kind: string;
@@ -2081,9 +2727,140 @@ export interface Operations {
       readonly specHash: string;
       /** sha256: and lower-case hex */
       readonly policyHash: string;
+      /** 0: policy decided alone, at once */
+      readonly approvalsRequired: number;
+      /** In the order they were given */
+      readonly approvals: readonly ({
+        readonly id: string;
+        readonly kind: string;
+        readonly roles: readonly string[];
+        /** RFC 3339 UTC with milliseconds */
+        readonly approvedAt: string;
+        readonly comment: string | null;
+      })[];
+      readonly requestDecisionId: string | null;
+      readonly expiresAt: string | null;
+      readonly lapseCause: "EXPIRED" | "SPEC_CHANGED" | "POLICY_CHANGED" | "AGENT_DELETED" | "AGENT_GOVERNED" | null;
+      readonly rejection: {
+        readonly id: string;
+        readonly kind: string;
+        readonly reason: string | null;
+      } | null;
       /** RFC 3339 UTC with milliseconds */
       readonly createdAt: string;
       readonly decidedAt: string | null;
+    } };
+  };
+  /** Approve a promotion that somebody else asked for; the last approval has the policy decide. `POST /v1/workspaces/{workspaceId}/promotions/{promotionId}/approve` */
+  approvePromotion: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly promotionId: string;
+    }; body?: {
+      readonly comment?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly promotionId: string;
+      /** UUIDv7 */
+      readonly decisionId: string;
+      readonly governedAgent: {
+        /** UUIDv7 */
+        readonly id: string;
+        readonly workspaceId: string;
+        readonly name: string;
+        readonly mode: "sandbox" | "governed";
+        readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+        /** False: it runs elsewhere, Castellan decides whether it may */
+        readonly managed: boolean;
+        /** The spec as stored; its members are those of AgentSpec */
+        readonly spec: unknown;
+        readonly specVersion: number;
+        /** sha256: and lower-case hex */
+        readonly specHash: string;
+        readonly expiresAt: string | null;
+        readonly desiredReplicas: number;
+        readonly readyReplicas: number;
+        /** RFC 3339 UTC with milliseconds */
+        readonly since: string;
+        readonly lastExit?: { readonly [name: string]: unknown };
+        readonly quarantine?: {
+          /** RFC 3339 UTC with milliseconds */
+          readonly at: string;
+          readonly by: string;
+          readonly reason: string;
+        };
+        readonly forkedFrom?: {
+          /** UUIDv7 */
+          readonly agentId: string;
+          readonly specVersion: number;
+        };
+        /** RFC 3339 UTC with milliseconds */
+        readonly createdAt: string;
+        readonly createdBy: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly updatedAt: string;
+      };
+      readonly proof: {
+        readonly payloadType: string;
+        /** base64 of the in-toto Statement v1 */
+        readonly payload: string;
+        readonly signatures: readonly {
+          readonly keyid: string;
+          readonly sig: string;
+        }[];
+      };
+      readonly state: "approved";
+    } | {
+      readonly success: false;
+      /** UUIDv7 */
+      readonly promotionId: string;
+      /** UUIDv7 */
+      readonly decisionId: string;
+      readonly denies: readonly {
+        readonly code: string;
+        readonly reason: string;
+        readonly severity: string;
+        readonly check: string;
+        readonly [name: string]: unknown;
+      }[];
+      readonly state: "denied";
+    } } | { status: 202; body: {
+      /** UUIDv7 */
+      readonly promotionId: string;
+      readonly state: "pending";
+      /** UUIDv7 */
+      readonly agentId: string;
+      /** The evaluation of the request */
+      readonly decisionId: string;
+      /** Given so far */
+      readonly approvals: number;
+      readonly approvalsRequired: number;
+      /** RFC 3339 UTC with milliseconds */
+      readonly expiresAt: string;
+    } };
+  };
+  /** Reject a promotion that somebody else asked for; one rejection ends it. `POST /v1/workspaces/{workspaceId}/promotions/{promotionId}/reject` */
+  rejectPromotion: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly promotionId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly promotionId: string;
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly state: "rejected";
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      };
     } };
   };
   /** Whether a proof holds now: signer, signature, time, spec (when given) and the active policy. `POST /v1/workspaces/{workspaceId}/proofs/verify` */
@@ -2103,10 +2880,113 @@ export interface Operations {
       readonly reason?: "SIGNATURE_INVALID" | "SIGNER_UNKNOWN" | "SIGNER_REVOKED" | "EXPIRED" | "SPEC_HASH_MISMATCH" | "POLICY_HASH_MISMATCH" | "MALFORMED";
     } };
   };
+  /** Let a suspended workspace go on; its agents stay stopped until they are started. `POST /v1/workspaces/{workspaceId}/resume` */
+  resumeWorkspace: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly workspaceId: string;
+      readonly displayName: string;
+      readonly state: "active" | "suspended";
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds; absent while it is active */
+      readonly suspendedAt?: string;
+      readonly suspendedBy?: string;
+    } };
+  };
+  /** The settings in force in the workspace; the ETag names them. `GET /v1/workspaces/{workspaceId}/settings` */
+  getWorkspaceSettings: {
+    input: { params: {
+      readonly workspaceId: string;
+    } };
+    answer: { status: 200; body: {
+      /** Approvals that a promotion needs, each of another human than the requester; 0: policy alone decides */
+      readonly approvalsRequired: number;
+      /** Whether approvals are asked for again when an agent is revalidated under another policy */
+      readonly reapproveOnPolicyChange: boolean;
+      /** How long a sandbox agent lives when its creator does not say */
+      readonly defaultTtlSeconds: number;
+      readonly limits: {
+        /** Agents there may be at once */
+        readonly maxAgents?: number;
+        /** All callers' requests to the workspace; it only lowers what the service allows */
+        readonly requestsPerSecond?: number;
+      };
+    } } | { status: 304; body: undefined };
+  };
+  /** Merge a patch (RFC 7396) into the settings; null takes one back to its default; honours If-Match. `PATCH /v1/workspaces/{workspaceId}/settings` */
+  patchWorkspaceSettings: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly approvalsRequired?: number | null;
+      readonly reapproveOnPolicyChange?: boolean | null;
+      readonly defaultTtlSeconds?: number | null;
+      readonly limits?: {
+        readonly maxAgents?: number | null;
+        readonly requestsPerSecond?: number | null;
+      } | null;
+    } };
+    answer: { status: 200; body: {
+      /** Approvals that a promotion needs, each of another human than the requester; 0: policy alone decides */
+      readonly approvalsRequired: number;
+      /** Whether approvals are asked for again when an agent is revalidated under another policy */
+      readonly reapproveOnPolicyChange: boolean;
+      /** How long a sandbox agent lives when its creator does not say */
+      readonly defaultTtlSeconds: number;
+      readonly limits: {
+        /** Agents there may be at once */
+        readonly maxAgents?: number;
+        /** All callers' requests to the workspace; it only lowers what the service allows */
+        readonly requestsPerSecond?: number;
+      };
+    } };
+  };
+  /** Stop what runs in the workspace and refuse what would change it; needs no signer. `POST /v1/workspaces/{workspaceId}/suspend` */
+  suspendWorkspace: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly workspaceId: string;
+      readonly displayName: string;
+      readonly state: "active" | "suspended";
+      /** RFC 3339 UTC with milliseconds */
+      readonly createdAt: string;
+      readonly createdBy: string;
+      /** RFC 3339 UTC with milliseconds; absent while it is active */
+      readonly suspendedAt?: string;
+      readonly suspendedBy?: string;
+      /** Agents that were stopped by this request */
+      readonly stopped: number;
+      /** More run still, and are stopped next */
+      readonly stopping: boolean;
+    } };
+  };
 }
 
 export const OPERATIONS = {
+  spawnAgent: {"method":"POST","path":"/api/v1/agent/spawn","readOnly":false,"answers":{"201":["agent_id","status","mode"]}},
+  scaleSpawnedAgent: {"method":"POST","path":"/api/v1/agent/{agent_id}/scale","readOnly":false,"answers":{"200":["success","agent_id","status","managed","replicas","previous_replicas","audit_event"]}},
+  startSpawnedAgent: {"method":"POST","path":"/api/v1/agent/{agent_id}/start","readOnly":false,"answers":{"200":["success","agent_id","status","managed"]}},
+  stopSpawnedAgent: {"method":"POST","path":"/api/v1/agent/{agent_id}/stop","readOnly":false,"answers":{"200":["success","agent_id","status","audit_event"]}},
+  listTemplates: {"method":"GET","path":"/api/v1/templates","readOnly":true,"answers":{"200":["templates","next_cursor"]}},
+  createTemplate: {"method":"POST","path":"/api/v1/templates","readOnly":false,"answers":{"201":["template_id","version","workspace_id","name","agent_config","config_hash","updated_at","updated_by"]}},
+  getTemplate: {"method":"GET","path":"/api/v1/templates/{template_id}","readOnly":true,"answers":{"200":["template_id","version","workspace_id","name","agent_config","config_hash","updated_at","updated_by"],"304":null}},
+  patchTemplate: {"method":"PATCH","path":"/api/v1/templates/{template_id}","readOnly":false,"answers":{"200":["template_id","version","workspace_id","name","agent_config","config_hash","updated_at","updated_by"]}},
+  deleteTemplate: {"method":"DELETE","path":"/api/v1/templates/{template_id}","readOnly":false,"answers":{"204":null}},
   getOpenApi: {"method":"GET","path":"/openapi.json","readOnly":true,"answers":{"200":[]}},
+  listAccessLocks: {"method":"GET","path":"/v1/access/locks","readOnly":true,"answers":{"200":["locks","nextCursor"]},"list":"locks"},
+  placeAccessLock: {"method":"POST","path":"/v1/access/locks","readOnly":false,"answers":{"201":["lockId","state","placedAt","placedBy","auditEvent"]}},
+  getAccessLock: {"method":"GET","path":"/v1/access/locks/{lockId}","readOnly":true,"answers":{"200":["lockId","state","placedAt","placedBy","auditEvent"]}},
+  releaseAccessLock: {"method":"DELETE","path":"/v1/access/locks/{lockId}","readOnly":false,"answers":{"200":["lockId","auditEvent"]}},
   getSystemAuditCheckpoint: {"method":"GET","path":"/v1/audit/checkpoint","readOnly":true,"answers":{"200":["note","origin","size","root","signerId","createdAt","entry"]}},
   getSystemAuditConsistency: {"method":"GET","path":"/v1/audit/consistency","readOnly":true,"answers":{"200":["chain","from","to","fromRoot","toRoot","proof"]}},
   eraseSystemPersonalData: {"method":"POST","path":"/v1/audit/erasures","readOnly":false,"answers":{"200":["erasureId","values","more","auditEvent"]}},
@@ -2119,6 +2999,9 @@ export const OPERATIONS = {
   pruneSystemAudit: {"method":"POST","path":"/v1/audit/prunings","readOnly":false,"answers":{"201":["chain","to","hash","logSize","receipt"]}},
   reattestSystemAudit: {"method":"POST","path":"/v1/audit/reattestations","readOnly":false,"answers":{"201":["chain","signerId","from","to","hash","event"]}},
   verifySystemAudit: {"method":"POST","path":"/v1/audit/verify","readOnly":true,"answers":{"200":["ok","strength","events","signatures","findings"]}},
+  listElevations: {"method":"GET","path":"/v1/break-glass","readOnly":true,"answers":{"200":["elevations","nextCursor"]},"list":"elevations"},
+  elevate: {"method":"POST","path":"/v1/break-glass","readOnly":false,"answers":{"201":["elevationId","principalId","workspaceId","role","grantedAt","expiresAt","state","auditEvent"]}},
+  endElevation: {"method":"DELETE","path":"/v1/break-glass/{elevationId}","readOnly":false,"answers":{"200":["elevationId","principalId","workspaceId","role","grantedAt","expiresAt","state","auditEvent"]}},
   listSigners: {"method":"GET","path":"/v1/signers","readOnly":true,"answers":{"200":["signers"]}},
   registerSigner: {"method":"POST","path":"/v1/signers","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   importSigners: {"method":"POST","path":"/v1/signers/import","readOnly":false,"answers":{"200":["imported","skipped"]}},
@@ -2138,7 +3021,7 @@ export const OPERATIONS = {
   deleteAgent: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/agents/{agentId}","readOnly":false,"answers":{"204":null}},
   forkAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/fork","readOnly":false,"answers":{"201":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"]}},
   getAgentGovernance: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/governance","readOnly":true,"answers":{"200":["governance"]}},
-  promoteAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/promote","readOnly":false,"answers":{"200":["success","promotionId","decisionId"]}},
+  promoteAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/promote","readOnly":false,"answers":{"200":["success","promotionId","decisionId"],"202":["promotionId","state","agentId","decisionId","approvals","approvalsRequired","expiresAt"]}},
   quarantineAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/quarantine","readOnly":false,"answers":{"200":["success","agentId","status","auditEvent"]}},
   releaseAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/release","readOnly":false,"answers":{"200":["success","agentId","status","decisionId","proofId","auditEvent"]}},
   startAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/start","readOnly":false,"answers":{"200":["success","agentId","status","managed"]}},
@@ -2168,6 +3051,12 @@ export const OPERATIONS = {
   listPolicyVersions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/policy/versions","readOnly":true,"answers":{"200":["versions","nextCursor"]},"list":"versions"},
   getPolicyVersion: {"method":"GET","path":"/v1/workspaces/{workspaceId}/policy/versions/{version}","readOnly":true,"answers":{"200":["version","policySet","hash","state","packages","wasmSha256","compilerVersion","createdAt","createdBy","bundle"]}},
   listPromotions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/promotions","readOnly":true,"answers":{"200":["promotions","nextCursor"]},"list":"promotions"},
-  getPromotion: {"method":"GET","path":"/v1/workspaces/{workspaceId}/promotions/{promotionId}","readOnly":true,"answers":{"200":["promotionId","agentId","state","requestedBy","justification","decisionId","denies","proofId","specVersion","specHash","policyHash","createdAt","decidedAt"]}},
+  getPromotion: {"method":"GET","path":"/v1/workspaces/{workspaceId}/promotions/{promotionId}","readOnly":true,"answers":{"200":["promotionId","agentId","state","requestedBy","justification","decisionId","denies","proofId","specVersion","specHash","policyHash","approvalsRequired","approvals","requestDecisionId","expiresAt","lapseCause","rejection","createdAt","decidedAt"]}},
+  approvePromotion: {"method":"POST","path":"/v1/workspaces/{workspaceId}/promotions/{promotionId}/approve","readOnly":false,"answers":{"200":["success","promotionId","decisionId","state"],"202":["promotionId","state","agentId","decisionId","approvals","approvalsRequired","expiresAt"]}},
+  rejectPromotion: {"method":"POST","path":"/v1/workspaces/{workspaceId}/promotions/{promotionId}/reject","readOnly":false,"answers":{"200":["success","promotionId","agentId","state","auditEvent"]}},
   verifyProof: {"method":"POST","path":"/v1/workspaces/{workspaceId}/proofs/verify","readOnly":true,"answers":{"200":["valid"]}},
+  resumeWorkspace: {"method":"POST","path":"/v1/workspaces/{workspaceId}/resume","readOnly":false,"answers":{"200":["workspaceId","displayName","state","createdAt","createdBy"]}},
+  getWorkspaceSettings: {"method":"GET","path":"/v1/workspaces/{workspaceId}/settings","readOnly":true,"answers":{"200":["approvalsRequired","reapproveOnPolicyChange","defaultTtlSeconds","limits"],"304":null}},
+  patchWorkspaceSettings: {"method":"PATCH","path":"/v1/workspaces/{workspaceId}/settings","readOnly":false,"answers":{"200":["approvalsRequired","reapproveOnPolicyChange","defaultTtlSeconds","limits"]}},
+  suspendWorkspace: {"method":"POST","path":"/v1/workspaces/{workspaceId}/suspend","readOnly":false,"answers":{"200":["workspaceId","displayName","state","createdAt","createdBy","stopped","stopping"]}},
 } as const;

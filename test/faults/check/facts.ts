@@ -51,7 +51,19 @@ export interface Facts {
     readonly specHash: string;
   }[];
   readonly decisions: readonly DecisionFact[];
-  readonly promotions: readonly { readonly workspaceId: string; readonly id: string; readonly state: string }[];
+  readonly promotions: readonly {
+    readonly workspaceId: string;
+    readonly id: string;
+    readonly state: string;
+    /** Whether humans had the last word. */
+    readonly requested: boolean;
+  }[];
+  readonly approvals: readonly {
+    readonly workspaceId: string;
+    readonly id: string;
+    readonly position: number;
+    readonly approver: string;
+  }[];
   readonly proofs: readonly {
     readonly workspaceId: string;
     readonly id: string;
@@ -87,7 +99,9 @@ const QUERIES: Readonly<Record<keyof Omit<Facts, 'workspaces'>, string>> = {
   specs: 'SELECT workspace_id AS "workspaceId", agent_id AS id, version, spec_hash AS "specHash" FROM agent_specs',
   decisions: `SELECT workspace_id AS "workspaceId", id, kind, agent_id AS "agentId", effect, policy_hash AS "policyHash",
     audit_seq::int AS "auditSeq" FROM decisions`,
-  promotions: 'SELECT workspace_id AS "workspaceId", id, state FROM promotions',
+  promotions: 'SELECT workspace_id AS "workspaceId", id, state, approvals_required > 0 AS requested FROM promotions',
+  approvals:
+    'SELECT workspace_id AS "workspaceId", promotion_id AS id, position, approver_id AS approver FROM promotion_approvals',
   proofs: `SELECT workspace_id AS "workspaceId", id, policy_hash AS "policyHash", spec_hash AS "specHash" FROM agent_proofs`,
   statements: 'SELECT workspace_id AS "workspaceId", digest AS id FROM proof_statements',
   revalidations: 'SELECT workspace_id AS "workspaceId", id, cause FROM revalidations',
@@ -111,6 +125,7 @@ export async function readFacts(client: pg.Client): Promise<Facts> {
       specs: await rows(QUERIES.specs),
       decisions: await rows(QUERIES.decisions),
       promotions: await rows(QUERIES.promotions),
+      approvals: await rows(QUERIES.approvals),
       proofs: await rows(QUERIES.proofs),
       statements: await rows(QUERIES.statements),
       revalidations: await rows(QUERIES.revalidations),

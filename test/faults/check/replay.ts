@@ -91,12 +91,18 @@ const AGENT_RULES: Readonly<Record<string, Rule>> = {
   'agent.release.denied': () => undefined,
   'agent.revalidated': () => undefined,
   'promotion.denied': () => undefined,
+  // What humans say of a promotion changes it and nothing of its agent; its own rows are compared elsewhere.
+  'promotion.requested': () => undefined,
+  'promotion.approval.given': () => undefined,
+  'promotion.rejected': () => undefined,
 };
 
 const POLICY_CHANGES = new Set(['policy.activated', 'policy.rolledback']);
 /** Events that are about no agent and no policy head; the rows they go with are compared elsewhere. */
 const OTHERS = new Set([
   'workspace.created',
+  // Also of an agent that is gone.
+  'promotion.lapsed',
   'policy.shadowed',
   'policy.rejected',
   'revalidation.requested',

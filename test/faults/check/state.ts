@@ -103,9 +103,24 @@ const PAIRS: readonly Pair[] = [
   },
   {
     name: 'promotion',
-    events: ['promotion.approved', 'promotion.denied'],
+    events: ['promotion.approved', 'promotion.denied', 'promotion.rejected', 'promotion.lapsed'],
     idOf: ({ type, payload }) => `${textOf(payload, 'promotionId')} ${type.slice('promotion.'.length)}`,
-    rows: (facts) => facts.promotions.map((row) => `${row.workspaceId} ${row.id} ${row.state}`),
+    rows: (facts) =>
+      facts.promotions
+        .filter(({ state }) => state !== 'pending')
+        .map((row) => `${row.workspaceId} ${row.id} ${row.state}`),
+  },
+  {
+    name: 'promotion that was asked for',
+    events: ['promotion.requested'],
+    idOf: ({ payload }) => textOf(payload, 'promotionId'),
+    rows: (facts) => idsOf(facts.promotions.filter(({ requested }) => requested)),
+  },
+  {
+    name: 'approval',
+    events: ['promotion.approval.given'],
+    idOf: ({ payload, actor }) => `${textOf(payload, 'promotionId')} ${String(payload['approvals'])} ${actor}`,
+    rows: (facts) => facts.approvals.map((row) => `${row.workspaceId} ${row.id} ${row.position} ${row.approver}`),
   },
   {
     name: 'proof',
@@ -178,7 +193,7 @@ function decisions(facts: Facts): string[] {
       continue;
     }
     rows.delete(key);
-    const effect = event.type.endsWith('.denied') ? 'DENY' : 'ALLOW';
+    const effect = effectOf(event);
     const same =
       row.auditSeq === event.seq &&
       row.effect === effect &&
@@ -188,6 +203,11 @@ function decisions(facts: Facts): string[] {
   }
   for (const key of rows.keys()) found.push(`the decision ${key} has no event`);
   return found;
+}
+
+function effectOf({ type }: EventFact): string {
+  if (type === 'promotion.requested') return 'REQUIRE_APPROVAL';
+  return type.endsWith('.denied') ? 'DENY' : 'ALLOW';
 }
 
 function policyHeads(facts: Facts, replayed: Replay): string[] {

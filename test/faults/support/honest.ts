@@ -154,7 +154,8 @@ export function honest(): Evidence {
         { ...decision, id: 'd2', kind: 'promotion', agentId: 'two', effect: 'ALLOW', auditSeq: 6 },
         { ...decision, id: 'd3', kind: 'start', agentId: 'two', effect: 'DENY', auditSeq: 10, policyHash: NEWER },
       ],
-      promotions: [{ workspaceId: 'demo', id: 'p1', state: 'approved' }],
+      promotions: [{ workspaceId: 'demo', id: 'p1', state: 'approved', requested: false }],
+      approvals: [],
       proofs: [
         { workspaceId: 'demo', id: 'proof-1', policyHash: POLICY, specHash: SPEC_HASH },
         { workspaceId: 'demo', id: 'proof-2', policyHash: NEWER, specHash: SPEC_HASH },

@@ -153,6 +153,36 @@ async function held(world: World, workspaceId: string): Promise<Prepared> {
   return { path, body: { reason: 'settled' } };
 }
 
+/** The settings of the workspace, changed. */
+async function set(world: World, workspaceId: string, settings: object): Promise<void> {
+  await world.expect(200, 'kernel-admin', 'PATCH', `/v1/workspaces/${workspaceId}/settings`, settings);
+}
+
+/** A promotion that somebody else has asked for and approvers decide; gives its path. */
+async function pending(world: World, workspaceId: string, approvalsRequired = 1): Promise<string> {
+  await set(world, workspaceId, { approvalsRequired });
+  const agentId = await world.sandboxAgent(workspaceId);
+  const path = `${agentsOf(workspaceId)}/${agentId}/promote`;
+  const { body } = await world.expect(202, 'kernel-admin', 'POST', path);
+  await world.sql(`UPDATE promotions SET requested_by = jsonb_set(requested_by, '{id}', '"somebody"') WHERE id = $1`, [
+    body.promotionId,
+  ]);
+  return `/v1/workspaces/${workspaceId}/promotions/${String(body.promotionId)}`;
+}
+
+function onPending(action: string, body?: object, then?: (world: World, ws: string) => Promise<unknown>): Prepare {
+  return async (world, workspaceId) => {
+    const path = `${await pending(world, workspaceId)}/${action}`;
+    await then?.(world, workspaceId);
+    return body === undefined ? { path } : { path, body };
+  };
+}
+
+async function quarantineAll(world: World, workspaceId: string): Promise<void> {
+  const { body } = await world.expect(200, 'kernel-admin', 'GET', agentsOf(workspaceId));
+  for (const { id } of body.agents) await act(world, `${agentsOf(workspaceId)}/${id}/quarantine`, { reason: 'odd' });
+}
+
 const PROMOTED = ['promotion.approved', 'proof.issued'];
 const DIRTY = { ...SPEC, containment: { externalCalls: true } };
 
@@ -464,6 +494,65 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   { operation: 'promoteAgent', why: 'a governed one', status: 409, events: [], prepare: onAgent(governed, 'promote') },
   {
+    operation: 'promoteAgent',
+    why: 'approvers decide',
+    status: 202,
+    events: ['promotion.requested'],
+    prepare: async (world, workspaceId) => {
+      await set(world, workspaceId, { approvalsRequired: 1 });
+      return { path: `${agentsOf(workspaceId)}/${await world.sandboxAgent(workspaceId)}/promote` };
+    },
+    holds: ({ body }) => body.state === 'pending',
+  },
+  {
+    operation: 'promoteAgent',
+    why: 'asked for already',
+    status: 409,
+    events: [],
+    prepare: async (world, workspaceId) => {
+      await pending(world, workspaceId);
+      const { body } = await world.expect(200, 'kernel-admin', 'GET', agentsOf(workspaceId));
+      return { path: `${agentsOf(workspaceId)}/${body.agents[0].id}/promote` };
+    },
+  },
+  {
+    operation: 'approvePromotion',
+    why: 'the last approval',
+    status: 200,
+    events: ['promotion.approval.given', ...PROMOTED],
+    prepare: onPending('approve', { comment: 'looked at' }),
+    holds: ({ body }) => body.success === true && body.state === 'approved',
+  },
+  {
+    operation: 'approvePromotion',
+    why: 'one of two',
+    status: 202,
+    events: ['promotion.approval.given'],
+    prepare: async (world, workspaceId) => ({ path: `${await pending(world, workspaceId, 2)}/approve` }),
+    holds: ({ body }) => body.approvals === 1,
+  },
+  {
+    operation: 'approvePromotion',
+    why: 'its agent was quarantined',
+    status: 403,
+    events: ['promotion.denied'],
+    prepare: onPending('approve', undefined, quarantineAll),
+  },
+  {
+    operation: 'approvePromotion',
+    why: 'another policy is active',
+    status: 409,
+    events: ['promotion.lapsed'],
+    prepare: onPending('approve', undefined, reloaded),
+  },
+  {
+    operation: 'rejectPromotion',
+    why: 'a pending one',
+    status: 200,
+    events: ['promotion.rejected'],
+    prepare: onPending('reject', { reason: 'not yet' }),
+  },
+  {
     operation: 'batchAgents',
     why: 'start',
     status: 200,
@@ -483,6 +572,17 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 200,
     events: [...PROMOTED, 'promotion.denied'],
     prepare: batch('promote', sandbox(), sandbox(DIRTY), governed),
+  },
+  {
+    operation: 'batchAgents',
+    why: 'promote, and approvers decide',
+    status: 200,
+    events: ['promotion.requested', 'promotion.denied'],
+    prepare: async (world, workspaceId) => {
+      await set(world, workspaceId, { approvalsRequired: 1 });
+      return batch('promote', sandbox(), sandbox(DIRTY))(world, workspaceId);
+    },
+    holds: ({ body }) => body.results[0].state === 'pending' && body.results[1].success === false,
   },
   {
     operation: 'batchAgents',
