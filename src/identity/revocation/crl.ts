@@ -46,9 +46,10 @@ function parse(der: Uint8Array): RevocationList {
       throw new RevocationInvalid('the revocation list names two signature algorithms');
     }
     const { algorithmId } = new AlgorithmIdentifier({ schema: readDer(fields.algorithm.bytes, 'the algorithm') });
-    // After the octet that counts unused bits.
-    const octets = required(signature, TAG.bitString).content.subarray(1);
-    return { ...valuesOf(fields), signed: { bytes: body.bytes, algorithm: algorithmId, signature: octets } };
+    const [unusedBits, ...octets] = required(signature, TAG.bitString).content;
+    if (unusedBits !== 0) throw new RevocationInvalid('the revocation list has no signature that can be read');
+    const signed = { bytes: body.bytes, algorithm: algorithmId, signature: Uint8Array.from(octets) };
+    return { ...valuesOf(fields), signed };
   });
 }
 
