@@ -25,6 +25,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   forkAgent: { name: 'other' },
   hotReloadPolicy: { policySet: 'other', bundle: { modules: {}, data: {} } },
   importSigners: { signers: [{ signerId: 'other', alg: 'Ed25519', purpose: 'manifest', publicKey: 'other' }] },
+  placeAccessLock: { principalId: 'other', reason: 'other' },
   promoteAgent: { justification: 'other' },
   pruneAudit: { to: 1, reason: 'other' },
   pruneSystemAudit: { to: 1, reason: 'other' },

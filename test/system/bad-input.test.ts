@@ -34,6 +34,8 @@ const GOOD: Readonly<Record<string, Record<string, unknown>>> = {
   releaseAuditHold: { reason: 'settled' },
   placeSystemAuditHold: { reason: 'litigation' },
   releaseSystemAuditHold: { reason: 'settled' },
+  placeAccessLock: { principalId: 'p-7f3a', reason: 'lost laptop' },
+  releaseAccessLock: { reason: 'found again' },
   createAgent: { spec: SPEC, ttlSeconds: 60 },
   patchAgent: { spec: EMPTY_PATCH_FITS },
   forkAgent: { name: 'second', ttlSeconds: 60 },

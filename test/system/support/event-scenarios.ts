@@ -911,4 +911,33 @@ export const SCENARIOS: readonly Scenario[] = [
       return { path, body: { reason: 'settled' } };
     },
   },
+  {
+    operation: 'placeAccessLock',
+    why: 'a principal',
+    status: 201,
+    chain: '_system',
+    events: ['access.lock.placed'],
+    prepare: async () => ({ path: '/v1/access/locks', body: { principalId: 'p-7f3a', reason: 'lost laptop' } }),
+    holds: ({ body }) => body.state === 'active',
+  },
+  {
+    operation: 'placeAccessLock',
+    why: 'oneself',
+    status: 409,
+    chain: '_system',
+    events: [],
+    prepare: async () => ({ path: '/v1/access/locks', body: { principalId: 'kernel-admin', reason: 'a slip' } }),
+  },
+  {
+    operation: 'releaseAccessLock',
+    why: 'one that is there',
+    status: 200,
+    chain: '_system',
+    events: ['access.lock.released'],
+    prepare: async (world) => {
+      const lock = { serial: '0a:0b', reason: 'lost laptop' };
+      const { body } = await world.expect(201, 'kernel-admin', 'POST', '/v1/access/locks', lock);
+      return { path: `/v1/access/locks/${body.lockId}`, body: { reason: 'found again' } };
+    },
+  },
 ];

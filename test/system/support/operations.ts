@@ -72,6 +72,7 @@ export function pathOf({ path, operationId }: Operation, given: Readonly<Record<
     revalidationId: NOBODY,
     version: '1',
     signerId: 'nobody',
+    lockId: NOBODY,
     ...given,
   };
   const filled = path.replaceAll(/\{([^}]+)\}/g, (_all, name: string) => {
