@@ -18,6 +18,7 @@ import type { Failpoints } from './failpoints.ts';
 import { accessLogPlugin } from './http/access-log.ts';
 import { connectionsPlugin } from './http/drain.ts';
 import { handlerLimitPlugin } from './http/handler-limit.ts';
+import { type HumanListenerOptions, humanListenerPlugin } from './http/human-listener.ts';
 import { jsonBodyPlugin } from './http/json-body.ts';
 import { DOCS_PREFIX, openApiPlugin } from './http/openapi.ts';
 import { problemPlugin } from './http/problem.ts';
@@ -62,6 +63,8 @@ export interface AppParts {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly tls: TlsMaterial;
+  /** Absent: there is no listener for humans. */
+  readonly human?: HumanListenerOptions | undefined;
   readonly authenticate: IdentityOptions['authenticate'];
   readonly storage: Storage;
   readonly knownLocks: KnownLocks;
@@ -118,6 +121,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     charge: app.limits.charge,
     elevations: { use: (...question) => app.breakGlass.use(...question) },
   });
+  if (parts.human !== undefined) await app.register(humanListenerPlugin, parts.human);
   await app.register(queryTypesPlugin);
   await app.register(jsonBodyPlugin);
   await app.register(openApiPlugin, { version: parts.version });
@@ -146,6 +150,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   metrics.watchElevations(app.breakGlass.count);
   await app.register(manifestsPlugin, { clock, config: parts.manifests });
   await app.register(trustPlugin, { ...parts.trust, authenticate: parts.authenticate, observe: metrics.trust });
+  if (app.humanListener !== undefined) app.trust.watch(app.humanListener.server);
   await app.register(locksPlugin, { clock, known: parts.knownLocks, recheck: app.trust.recheck });
   await app.register(policyPlugin, {
     ...parts.policy,

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
 import packageJson from '../package.json' with { type: 'json' };
@@ -13,10 +14,11 @@ import type { Failpoints } from './failpoints.ts';
 import { isTls } from './http/drain.ts';
 import { contextOptions } from './http/server-options.ts';
 import { assembleIdentity } from './identity/assembly.ts';
+import { identifyPerson } from './identity/people.ts';
 import type { PeriodicRunner } from './jobs/periodic.ts';
 import { createKnownLocks } from './locks/known.ts';
 import type { Logger } from './logger.ts';
-import { createMetrics } from './metrics/metrics.ts';
+import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
 import { readinessChecks, requireSchema } from './readiness.ts';
@@ -34,6 +36,8 @@ const BOOT = { id: 'castellan', kind: 'system', traceId: '0'.repeat(32) } as con
 export interface Service {
   readonly apiUrl: string;
   readonly opsUrl: string;
+  /** Of the listener for humans, where there is one. */
+  readonly humanUrl: string | undefined;
   readonly app: FastifyInstance;
   /** Creates the workspace unless it exists. */
   ensureWorkspace(workspaceId: string): Promise<void>;
@@ -65,12 +69,16 @@ export async function startService(
   metrics.watchPool('system', () => storage.stats().system);
   const knownLocks = createKnownLocks({ storage, clock });
   const files = openTrustFiles(config, clock);
+  const humanConnections = new WeakSet<Socket>();
+  const humanTls = () => ({ ...files.humanMaterial(), minVersion: config.api.minVersion });
   const who = assembleIdentity({
     config: identity,
     identityMap: files.identityMap.current,
     trustBundle: files.authorities.current,
     clientCaFile: config.api.clientCaFile,
     locks: knownLocks,
+    tokens: { idOf: identifyPerson(storage), observe: tokenObserver(metrics, logger) },
+    isHumanListener: (socket) => humanConnections.has(socket),
     clock,
   });
   const watcher = createWatcher([...files.sources, ...who.sources]);
@@ -90,6 +98,7 @@ export async function startService(
       clock,
       random: Math.random,
       tls: files.material(),
+      human: identity.human && { tls: humanTls(), connections: humanConnections },
       authenticate: acceptEmbedded(who.authenticate),
       trust: { watcher, started, standing: who.standing },
       storage,
@@ -110,6 +119,7 @@ export async function startService(
     }),
   );
   if (isTls(app.server)) files.follow(app.server, () => contextOptions(files.material()));
+  if (app.humanListener !== undefined) files.follow(app.humanListener.server, () => contextOptions(humanTls()));
   if (config.checkpoints === undefined) logger.warn({}, 'no checkpoint key: no checkpoints are made here');
   const { withoutJobs = [] } = options;
   const jobs = backgroundJobs(app, {
@@ -134,14 +144,25 @@ export async function startService(
     await app.policy.ready();
     await app.trust.recordStart();
     const opsUrl = await ops.listen(config.ops);
+    const humanUrl = identity.human && (await app.humanListener?.listen(identity.human));
     const apiUrl = await app.listen(config.api);
     jobs.start();
-    return runningService({ app, ops, jobs, opsUrl, apiUrl });
+    return runningService({ app, ops, jobs, opsUrl, apiUrl, humanUrl });
   } catch (error) {
     await ops.close();
     await app.close();
     throw error;
   }
+}
+
+function tokenObserver(metrics: Metrics, logger: Logger) {
+  return {
+    keysFetched: (issuer: string, failure: unknown) => {
+      metrics.tokens.keysFetched(issuer, failure === undefined);
+      const reason = failure instanceof Error ? failure.message : undefined;
+      if (failure !== undefined) logger.warn({ issuer, reason }, 'an issuer of tokens cannot be asked for its keys');
+    },
+  };
 }
 
 /** Under production rules no key is trusted that nobody has announced. */
@@ -178,11 +199,13 @@ function runningService(parts: {
   jobs: PeriodicRunner;
   opsUrl: string;
   apiUrl: string;
+  humanUrl: string | undefined;
 }): Service {
-  const { app, ops, jobs, opsUrl, apiUrl } = parts;
+  const { app, ops, jobs, opsUrl, apiUrl, humanUrl } = parts;
   return {
     apiUrl,
     opsUrl,
+    humanUrl,
     app,
     ensureWorkspace: async (workspaceId) => {
       const known = await app.workspaces.list([workspaceId], {});
