@@ -26,8 +26,3 @@ export class ManifestError extends CodedError {
 export class KernelUnavailable extends CodedError {
   readonly code = 'KERNEL_UNAVAILABLE';
 }
-
-/** The files of the connection to the Kernel's API cannot be used. */
-export class KernelFilesUnusable extends CodedError {
-  readonly code = 'KERNEL_FILES_UNUSABLE';
-}

@@ -5,7 +5,8 @@ import { request as sendTls } from 'node:https';
 import { createSecureContext } from 'node:tls';
 
 import type { KernelApiConfig } from '../config/identity.ts';
-import { KernelFilesUnusable, KernelUnavailable } from './errors.ts';
+import { ConfigError } from '../config.ts';
+import { KernelUnavailable } from './errors.ts';
 import { type KernelSigner, readKernelSigner } from './kernel-entry.ts';
 
 /** An entry of a registry has about 2 KB. */
@@ -56,7 +57,7 @@ export interface KernelTls {
   readonly key?: string;
 }
 
-/** The files of a connection to the Kernel's API. KernelFilesUnusable when one cannot be read, or is not what it should be. */
+/** The files of a connection to the Kernel's API. ConfigError when one cannot be read, or is not what it should be. */
 export async function readKernelFiles({ caFile, certFile, keyFile }: KernelApiConfig): Promise<KernelTls> {
   const tls = {
     ...(caFile === undefined ? {} : { ca: await readText(caFile) }),
@@ -67,7 +68,7 @@ export async function readKernelFiles({ caFile, certFile, keyFile }: KernelApiCo
     createSecureContext(tls);
   } catch {
     const files = [caFile, certFile, keyFile].filter((file) => file !== undefined);
-    throw new KernelFilesUnusable(`${files.join(', ')}: not usable PEM for the Kernel's API`);
+    throw new ConfigError([`${files.join(', ')}: not usable PEM for the Kernel's API`]);
   }
   return tls;
 }
@@ -76,7 +77,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    throw new KernelFilesUnusable(`${path} cannot be read`, { cause });
+    throw new ConfigError([`${path} cannot be read (${cause instanceof Error ? cause.message : 'unknown'})`]);
   }
 }
 
@@ -109,7 +110,8 @@ async function readAll(response: IncomingMessage): Promise<Buffer> {
 /** Only the code is kept: an error of the connection can hold the request, with the token in it. */
 function asUnavailable(error: unknown): KernelUnavailable {
   if (error instanceof KernelUnavailable) return error;
-  if (error instanceof KernelFilesUnusable) return new KernelUnavailable(error.message);
+  if (error instanceof ConfigError)
+    return new KernelUnavailable("the files of the connection to the Kernel's API cannot be used");
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed';
   return new KernelUnavailable(`no answer from the Kernel's API: ${code}`);
 }

@@ -48,7 +48,10 @@ export interface World extends TestService {
 }
 
 /** Starts a service whose clock stands unless the test moves it. */
-export async function openWorld(t: Tap, options: Pick<TestServiceOptions, 'checkpoints'> = {}): Promise<World> {
+export async function openWorld(
+  t: Tap,
+  options: Pick<TestServiceOptions, 'checkpoints' | 'manifests'> = {},
+): Promise<World> {
   let moved = 0;
   // It runs, so that ids and times of one test are in order; `pass` adds to it.
   const now = () => Date.now() + moved;
