@@ -58,6 +58,7 @@ async function dev(argv: readonly string[], io: CommandIo): Promise<number> {
       ready: true,
       api: service.apiUrl,
       ops: service.opsUrl,
+      ...(service.humanUrl === undefined ? {} : { human: service.humanUrl }),
       databaseUrl: database.lookUrl,
       certsDir: config.certsDir,
       workspaceId: SAMPLE_WORKSPACES[0],
@@ -209,12 +210,22 @@ function newSecret(): string {
   return randomBytes(32).toString('base64');
 }
 
-function announcement(ready: { api: string; ops: string; databaseUrl: string; certsDir: string; workspaceId: string }) {
+interface Ready {
+  readonly api: string;
+  readonly ops: string;
+  readonly human?: string;
+  readonly databaseUrl: string;
+  readonly certsDir: string;
+  readonly workspaceId: string;
+}
+
+function announcement(ready: Ready) {
   const certsDir = relative(process.cwd(), ready.certsDir) || '.';
+  const human = ready.human === undefined ? '' : `\n  humans    ${ready.human}   (tokens, no certificate)`;
   return `
 Castellan is ready.
   API       ${ready.api}   (mutual TLS; certificates in ${certsDir}/)
-  ops       ${ready.ops}   (/livez /readyz /metrics)
+  ops       ${ready.ops}   (/livez /readyz /metrics)${human}
   database  ${ready.databaseUrl}
 
 A walk to follow in a second shell, from this directory:

@@ -18,6 +18,9 @@ const USAGE = `Usage: castellan serve
 
 Runs the service with the settings of the environment (see .env.example). Production rules apply unless NODE_ENV is
 development or test. Bad settings: exit 78 with every problem, before anything listens.
+
+Listens for the API (CASTELLAN_API_PORT), for probes and metrics (CASTELLAN_OPS_PORT) and, only where CASTELLAN_HUMAN_PORT is
+set, for people who have a token and no certificate.
 `;
 
 export const serveCommand: Command = {

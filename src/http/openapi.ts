@@ -107,13 +107,26 @@ const describeRoute: SwaggerTransform = ({ schema, url, route }) => {
   return { schema: described, url };
 };
 
+const SECURITY_SCHEMES = {
+  mutualTLS: { type: 'mutualTLS' },
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'A token of an issuer that the service is set up for',
+  },
+};
+
+/** A certificate alone, a token over that of a gateway, or a token alone on the listener for humans. */
+const WAYS_IN = [{ mutualTLS: [] }, { mutualTLS: [], bearer: [] }, { bearer: [] }];
+
 /** Adds the shared problem answers and puts paths and components into a fixed order. */
 function finish(document: object): Json {
   const copy = record(JSON.parse(JSON.stringify(document)));
   const components = record(copy['components']);
   const { $id: _, ...problem } = record(JSON.parse(JSON.stringify(ProblemSchema)));
   // OpenAPI 3.1 has this type of scheme; the plugin does not know it.
-  components['securitySchemes'] = { mutualTLS: { type: 'mutualTLS' } };
+  components['securitySchemes'] = SECURITY_SCHEMES;
   components['schemas'] = sorted({ ...record(components['schemas']), Problem: problem });
   components['responses'] = {
     Problem: {
@@ -150,7 +163,7 @@ function finish(document: object): Json {
     responses['503'] = { $ref: '#/components/responses/Unavailable' };
     responses['default'] = { $ref: '#/components/responses/Problem' };
   }
-  return { ...copy, security: [{ mutualTLS: [] }], paths, components };
+  return { ...copy, security: WAYS_IN, paths, components };
 }
 
 /** The answers that come with the headers an operation honours. */

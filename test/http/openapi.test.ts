@@ -19,7 +19,11 @@ t.test('the description', async (t) => {
   const document = parse(yaml);
   t.equal(document.openapi, '3.1.0');
   t.equal(document.info.title, 'Castellan API');
-  t.same(document.components.securitySchemes, { mutualTLS: { type: 'mutualTLS' } });
+  t.match(document.components.securitySchemes, {
+    mutualTLS: { type: 'mutualTLS' },
+    bearer: { type: 'http', scheme: 'bearer' },
+  });
+  t.same(document.security, [{ mutualTLS: [] }, { mutualTLS: [], bearer: [] }, { bearer: [] }]);
   t.equal(document.components.schemas.Problem.$id, undefined);
   t.same(Object.keys(document.paths), Object.keys(document.paths).toSorted());
 
