@@ -30,6 +30,7 @@ import { applyServerLimits, fastifyOptions, type TlsMaterial } from './http/serv
 import { idempotencyPlugin } from './idempotency/plugin.ts';
 import { isPermission } from './identity/permissions.ts';
 import { type IdentityOptions, identityPlugin } from './identity/plugin.ts';
+import { killSwitchPlugin } from './kill-switch/plugin.ts';
 import { limitsPlugin } from './limits/plugin.ts';
 import type { KnownLocks } from './locks/known.ts';
 import { locksPlugin } from './locks/plugin.ts';
@@ -189,6 +190,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     issuer: massIssuer,
   });
   await app.register(workspacesPlugin);
+  await app.register(killSwitchPlugin);
   await app.register(templatesPlugin);
   await app.register(spawnPlugin);
   const verifyChain = createVerifyChain(parts.databaseUrl);

@@ -10,6 +10,7 @@ import { closeRanges } from './signers/close-ranges.ts';
 
 export type JobName =
   | 'expiry'
+  | 'kill-switch'
   | 'suspension'
   | 'workspace-ceilings'
   | 'break-glass'
@@ -62,6 +63,7 @@ function tasksOf(app: FastifyInstance, { clock, checkpointsMs, reloadMs }: Backg
     { name: 'workspace-ceilings', everyMs: 2000, run: () => app.workspaceSettings.ceilings.refresh() },
     // What is granted on one replica counts on the others within a second.
     { name: 'break-glass', everyMs: 700, run: () => app.breakGlass.refresh() },
+    { name: 'kill-switch', everyMs: 2000, run: (signal) => app.killSwitches.enforce(signal) },
     { name: 'revalidation', everyMs: 2000, run: (signal) => app.revalidation.resume(signal) },
     { name: 'signer-revocation', everyMs: 30_000, run: (signal) => app.revalidation.distrusted(signal) },
     { name: 'proof-renewal', everyMs: 60_000, run: (signal) => app.revalidation.renewDue(signal) },

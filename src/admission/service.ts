@@ -15,6 +15,7 @@ import { createSignatureCheck } from './checks/signature.ts';
 import { signerRevocation } from './checks/signer-revocation.ts';
 import { specHash, storedSpec } from './checks/spec-hash.ts';
 import { AdmissionOverloaded } from './errors.ts';
+import { killSwitch } from './interceptors/kill-switch.ts';
 import { proofExpiry } from './interceptors/proof-expiry.ts';
 import { quarantine } from './interceptors/quarantine.ts';
 import { createRuntimePolicy } from './interceptors/runtime-policy.ts';
@@ -124,6 +125,7 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
   const proofLinks = [proofPresence, specHash, signerRevocation, signature, proofExpiry];
   const interceptors = [
     quarantine,
+    killSwitch,
     workspaceState,
     proofExpiry,
     createRuntimePolicy(policy),

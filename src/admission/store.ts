@@ -44,6 +44,7 @@ export type SubjectRow = {
   activation_seq: number | null;
   shadow_hash: string | null;
   workspace_state: AdmissionSubject['workspaceState'];
+  kill_switch: AdmissionSubject['killSwitch'];
   fingerprint: string;
 };
 

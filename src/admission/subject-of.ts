@@ -41,6 +41,7 @@ export function subjectOf(
     invalidation: row.invalidation,
     quarantine: row.quarantine,
     workspaceState: row.workspace_state,
+    killSwitch: row.kill_switch,
     rowVersion: row.row_version,
     fingerprint: row.fingerprint,
     actor: { id: actor.id, kind: actor.kind, roles: actor.roles },

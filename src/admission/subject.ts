@@ -53,6 +53,8 @@ export interface AdmissionSubject {
   readonly invalidation: { readonly at: string; readonly denies: readonly Denial[] } | null;
   readonly quarantine: { readonly at: string; readonly by: string; readonly reason: string } | null;
   readonly workspaceState: 'active' | 'suspended';
+  /** The widest switch that is engaged for the agent. */
+  readonly killSwitch: 'fleet' | 'workspace' | 'agent' | null;
   readonly rowVersion: number;
   /** Changes whenever any of the rows above was written, by us or by anyone with SQL (from their xmin). */
   readonly fingerprint: string;

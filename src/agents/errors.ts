@@ -21,7 +21,7 @@ export class AgentError extends CodedError {
 
 /** A start that governance refused. Thrown after its event and its ledger row are committed. */
 export class AdmissionDenied extends CodedError {
-  readonly code: 'ADMISSION_DENIED' | 'AGENT_QUARANTINED' | 'WORKSPACE_SUSPENDED';
+  readonly code: 'ADMISSION_DENIED' | 'AGENT_QUARANTINED' | 'KILL_SWITCH' | 'WORKSPACE_SUSPENDED';
   readonly decisionId: string;
   readonly denies: readonly Denial[];
   readonly auditEvent: EventReceipt;
@@ -40,6 +40,7 @@ export class AdmissionDenied extends CodedError {
 /** The code that fits best: what a person has to mend before anything else counts. */
 function problemCode(denies: readonly Denial[]): AdmissionDenied['code'] {
   const codes = denies.map((deny) => deny.code);
+  if (codes.includes('KILL_SWITCH')) return 'KILL_SWITCH';
   if (codes.includes('WORKSPACE_SUSPENDED')) return 'WORKSPACE_SUSPENDED';
   return codes.includes('AGENT_QUARANTINED') ? 'AGENT_QUARANTINED' : 'ADMISSION_DENIED';
 }

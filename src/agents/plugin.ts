@@ -16,7 +16,7 @@ import type { AgentView } from './schema.ts';
 import { type AgentService, createAgentService } from './service.ts';
 import { createStartAgent, type StartAgent, type StartObserver } from './start.ts';
 import { type AgentBrakes, createAgentBrakes } from './stop.ts';
-import { createStopRunning, type StopRunning } from './stop-running.ts';
+import { createStopAgents, createStopRunning, type StopAgents, type StopRunning } from './stop-running.ts';
 import { findAgent, findWorkspaceOf } from './store.ts';
 
 declare module 'fastify' {
@@ -27,6 +27,7 @@ declare module 'fastify' {
       readonly start: StartAgent;
       readonly stop: AgentBrakes['stop'];
       readonly stopRunning: StopRunning;
+      readonly stopAgents: StopAgents;
       readonly scale: ScaleAgent;
       /** The workspace of an agent, whosever it is; undefined when there is no such agent. */
       workspaceOf(agentId: string): Promise<string | undefined>;
@@ -71,6 +72,7 @@ export const agentsPlugin = fastifyPlugin(
       start,
       stop: brakes.stop,
       stopRunning: createStopRunning(runtimes),
+      stopAgents: createStopAgents(runtimes),
       scale: createScaleAgent({ audit, admission, runtimes, observe, log }),
       workspaceOf: async (agentId) =>
         isUuid(agentId) ? storage.system((trx) => findWorkspaceOf(trx, agentId)) : undefined,

@@ -82,8 +82,12 @@ export function createStartAgent({ audit, admission, runtimes, observe, log }: P
     const subject = found(await admission.load(workspaceId, agentId, caller));
     const driver = runtimes.driverFor(subject.spec?.json);
     const { status } = subject;
-    // Running without an invalidation: what is asked for is so already (contract §5).
-    if (subject.invalidation === null && (status === 'starting' || status === 'running')) {
+    // Running without an invalidation: what is asked for is so already (contract §5). Against a kill switch it is about to end.
+    if (
+      subject.invalidation === null &&
+      subject.killSwitch === null &&
+      (status === 'starting' || status === 'running')
+    ) {
       return { success: true, agentId, status, managed: driver.managed, alreadyRunning: true };
     }
     const outcome = await admission.evaluate(subject);

@@ -4,7 +4,7 @@ import type { RuntimeRegistry } from '../runtime/registry.ts';
 import { changeRuns, listRunning } from './store.ts';
 
 /** Who stops them: a caller, or the service itself. */
-type Stopper = Actor & { readonly traceId?: string };
+export type Stopper = Actor & { readonly traceId?: string };
 
 /**
  * In a unit of the workspace: stops agents that run, at most `limit`, each with its agent.stopped; how many. Fewer than
@@ -12,9 +12,22 @@ type Stopper = Actor & { readonly traceId?: string };
  */
 export type StopRunning = (scope: UnitScope, workspaceId: string, limit: number, by: Stopper) => Promise<number>;
 
+/** The same for these agents, which run as the unit sees them. */
+export type StopAgents = (
+  scope: UnitScope,
+  workspaceId: string,
+  running: readonly { readonly id: string; readonly managed: boolean }[],
+  by: Stopper,
+) => Promise<number>;
+
 export function createStopRunning(runtimes: RuntimeRegistry): StopRunning {
-  return async (scope, workspaceId, limit, { traceId, ...actor }) => {
-    const running = await listRunning(scope.trx, workspaceId, limit);
+  const stopAgents = createStopAgents(runtimes);
+  return async (scope, workspaceId, limit, by) =>
+    stopAgents(scope, workspaceId, await listRunning(scope.trx, workspaceId, limit), by);
+}
+
+export function createStopAgents(runtimes: RuntimeRegistry): StopAgents {
+  return async (scope, workspaceId, running, { traceId, ...actor }) => {
     const now = new Date(scope.now);
     const changes = running.map(({ id: agentId, managed }) => {
       const { status, readyReplicas } = runtimes.driverOf(managed).onStop({ workspaceId, agentId, replicas: 0 });

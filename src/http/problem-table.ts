@@ -25,6 +25,7 @@ export const PROBLEM_TABLE = {
   MANIFEST_WRONG_PURPOSE: { status: 403, title: 'The manifest or its signer is for another purpose' },
   MANIFEST_EXPIRED: { status: 403, title: 'The manifest is not in force now' },
   MANIFEST_REPLAYED: { status: 403, title: 'The manifest was used before' },
+  KILL_SWITCH: { status: 403, title: 'A kill switch is engaged' },
   WORKSPACE_SUSPENDED: { status: 403, title: 'The workspace is suspended' },
   RELEASE_DENIED: { status: 403, title: 'The agent may not leave quarantine' },
   // One text for what does not exist and for what is not the caller's: the two must be indistinguishable.

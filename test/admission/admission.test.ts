@@ -86,7 +86,7 @@ t.test('which checks concern whom', async (t) => {
     const result = await world.admission.evaluate(await world.subject(agentId));
     return [...result.checks, ...result.interceptors].map((one) => `${one.check} ${one.outcome}`);
   };
-  const interceptors = ['quarantine pass', 'workspaceState pass'];
+  const interceptors = ['quarantine pass', 'killSwitch pass', 'workspaceState pass'];
   t.same(await outcomes(await world.sandboxAgent()), [
     'sandboxExpiry pass',
     'sandboxContainment pass',

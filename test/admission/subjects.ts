@@ -27,6 +27,7 @@ export function subject(changes: Partial<AdmissionSubject> = {}): AdmissionSubje
     invalidation: null,
     quarantine: null,
     workspaceState: 'active',
+    killSwitch: null,
     rowVersion: 1,
     fingerprint: '1',
     actor: { id: 'ada', kind: 'human', roles: ['kernel-admin'] },

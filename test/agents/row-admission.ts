@@ -84,6 +84,7 @@ export function rowAdmission(storage: Storage, control: Control, clock: () => nu
         invalidation: row.invalidation,
         quarantine: row.quarantine,
         workspaceState: row.state,
+        killSwitch: null,
         rowVersion: row.version,
         fingerprint: row.fingerprint,
         actor,

@@ -1,0 +1,71 @@
+import { type Selectable, sql } from 'kysely';
+
+import type {} from '../audit/table.ts';
+import type { Trx } from '../storage/database.ts';
+import type { KillSwitchesTable } from './table.ts';
+import type { SwitchKey } from './target.ts';
+
+export type SwitchRow = Selectable<KillSwitchesTable> & { readonly reason: string | null };
+
+/** True when the chain exists, that is: the workspace. */
+export async function chainExists(trx: Trx, chain: string): Promise<boolean> {
+  const row = await trx.selectFrom('audit_heads').select('chain').where('chain', '=', chain).executeTakeFirst();
+  return row !== undefined;
+}
+
+/** The switch if it is engaged, with its reason where that is not erased. */
+export async function findSwitch(trx: Trx, { chain, agentId }: SwitchKey): Promise<SwitchRow | undefined> {
+  return trx
+    .selectFrom('kill_switches')
+    .leftJoin('audit_personal', (join) =>
+      join
+        .onRef('audit_personal.chain', '=', 'kill_switches.workspace_id')
+        .onRef('audit_personal.seq', '=', 'kill_switches.seq')
+        .on('audit_personal.member', '=', 'reason'),
+    )
+    .selectAll('kill_switches')
+    .select('audit_personal.value as reason')
+    .where('kill_switches.workspace_id', '=', chain)
+    .where('kill_switches.agent_id', '=', agentId)
+    .executeTakeFirst();
+}
+
+export async function insertSwitch(trx: Trx, row: Selectable<KillSwitchesTable>): Promise<void> {
+  await trx.insertInto('kill_switches').values(row).execute();
+}
+
+export async function deleteSwitch(trx: Trx, { chain, agentId }: SwitchKey): Promise<void> {
+  await trx.deleteFrom('kill_switches').where('workspace_id', '=', chain).where('agent_id', '=', agentId).execute();
+}
+
+/** Agents of the transaction's workspace that run although a switch is engaged for them, by id. */
+export async function runningAgainstSwitch(trx: Trx, limit: number): Promise<{ id: string; managed: boolean }[]> {
+  const { rows } = await sql<{ id: string; managed: boolean }>`
+    SELECT id, managed FROM agents_running_against_a_switch(${limit})`.execute(trx);
+  return rows;
+}
+
+/** Workspaces that have such agents, by id; for castellan_system. Without an engaged switch it reads no agent. */
+export async function workspacesAgainstSwitch(trx: Trx, after: string, limit: number): Promise<string[]> {
+  const { rows } = await sql<{ id: string }>`
+    SELECT w.id FROM workspaces w
+    WHERE (SELECT count(*) FROM kill_switches) > 0 AND w.id > ${after}
+      AND EXISTS (SELECT FROM kill_switches k WHERE k.agent_id = '' AND k.workspace_id IN ('_system', w.id))
+      AND EXISTS (SELECT FROM agents a WHERE a.workspace_id = w.id AND a.status IN ('starting', 'running'))
+    UNION
+    SELECT k.workspace_id FROM kill_switches k
+    JOIN agents a ON a.workspace_id = k.workspace_id AND a.id = k.agent_id::uuid
+    WHERE k.agent_id <> '' AND k.workspace_id > ${after} AND a.status IN ('starting', 'running')
+    ORDER BY 1 LIMIT ${limit}`.execute(trx);
+  return rows.map((row) => row.id);
+}
+
+/** The oldest transaction that is still writing, and the first one that has not begun. */
+export async function writersNow(trx: Trx): Promise<{ oldest: bigint; next: bigint }> {
+  const { rows } = await sql<{ oldest: string; next: string }>`
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS oldest,
+      pg_snapshot_xmax(pg_current_snapshot())::text AS next`.execute(trx);
+  const [row] = rows;
+  if (row === undefined) throw new RangeError('the database names no snapshot');
+  return { oldest: BigInt(row.oldest), next: BigInt(row.next) };
+}
