@@ -867,6 +867,78 @@ export interface Operations {
       };
     } };
   };
+  /** Whether every agent is kept from starting. `GET /v1/kill-switch` */
+  getKillSwitch: {
+    input: {};
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
+  /** Keep every agent from starting and stop all that run; needs no signer. `PUT /v1/kill-switch` */
+  engageKillSwitch: {
+    input: { body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+      /** True: what it stops has not all stopped yet; that goes on by itself */
+      readonly stopping: boolean;
+    } };
+  };
+  /** Let agents start again, as far as no other switch is engaged; nothing is started. `DELETE /v1/kill-switch` */
+  clearKillSwitch: {
+    input: { body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
   /** Every registered signer by id, in the form of signers.json. `GET /v1/signers` */
   listSigners: {
     input: {};
@@ -1651,6 +1723,87 @@ export interface Operations {
       };
     } };
   };
+  /** Whether the agent is kept from starting by a switch of its own. `GET /v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch` */
+  getAgentKillSwitch: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
+  /** Keep the agent from starting and stop it in the same transaction; needs no signer. `PUT /v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch` */
+  engageAgentKillSwitch: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+      /** True: what it stops has not all stopped yet; that goes on by itself */
+      readonly stopping: boolean;
+    } };
+  };
+  /** Let the agent start again, as far as no other switch is engaged; it is not started. `DELETE /v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch` */
+  clearAgentKillSwitch: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
   /** Ask the policy to make a sandbox agent a governed one, or approvers where the workspace wants them; a denial is an answer. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/promote` */
   promoteAgent: {
     input: { params: {
@@ -2392,6 +2545,84 @@ export interface Operations {
       readonly createdAt: string;
     } };
   };
+  /** Whether every agent of the workspace is kept from starting. `GET /v1/workspaces/{workspaceId}/kill-switch` */
+  getWorkspaceKillSwitch: {
+    input: { params: {
+      readonly workspaceId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
+  /** Keep every agent of the workspace from starting and stop those that run; needs no signer. `PUT /v1/workspaces/{workspaceId}/kill-switch` */
+  engageWorkspaceKillSwitch: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+      /** True: what it stops has not all stopped yet; that goes on by itself */
+      readonly stopping: boolean;
+    } };
+  };
+  /** Let agents of the workspace start again, as far as no other switch is engaged; nothing is started. `DELETE /v1/workspaces/{workspaceId}/kill-switch` */
+  clearWorkspaceKillSwitch: {
+    input: { params: {
+      readonly workspaceId: string;
+    }; body: {
+      readonly reason: string;
+    } };
+    answer: { status: 200; body: {
+      readonly scope: "fleet" | "workspace" | "agent";
+      readonly workspaceId?: string;
+      readonly agentId?: string;
+      /** Of this switch alone: another one may hold as well */
+      readonly engaged: boolean;
+      /** RFC 3339 UTC with milliseconds */
+      readonly engagedAt?: string;
+      readonly engagedBy?: string;
+      /** Absent once it is erased */
+      readonly reason?: string;
+      /** Of this request; null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
   /** Make a policy bundle the active version, or the candidate beside it; honours If-Match with the ETag of the snapshot. `POST /v1/workspaces/{workspaceId}/policy/hotreload` */
   hotReloadPolicy: {
     input: { params: {
@@ -3002,6 +3233,9 @@ export const OPERATIONS = {
   listElevations: {"method":"GET","path":"/v1/break-glass","readOnly":true,"answers":{"200":["elevations","nextCursor"]},"list":"elevations"},
   elevate: {"method":"POST","path":"/v1/break-glass","readOnly":false,"answers":{"201":["elevationId","principalId","workspaceId","role","grantedAt","expiresAt","state","auditEvent"]}},
   endElevation: {"method":"DELETE","path":"/v1/break-glass/{elevationId}","readOnly":false,"answers":{"200":["elevationId","principalId","workspaceId","role","grantedAt","expiresAt","state","auditEvent"]}},
+  getKillSwitch: {"method":"GET","path":"/v1/kill-switch","readOnly":true,"answers":{"200":["scope","engaged","auditEvent"]}},
+  engageKillSwitch: {"method":"PUT","path":"/v1/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent","stopping"]}},
+  clearKillSwitch: {"method":"DELETE","path":"/v1/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent"]}},
   listSigners: {"method":"GET","path":"/v1/signers","readOnly":true,"answers":{"200":["signers"]}},
   registerSigner: {"method":"POST","path":"/v1/signers","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   importSigners: {"method":"POST","path":"/v1/signers/import","readOnly":false,"answers":{"200":["imported","skipped"]}},
@@ -3021,6 +3255,9 @@ export const OPERATIONS = {
   deleteAgent: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/agents/{agentId}","readOnly":false,"answers":{"204":null}},
   forkAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/fork","readOnly":false,"answers":{"201":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"]}},
   getAgentGovernance: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/governance","readOnly":true,"answers":{"200":["governance"]}},
+  getAgentKillSwitch: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch","readOnly":true,"answers":{"200":["scope","engaged","auditEvent"]}},
+  engageAgentKillSwitch: {"method":"PUT","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent","stopping"]}},
+  clearAgentKillSwitch: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent"]}},
   promoteAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/promote","readOnly":false,"answers":{"200":["success","promotionId","decisionId"],"202":["promotionId","state","agentId","decisionId","approvals","approvalsRequired","expiresAt"]}},
   quarantineAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/quarantine","readOnly":false,"answers":{"200":["success","agentId","status","auditEvent"]}},
   releaseAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/release","readOnly":false,"answers":{"200":["success","agentId","status","decisionId","proofId","auditEvent"]}},
@@ -3043,6 +3280,9 @@ export const OPERATIONS = {
   verifyAudit: {"method":"POST","path":"/v1/workspaces/{workspaceId}/audit/verify","readOnly":true,"answers":{"200":["ok","strength","events","signatures","findings"]}},
   listDecisions: {"method":"GET","path":"/v1/workspaces/{workspaceId}/decisions","readOnly":true,"answers":{"200":["decisions","nextCursor"]},"list":"decisions"},
   getDecision: {"method":"GET","path":"/v1/workspaces/{workspaceId}/decisions/{decisionId}","readOnly":true,"answers":{"200":["decisionId","kind","agentId","action","effect","decision","tier","reasons","actor","policyHash","specHash","auditSeq","createdAt"]}},
+  getWorkspaceKillSwitch: {"method":"GET","path":"/v1/workspaces/{workspaceId}/kill-switch","readOnly":true,"answers":{"200":["scope","engaged","auditEvent"]}},
+  engageWorkspaceKillSwitch: {"method":"PUT","path":"/v1/workspaces/{workspaceId}/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent","stopping"]}},
+  clearWorkspaceKillSwitch: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent"]}},
   hotReloadPolicy: {"method":"POST","path":"/v1/workspaces/{workspaceId}/policy/hotreload","readOnly":false,"answers":{"200":["oldHash","newHash","revalidated","revalidation"]}},
   revalidateAgents: {"method":"POST","path":"/v1/workspaces/{workspaceId}/policy/revalidate","readOnly":false,"answers":{"200":["results","revalidation"]}},
   getRevalidation: {"method":"GET","path":"/v1/workspaces/{workspaceId}/policy/revalidations/{revalidationId}","readOnly":true,"answers":{"200":["id","state","total","done","invalidated","cause","policyHash","createdAt","updatedAt"]}},
