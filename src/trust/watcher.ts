@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout } from 'node:timers/promises';
 
 import { type Contents, digestOf, readFiles } from './files.ts';
 import type { Ending, Loaded, WatchedSource } from './watched.ts';
@@ -56,13 +56,16 @@ interface Attempt {
 }
 
 /** Watches files by what is in them: times and sizes of files lie, and a mounted secret is a link that moves. */
-export function createWatcher(sources: readonly WatchedSource[]): Watcher {
+export function createWatcher(
+  sources: readonly WatchedSource[],
+  settle: () => Promise<unknown> = () => setTimeout(SETTLE_MS),
+): Watcher {
   const states = sources.map((source): State => ({ source, inForce: undefined, refused: undefined, told: false }));
 
   async function look(): Promise<Round> {
     const changed = (await see(states)).filter(isNews);
     if (changed.length === 0) return { switched: [], refused: [] };
-    await pause(SETTLE_MS);
+    await settle();
     const settled = await see(changed.map(({ state }) => state));
     const round = await attempt(settled.filter(({ seen }, index) => keyOf(seen) === keyOf(changed[index]?.seen)));
     // A writer may have been between two files: what is wrong is told when it still is at the next look.

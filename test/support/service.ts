@@ -57,15 +57,18 @@ export interface TestServiceOptions {
 
 type Keys = ServiceConfig['signers'] & { readonly checkpoint: ServiceConfig['signers']['audit'] };
 
+/** Of a file that is run alone. */
+const certsOf = new WeakMap<Tap, string>();
 const keysOf = new WeakMap<TestDatabase, Keys>();
 
 /** Certificates are made once per run; making them is the slowest part of a start. */
 export async function testCertificates(t: Tap): Promise<string> {
-  const given = process.env[CERTS_VARIABLE];
+  const given = process.env[CERTS_VARIABLE] ?? certsOf.get(t);
   if (given !== undefined) return given;
   const dir = await mkdtemp(join(tmpdir(), 'castellan-test-certs-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
   await makeDevelopmentCertificates(dir, { trustDomain: 'castellan.dev' });
+  certsOf.set(t, dir);
   return dir;
 }
 
