@@ -74,7 +74,9 @@ t.test('an operation that only reads leaves nothing', async (t) => {
   for (const operation of OPERATIONS.filter((one) => !changesState(one))) {
     const { operationId, method } = operation;
     const { events, result } = await world.eventsOf(() =>
-      world.changesOf(() => world.call('kernel-admin', method, pathOf(operation, { ...ids, lockId }), bodies[operationId])),
+      world.changesOf(() =>
+        world.call('kernel-admin', method, pathOf(operation, { ...ids, lockId }), bodies[operationId]),
+      ),
     );
     t.equal(result.result.status, 200, `${operationId}: ${result.result.text.slice(0, 300)}`);
     t.same(events, [], operationId);
