@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request as sendPlain } from 'node:http';
@@ -66,6 +67,8 @@ export async function readKernelFiles({ caFile, certFile, keyFile }: KernelApiCo
   };
   try {
     createSecureContext(tls);
+    // It takes a text without any certificate for a list of none.
+    if (tls.ca !== undefined) new X509Certificate(tls.ca);
   } catch {
     const files = [caFile, certFile, keyFile].filter((file) => file !== undefined);
     throw new ConfigError([`${files.join(', ')}: not usable PEM for the Kernel's API`]);
