@@ -153,15 +153,33 @@ async function held(world: World, workspaceId: string): Promise<Prepared> {
   return { path, body: { reason: 'settled' } };
 }
 
+/** An agent whose promotion waits for approvals under a policy that is not the active one any more. */
+async function stale(world: World, workspaceId: string): Promise<string> {
+  await pending(world, workspaceId);
+  await reloaded(world, workspaceId);
+  const { body } = await world.expect(200, 'kernel-admin', 'GET', agentsOf(workspaceId));
+  return String(body.agents[0].id);
+}
+
 /** The settings of the workspace, changed. */
 async function set(world: World, workspaceId: string, settings: object): Promise<void> {
   await world.expect(200, 'kernel-admin', 'PATCH', `/v1/workspaces/${workspaceId}/settings`, settings);
 }
 
+/** The call of an action on a workspace that is suspended. */
+async function suspended(world: World, workspaceId: string, action: string): Promise<string> {
+  await act(world, `/v1/workspaces/${workspaceId}/suspend`, { reason: 'an incident' });
+  return `/v1/workspaces/${workspaceId}/${action}`;
+}
+
+function elevationIn(workspaceId: string) {
+  return { workspaceId, minutes: 10, justification: 'nobody of theirs can be reached' };
+}
+
 /** A promotion that somebody else has asked for and approvers decide; gives its path. */
-async function pending(world: World, workspaceId: string, approvalsRequired = 1): Promise<string> {
+async function pending(world: World, workspaceId: string, approvalsRequired = 1, made = sandbox()): Promise<string> {
   await set(world, workspaceId, { approvalsRequired });
-  const agentId = await world.sandboxAgent(workspaceId);
+  const agentId = await made(world, workspaceId);
   const path = `${agentsOf(workspaceId)}/${agentId}/promote`;
   const { body } = await world.expect(202, 'kernel-admin', 'POST', path);
   await world.sql(`UPDATE promotions SET requested_by = jsonb_set(requested_by, '{id}', '"somebody"') WHERE id = $1`, [
@@ -516,6 +534,20 @@ export const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    operation: 'promoteAgent',
+    why: 'asked for once more under another policy',
+    status: 202,
+    events: ['promotion.lapsed', 'promotion.requested'],
+    prepare: onAgent(stale, 'promote'),
+  },
+  {
+    operation: 'approvePromotion',
+    why: 'the last approval, of a running one',
+    status: 200,
+    events: ['promotion.approval.given', ...PROMOTED, 'agent.stopped'],
+    prepare: async (world, workspaceId) => ({ path: `${await pending(world, workspaceId, 1, running)}/approve` }),
+  },
+  {
     operation: 'approvePromotion',
     why: 'the last approval',
     status: 200,
@@ -551,6 +583,20 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 200,
     events: ['promotion.rejected'],
     prepare: onPending('reject', { reason: 'not yet' }),
+  },
+  {
+    operation: 'rejectPromotion',
+    why: 'another policy is active',
+    status: 409,
+    events: ['promotion.lapsed'],
+    prepare: onPending('reject', { reason: 'not yet' }, reloaded),
+  },
+  {
+    operation: 'batchAgents',
+    why: 'promote once more, under another policy',
+    status: 200,
+    events: ['promotion.lapsed', 'promotion.requested'],
+    prepare: batch('promote', stale),
   },
   {
     operation: 'batchAgents',
@@ -939,5 +985,96 @@ export const SCENARIOS: readonly Scenario[] = [
       const { body } = await world.expect(201, 'kernel-admin', 'POST', '/v1/access/locks', lock);
       return { path: `/v1/access/locks/${body.lockId}`, body: { reason: 'found again' } };
     },
+  },
+  {
+    operation: 'patchWorkspaceSettings',
+    why: 'other settings',
+    status: 200,
+    events: ['workspace.settings.changed'],
+    prepare: async (_world, workspaceId) => ({
+      path: `/v1/workspaces/${workspaceId}/settings`,
+      body: { defaultTtlSeconds: 600 },
+    }),
+  },
+  {
+    operation: 'patchWorkspaceSettings',
+    why: 'the settings it has',
+    status: 200,
+    events: [],
+    prepare: async (_world, workspaceId) => ({
+      path: `/v1/workspaces/${workspaceId}/settings`,
+      body: { limits: null },
+    }),
+  },
+  {
+    operation: 'suspendWorkspace',
+    why: 'one in which an agent runs',
+    status: 200,
+    events: ['agent.stopped', 'workspace.suspended'],
+    prepare: async (world, workspaceId) => {
+      await running(world, workspaceId);
+      return { path: `/v1/workspaces/${workspaceId}/suspend`, body: { reason: 'an incident' } };
+    },
+    holds: ({ body }) => body.state === 'suspended' && body.stopped === 1,
+  },
+  {
+    operation: 'suspendWorkspace',
+    why: 'one that is suspended',
+    status: 200,
+    events: [],
+    prepare: async (world, workspaceId) => ({
+      path: await suspended(world, workspaceId, 'suspend'),
+      body: { reason: 'an incident' },
+    }),
+  },
+  {
+    operation: 'resumeWorkspace',
+    why: 'one that is suspended',
+    status: 200,
+    events: ['workspace.resumed'],
+    prepare: async (world, workspaceId) => ({
+      path: await suspended(world, workspaceId, 'resume'),
+      body: { reason: 'all is well' },
+    }),
+    holds: ({ body }) => body.state === 'active',
+  },
+  {
+    operation: 'resumeWorkspace',
+    why: 'one that works',
+    status: 200,
+    events: [],
+    prepare: async (_world, workspaceId) => ({
+      path: `/v1/workspaces/${workspaceId}/resume`,
+      body: { reason: 'all is well' },
+    }),
+  },
+  {
+    operation: 'elevate',
+    why: 'for some minutes',
+    status: 201,
+    events: ['access.breakglass.granted'],
+    prepare: async (_world, workspaceId) => ({ path: '/v1/break-glass', body: elevationIn(workspaceId) }),
+    holds: ({ body }) => body.state === 'active',
+  },
+  {
+    operation: 'elevate',
+    why: 'a second time',
+    status: 409,
+    events: [],
+    prepare: async (world, workspaceId) => {
+      await world.expect(201, 'kernel-admin', 'POST', '/v1/break-glass', elevationIn(workspaceId));
+      return { path: '/v1/break-glass', body: elevationIn(workspaceId) };
+    },
+  },
+  {
+    operation: 'endElevation',
+    why: 'by its holder',
+    status: 200,
+    events: ['access.breakglass.ended'],
+    prepare: async (world, workspaceId) => {
+      const { body } = await world.expect(201, 'kernel-admin', 'POST', '/v1/break-glass', elevationIn(workspaceId));
+      return { path: `/v1/break-glass/${body.elevationId}` };
+    },
+    holds: ({ body }) => body.endCause === 'holder',
   },
 ];
