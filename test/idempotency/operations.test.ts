@@ -21,6 +21,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   createAgent: { spec: { name: 'other' } },
   createWorkspace: { workspaceId: 'another-workspace' },
   erasePersonalData: { actorId: 'other', reason: 'other' },
+  elevate: { workspaceId: 'other', minutes: 1, justification: 'other' },
   eraseSystemPersonalData: { actorId: 'other', reason: 'other' },
   forkAgent: { name: 'other' },
   hotReloadPolicy: { policySet: 'other', bundle: { modules: {}, data: {} } },
@@ -35,6 +36,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   registerSigner: { signerId: 'other', alg: 'Ed25519', purpose: 'proof', publicKey: 'other' },
   rejectPromotion: { reason: 'other' },
   releaseAgent: { reason: 'other' },
+  resumeWorkspace: { reason: 'other' },
   retireSigner: {},
   revalidateAgents: { agentIds: [randomUUID()] },
   revokeSigner: { reason: 'other' },
@@ -42,6 +44,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   rotateSigner: { reason: 'other' },
   startAgent: { replicas: 3 },
   stopAgent: { reason: 'other' },
+  suspendWorkspace: { reason: 'other' },
 };
 
 const one = await openWorld(t, { checkpoints: {} });

@@ -9,6 +9,8 @@ const WITH_BODY = operations().filter(({ body }) => body !== undefined);
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 const EMPTY_PATCH_FITS = { description: 'new' };
+/** A merge patch: null takes a setting back. */
+const SETTINGS_PATCH: Record<string, unknown> = { defaultTtlSeconds: 60 };
 
 /** Bodies that each operation takes, to be spoilt; an operation that is not here takes none. */
 const GOOD: Readonly<Record<string, Record<string, unknown>>> = {
@@ -34,6 +36,10 @@ const GOOD: Readonly<Record<string, Record<string, unknown>>> = {
   releaseAuditHold: { reason: 'settled' },
   placeSystemAuditHold: { reason: 'litigation' },
   releaseSystemAuditHold: { reason: 'settled' },
+  patchWorkspaceSettings: SETTINGS_PATCH,
+  suspendWorkspace: { reason: 'an incident' },
+  resumeWorkspace: { reason: 'all is well' },
+  elevate: { workspaceId: 'demo', minutes: 10, justification: 'nobody of theirs can be reached' },
   placeAccessLock: { principalId: 'p-7f3a', reason: 'lost laptop' },
   releaseAccessLock: { reason: 'found again' },
   createAgent: { spec: SPEC, ttlSeconds: 60 },
@@ -72,7 +78,7 @@ function spoiltFor(good: Record<string, unknown>): Spoilt[] {
     { why: 'an unknown member', body: `{${before}"actor":"root"}`, code: 'VALIDATION_FAILED' },
     ...Object.keys(good).flatMap((member): Spoilt[] =>
       [[], {}, 0, 1.5, true, '', null, [null], 'x'.repeat(100_000)]
-        .filter((value) => !fits(good[member], value))
+        .filter((value) => !fits(good[member], value) && !(good === SETTINGS_PATCH && value === null))
         .map((value) => ({
           why: `${member}: ${JSON.stringify(value).slice(0, 20)}`,
           body: JSON.stringify({ ...good, [member]: value }),

@@ -17,6 +17,7 @@ interface Replayed {
 interface Chain {
   policyHash: string;
   policySeq: number;
+  suspended: boolean;
   readonly agents: Map<string, Replayed>;
 }
 
@@ -143,7 +144,12 @@ export function replay(facts: Facts): Replay {
   const chains = new Map<string, Chain>();
   const violations: Violation[] = [];
   for (const event of facts.events) {
-    const chain = chains.get(event.chain) ?? { policyHash: '', policySeq: 0, agents: new Map<string, Replayed>() };
+    const chain = chains.get(event.chain) ?? {
+      policyHash: '',
+      policySeq: 0,
+      suspended: false,
+      agents: new Map<string, Replayed>(),
+    };
     chains.set(event.chain, chain);
     violations.push(...step(chain, event, facts));
   }
@@ -161,6 +167,10 @@ function step(chain: Chain, event: EventFact, facts: Facts): Violation[] {
   if (POLICY_CHANGES.has(type)) {
     chain.policyHash = textOf(payload, 'policyHash');
     chain.policySeq = event.seq;
+    return [];
+  }
+  if (type === 'workspace.suspended' || type === 'workspace.resumed') {
+    chain.suspended = type === 'workspace.suspended';
     return [];
   }
   const found: Violation[] = [];
@@ -228,6 +238,7 @@ function badStart(chain: Chain, agent: Replayed, event: EventFact, facts: Facts)
   const why: string[] = [];
   if (agent.quarantined || agent.invalidated) why.push('the agent was quarantined');
   else if (!STARTABLE.has(agent.status)) why.push(`the agent was ${agent.status}`);
+  if (chain.suspended) why.push('the workspace was suspended');
   if (ts >= agent.expiresAt) why.push('its time was over');
   if (textOf(payload, 'specHash') !== agent.specHash) why.push('its spec was another');
   if (textOf(payload, 'mode') !== agent.mode) why.push(`its mode was ${agent.mode}`);

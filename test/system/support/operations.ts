@@ -73,6 +73,7 @@ export function pathOf({ path, operationId }: Operation, given: Readonly<Record<
     version: '1',
     signerId: 'nobody',
     lockId: NOBODY,
+    elevationId: NOBODY,
     ...given,
   };
   const filled = path.replaceAll(/\{([^}]+)\}/g, (_all, name: string) => {
