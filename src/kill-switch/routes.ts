@@ -10,7 +10,7 @@ const FLEET = '/v1/kill-switch';
 const WORKSPACE = '/v1/workspaces/:workspaceId/kill-switch';
 const AGENT = '/v1/workspaces/:workspaceId/agents/:agentId/kill-switch';
 const tags = ['kill switch'];
-const reads = { permission: 'agents.read', audit: [] };
+const reads = { permission: 'settings.read', audit: [] };
 const engages = {
   permission: 'killswitch.write',
   audit: ['killswitch.engaged', 'agent.stopped'],
@@ -121,7 +121,7 @@ export const killSwitchRoutes: FastifyPluginAsyncTypebox<KillSwitchRoutesOptions
   app.get(
     AGENT,
     {
-      config: reads,
+      config: { permission: 'agents.read', audit: [] },
       schema: {
         operationId: 'getAgentKillSwitch',
         tags,

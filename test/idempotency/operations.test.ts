@@ -19,6 +19,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   batchAgents: { action: 'stop', agentIds: [randomUUID()] },
   compromiseSigner: { reason: 'other' },
   createAgent: { spec: { name: 'other' } },
+  createTemplate: { name: 'other', agent_config: {}, workspace_id: 'demo' },
   createWorkspace: { workspaceId: 'another-workspace' },
   erasePersonalData: { actorId: 'other', reason: 'other' },
   elevate: { workspaceId: 'other', minutes: 1, justification: 'other' },
@@ -42,8 +43,12 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   revokeSigner: { reason: 'other' },
   rollBackPolicy: { version: 1, reason: 'other' },
   rotateSigner: { reason: 'other' },
+  scaleSpawnedAgent: { replicas: 7 },
+  spawnAgent: { agent_config: { name: 'other' }, workspace_id: 'demo' },
   startAgent: { replicas: 3 },
+  startSpawnedAgent: { replicas: 3 },
   stopAgent: { reason: 'other' },
+  stopSpawnedAgent: { reason: 'other' },
   suspendWorkspace: { reason: 'other' },
 };
 

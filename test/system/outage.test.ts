@@ -35,7 +35,7 @@ async function operations(): Promise<Operation[]> {
       .replace('{signerId}', 'audit-1')
       .replaceAll(/\{[^}]+\}/g, () => randomUUID());
   return Object.entries(paths)
-    .filter(([path]) => path.startsWith('/v1/'))
+    .filter(([path]) => /^\/(?:api\/)?v1\//.test(path))
     .flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, { operationId }]) => ({
         method: method.toUpperCase(),

@@ -23,7 +23,7 @@ t.test('every operation that changes something has scenarios for exactly the eve
 
 t.test('an operation leaves its events and no others, and a change never goes without', async (t) => {
   const world = await openWorld(t, { checkpoints: {} });
-  for (const { operation, why, status, events: expected, chain, prepare, holds } of SCENARIOS) {
+  for (const { operation, why, status, events: expected, chain, prepare, holds, after } of SCENARIOS) {
     await t.test(`${operation}: ${why}`, async (t) => {
       const found = OPERATIONS.find(({ operationId }) => operationId === operation);
       const workspaceId = await world.workspace();
@@ -32,6 +32,7 @@ t.test('an operation leaves its events and no others, and a change never goes wi
         world.changesOf(() => world.call('kernel-admin', found?.method ?? '', path, body)),
       );
       t.equal(result.result.status, status, result.result.text);
+      await after?.(world);
       if (holds !== undefined) t.ok(holds(result.result), result.result.text);
       t.same(events.map(({ type }) => type).sort(), [...expected].sort());
       const elsewhere = operation === 'createWorkspace' ? body : undefined;
@@ -60,6 +61,8 @@ t.test('an operation that only reads leaves nothing', async (t) => {
   const { decisions } = (await world.expect(200, 'operator', 'GET', '/v1/workspaces/demo/decisions')).body;
   const { promotions } = (await world.expect(200, 'operator', 'GET', '/v1/workspaces/demo/promotions')).body;
   const { body } = await world.expect(200, 'kernel-admin', 'POST', '/v1/workspaces/demo/policy/revalidate');
+  const config = { name: 'reader', agent_config: {}, workspace_id: 'demo' };
+  const template = (await world.expect(201, 'kernel-admin', 'POST', '/api/v1/templates', config)).body;
   const { governance } = (await world.expect(200, 'operator', 'GET', `${agent}/governance`)).body;
   await world.service.app.checkpoints?.round();
   const ids = {
@@ -67,6 +70,7 @@ t.test('an operation that only reads leaves nothing', async (t) => {
     decisionId: decisions[0].decisionId,
     promotionId: promotions[0].promotionId,
     revalidationId: body.revalidation.id,
+    template_id: template.template_id,
   };
   const lock = { principalId: 'p-7f3a', reason: 'lost laptop' };
   const { lockId } = (await world.expect(201, 'kernel-admin', 'POST', '/v1/access/locks', lock)).body;

@@ -16,6 +16,7 @@ const AGENT_PRINCIPAL = `spiffe://castellan.dev/ws/demo/agent/${SAMPLE_AGENT_ID}
 const FOR_AGENTS = new Set([
   'getAgent',
   'getAgentGovernance',
+  'getAgentKillSwitch',
   'getAgentStatus',
   'getDecision',
   'getOpenApi',

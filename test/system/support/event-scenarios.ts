@@ -2,6 +2,8 @@ import { generateKeyPairSync } from 'node:crypto';
 
 import { newId } from '../../../src/ids.ts';
 import type { Answer } from '../../support/service.ts';
+import { AGENT_MANAGER_SCENARIOS } from './agent-manager-scenarios.ts';
+import { KILL_SWITCH_SCENARIOS } from './kill-switch-scenarios.ts';
 import { reload } from './policies.ts';
 import { SPEC, type World } from './world.ts';
 
@@ -23,6 +25,8 @@ export interface Scenario {
   readonly prepare: (world: World, workspaceId: string) => Promise<Prepared>;
   /** More that must hold of the answer. */
   readonly holds?: (answer: Answer) => boolean;
+  /** Takes back what would hinder the scenarios of other workspaces. */
+  readonly after?: (world: World) => Promise<unknown>;
 }
 
 type Prepare = Scenario['prepare'];
@@ -205,6 +209,8 @@ const PROMOTED = ['promotion.approved', 'proof.issued'];
 const DIRTY = { ...SPEC, containment: { externalCalls: true } };
 
 export const SCENARIOS: readonly Scenario[] = [
+  ...AGENT_MANAGER_SCENARIOS,
+  ...KILL_SWITCH_SCENARIOS,
   {
     operation: 'createWorkspace',
     why: 'a new workspace begins its chain',

@@ -56,6 +56,7 @@ const NOBODY = '01975a00-0000-7000-8000-0000000000ff';
 
 /** What operations that need a query are asked. */
 export const QUERIES: Readonly<Record<string, string>> = {
+  listTemplates: '?workspace_id=demo',
   getAuditProof: '?seq=1',
   getSystemAuditProof: '?seq=1',
   getAuditConsistency: '?from=1&to=1',
@@ -67,6 +68,8 @@ export function pathOf({ path, operationId }: Operation, given: Readonly<Record<
   const values: Readonly<Record<string, string>> = {
     workspaceId: 'demo',
     agentId: NOBODY,
+    agent_id: given['agentId'] ?? NOBODY,
+    template_id: 'nothing',
     decisionId: NOBODY,
     promotionId: NOBODY,
     revalidationId: NOBODY,
