@@ -51,6 +51,7 @@ export const agentManagerRoutes: FastifyPluginAsyncTypebox<AgentManagerRoutesOpt
     {
       config: {
         permission: 'agents.write',
+        manifest: true,
         audit: ['agent.created', 'manifest.accepted', 'manifest.rejected'],
         scope,
       },

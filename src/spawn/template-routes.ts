@@ -42,6 +42,7 @@ export const templateRoutes: FastifyPluginAsyncTypebox<TemplateRoutesOptions> = 
     {
       config: {
         permission: 'templates.write',
+        manifest: true,
         audit: ['template.created', 'manifest.accepted', 'manifest.rejected'],
         scope,
       },
@@ -119,6 +120,7 @@ export const templateRoutes: FastifyPluginAsyncTypebox<TemplateRoutesOptions> = 
     {
       config: {
         permission: 'templates.write',
+        manifest: true,
         audit: ['template.updated', 'manifest.accepted', 'manifest.rejected'],
         scope,
         conditions: ['if-match'],

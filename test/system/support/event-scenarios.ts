@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 
 import { newId } from '../../../src/ids.ts';
+import { envelopeFor, trustedKey } from '../../manifests/support.ts';
 import type { Answer } from '../../support/service.ts';
 import { AGENT_MANAGER_SCENARIOS } from './agent-manager-scenarios.ts';
 import { KILL_SWITCH_SCENARIOS } from './kill-switch-scenarios.ts';
@@ -31,6 +32,8 @@ export interface Scenario {
 
 type Prepare = Scenario['prepare'];
 
+const KERNELS = { ...SPEC, profile: 'illuvrse' };
+
 const agentsOf = (workspaceId: string) => `/v1/workspaces/${workspaceId}/agents`;
 
 /** The call `…/agents/{id}/<action>` on an agent that `made` brings about. */
@@ -50,6 +53,16 @@ const governed = (world: World, workspaceId: string) => world.governedAgent(work
 
 async function act(world: World, path: string, body?: unknown): Promise<Answer> {
   return world.expect(200, 'kernel-admin', 'POST', path, body);
+}
+
+/** A spec of the profile that needs a manifest, and one for it. */
+async function manifested(world: World) {
+  return { spec: KERNELS, manifest: envelopeFor(world, await trustedKey(world), KERNELS) };
+}
+
+async function withManifest(world: World, workspaceId: string): Promise<string> {
+  const { body } = await world.expect(201, 'kernel-admin', 'POST', agentsOf(workspaceId), await manifested(world));
+  return String(body.id);
 }
 
 async function running(world: World, workspaceId: string): Promise<string> {
@@ -392,11 +405,15 @@ export const SCENARIOS: readonly Scenario[] = [
     operation: 'createAgent',
     why: 'a profile that needs a manifest',
     status: 403,
-    events: [],
-    prepare: async (_world, workspaceId) => ({
-      path: agentsOf(workspaceId),
-      body: { spec: { ...SPEC, profile: 'illuvrse' } },
-    }),
+    events: ['manifest.rejected'],
+    prepare: async (_world, workspaceId) => ({ path: agentsOf(workspaceId), body: { spec: KERNELS } }),
+  },
+  {
+    operation: 'createAgent',
+    why: 'with its manifest',
+    status: 201,
+    events: ['manifest.accepted', 'agent.created'],
+    prepare: async (world, workspaceId) => ({ path: agentsOf(workspaceId), body: await manifested(world) }),
   },
   {
     operation: 'patchAgent',
@@ -414,6 +431,23 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     operation: 'patchAgent',
+    why: 'into a profile that needs a manifest',
+    status: 403,
+    events: ['manifest.rejected'],
+    prepare: onAgent(sandbox(), '', { spec: { profile: KERNELS.profile } }),
+  },
+  {
+    operation: 'patchAgent',
+    why: 'into that profile, with a manifest',
+    status: 200,
+    events: ['manifest.accepted', 'agent.updated'],
+    prepare: async (world, workspaceId) => {
+      const { path } = await onAgent(sandbox(), '')(world, workspaceId);
+      return { path, body: await manifested(world) };
+    },
+  },
+  {
+    operation: 'patchAgent',
     why: 'a governed spec is frozen',
     status: 409,
     events: [],
@@ -427,6 +461,24 @@ export const SCENARIOS: readonly Scenario[] = [
     status: 201,
     events: ['agent.forked'],
     prepare: onAgent(governed, 'fork', { name: 'second' }),
+  },
+  {
+    operation: 'forkAgent',
+    why: 'of one whose manifest is spent',
+    status: 403,
+    events: ['manifest.rejected'],
+    prepare: onAgent(withManifest, 'fork', {}),
+  },
+  {
+    operation: 'forkAgent',
+    why: 'with a manifest of its own',
+    status: 201,
+    events: ['manifest.accepted', 'agent.forked'],
+    prepare: async (world, workspaceId) => {
+      const { path } = await onAgent(withManifest, 'fork')(world, workspaceId);
+      const { manifest } = await manifested(world);
+      return { path, body: { manifest } };
+    },
   },
   {
     operation: 'startAgent',
