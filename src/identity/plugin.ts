@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
 import { requireWorkspace } from './access.ts';
 import { accessOf, type Elevations, NO_ELEVATIONS } from './elevation.ts';
-import { Unauthenticated } from './errors.ts';
+import { IdentityProviderUnavailable, Unauthenticated } from './errors.ts';
 import type { Principal } from './principal.ts';
 
 declare module 'fastify' {
@@ -53,9 +53,11 @@ export const identityPlugin = fastifyPlugin(
       try {
         principals.set(request, await options.authenticate(request.raw.socket, request));
       } catch (error) {
-        // The connection's identity will not become better; make the client come back with another.
-        reply.header('connection', 'close');
         if (error instanceof Unauthenticated) request.log.warn({ reason: error.reason }, 'unauthenticated');
+        // RFC 6750 §3: without saying what was wrong with the token.
+        if (isAboutToken(error)) reply.header('www-authenticate', 'Bearer');
+        // The connection's identity will not become better; make the client come back with another.
+        else reply.header('connection', 'close');
         throw error;
       }
       if (isPublic) return;
@@ -66,3 +68,9 @@ export const identityPlugin = fastifyPlugin(
   },
   { name: 'identity', fastify: '5.x', dependencies: ['problem', 'refusals', 'route-contract'] },
 );
+
+/** A gateway carries the tokens of many: a bad one of somebody else is no reason to lose the connection. */
+function isAboutToken(error: unknown): boolean {
+  if (error instanceof IdentityProviderUnavailable) return true;
+  return error instanceof Unauthenticated && /^(?:NO_)?TOKEN/.test(error.reason);
+}
