@@ -6,6 +6,7 @@ import { type AppParts, buildApp } from './app.ts';
 import { backgroundJobs, type JobName } from './background.ts';
 import { readFiles } from './boot/files.ts';
 import { requireSafeLogins } from './boot/logins.ts';
+import { ocspReports, staple } from './boot/ocsp.ts';
 import { openTrustFiles } from './boot/trust.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ConfigError, type ServiceConfig } from './config.ts';
@@ -71,6 +72,7 @@ export async function startService(
   const files = openTrustFiles(config, clock);
   const humanConnections = new WeakSet<Socket>();
   const humanTls = () => ({ ...files.humanMaterial(), minVersion: config.api.minVersion });
+  const ocsp = ocspReports(logger);
   const who = assembleIdentity({
     config: identity,
     identityMap: files.identityMap.current,
@@ -78,6 +80,7 @@ export async function startService(
     clientCaFile: config.api.clientCaFile,
     locks: knownLocks,
     tokens: { idOf: identifyPerson(storage), observe: tokenObserver(metrics, logger) },
+    ocsp,
     isHumanListener: (socket) => humanConnections.has(socket),
     clock,
   });
@@ -120,6 +123,8 @@ export async function startService(
   );
   if (isTls(app.server)) files.follow(app.server, () => contextOptions(files.material()));
   if (app.humanListener !== undefined) files.follow(app.humanListener.server, () => contextOptions(humanTls()));
+  ocsp.tell(app);
+  staple(app, clock, logger);
   if (config.checkpoints === undefined) logger.warn({}, 'no checkpoint key: no checkpoints are made here');
   const { withoutJobs = [] } = options;
   const jobs = backgroundJobs(app, {

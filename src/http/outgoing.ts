@@ -22,7 +22,7 @@ export class OutgoingError extends CodedError {
 export interface OutgoingRequest {
   readonly method: 'POST' | 'PUT';
   readonly headers: Record<string, string>;
-  readonly body: string;
+  readonly body: string | Uint8Array<ArrayBuffer>;
 }
 
 export interface Reply {

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 
 import type { Clock } from '../clock.ts';
@@ -8,8 +9,10 @@ import { type CertificateFacts, requireClientCertificate } from './certificate.t
 import { Unauthenticated } from './errors.ts';
 import type { IdentityMap } from './identity-map.ts';
 import { createMesh } from './mesh/mesh.ts';
-import { createPeers, type Peers } from './mtls.ts';
+import { createPeers, type IsRevoked, type Peers } from './mtls.ts';
 import { createNames } from './names.ts';
+import { createAsk } from './revocation/ocsp/responder.ts';
+import { createOcspStatus, type OcspStatus, type OcspStatusOptions } from './revocation/ocsp/status.ts';
 import { createRevocation } from './revocation/revocation.ts';
 import { createStanding, type Standing } from './standing.ts';
 import { tokenIssuersSource } from './tokens/source.ts';
@@ -25,6 +28,8 @@ export interface IdentityAssemblyOptions {
   readonly locks: AccessLocks;
   /** What tokens need; without it none is accepted, whatever the settings say. */
   readonly tokens?: Pick<TokensOptions, 'idOf' | 'observe'>;
+  /** What is told of responders that are asked about client certificates. */
+  readonly ocsp: Pick<OcspStatusOptions, 'revoked' | 'failed'>;
   /** True for a connection of the listener for humans. */
   readonly isHumanListener?: (socket: Socket) => boolean;
   readonly clock: Clock;
@@ -49,7 +54,10 @@ export interface Identity {
 export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
   const { config, identityMap, trustBundle, locks, clock } = options;
   const { isSerialLocked } = locks;
-  const { isRevoked, sources: lists } = createRevocation({ ...options, config: config.revocation, isSerialLocked });
+  const revocation = createRevocation({ ...options, config: config.revocation, isSerialLocked });
+  const status = ocspStatus(options);
+  const isRevoked: IsRevoked = (facts, chain) =>
+    revocation.isRevoked(facts, chain) || status?.isRevoked(facts.certificate) === true;
   const peers = createPeers({ trustBundle, isRevoked, clock });
   const names = createNames({ identityMap, trustDomain: config.trustDomain, allowCommonName: config.allowCn });
   // As strict with a certificate that a proxy was shown as with one that is shown here.
@@ -60,9 +68,10 @@ export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
   };
   const { crlFiles, ocsp } = config.revocation;
   const certificateNeeded = crlFiles.length > 0 || ocsp === 'require';
-  const sources: WatchedSource[] = [...lists];
+  const sources: WatchedSource[] = [...revocation.sources];
   const parts: AuthenticateParts = {
     peers,
+    confirm: status?.confirm,
     names,
     mesh: createMesh({ proxies: config.proxies, judge, certificateNeeded }),
     tokens: tokensOf(options, sources),
@@ -71,6 +80,14 @@ export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
     isLocked: locks.isPrincipalLocked,
   };
   return { authenticate: createAuthenticate(parts), peers, standing: createStanding(parts), sources };
+}
+
+/** What responders say of client certificates; undefined where nobody is asked. */
+function ocspStatus({ config, trustBundle, clock, ocsp }: IdentityAssemblyOptions): OcspStatus | undefined {
+  const { ocsp: mode, ocspUrl: url } = config.revocation;
+  if (mode === 'off') return undefined;
+  const issuerOf = (certificate: X509Certificate) => trustBundle().chainOf(certificate, clock())?.[1];
+  return createOcspStatus({ ...ocsp, ask: createAsk({ url, withNonce: true, clock }), issuerOf, clock });
 }
 
 /** Whose tokens count says the file, which is one more of the sources. */

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 
@@ -12,6 +13,8 @@ export type Authenticate = (socket: Socket, request: FastifyRequest) => Principa
 
 /** Whom a proxy speaks for. */
 export interface Forwarded extends PeerName {
+  /** Where the proxy sends it. */
+  readonly certificate?: X509Certificate | undefined;
   /** Upper-case hex SHA-256 of the certificate that the proxy was shown, where it says so. */
   readonly fingerprint: string | undefined;
 }
@@ -37,6 +40,8 @@ export interface Tokens {
 
 export interface AuthenticateParts {
   readonly peers: Peers;
+  /** Asks whoever has to say that a certificate is good; a promise where that takes time. Throws Unauthenticated. Absent: nobody. */
+  readonly confirm?: ((certificate: X509Certificate) => Promise<void> | undefined) | undefined;
   readonly names: Names;
   readonly mesh: Mesh;
   /** Absent: no token is accepted. */
@@ -58,7 +63,7 @@ const DEV: Principal = Object.freeze({
 
 /** Identity from the connection, from the proxy in front, or from the token over either; in that order, and nowhere else. */
 export function createAuthenticate(parts: AuthenticateParts): Authenticate {
-  const { peers, names, mesh, tokens, isHumanListener, skipForLoopback, isLocked } = parts;
+  const { peers, confirm, names, mesh, tokens, isHumanListener, skipForLoopback, isLocked } = parts;
 
   function unlocked(principal: Principal): Principal {
     if (isLocked(principal.id)) throw new Unauthenticated('PRINCIPAL_LOCKED');
@@ -89,11 +94,20 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
     return found instanceof Promise ? found.then(unlocked) : unlocked(found);
   }
 
+  function confirmed<T>(certificate: X509Certificate | undefined, then: () => T | Promise<T>): T | Promise<T> {
+    const asked = certificate === undefined ? undefined : confirm?.(certificate);
+    return asked === undefined ? then() : asked.then(then);
+  }
+
   function ofCertificate(peer: CertificateFacts, request: FastifyRequest): Principal | Promise<Principal> {
     const proxy = mesh.isProxy(peer);
     if (!proxy) refuseForwarded(request, () => senderOf(peer));
     if (proxy) requireUnlockedProxy(peer);
     const caller: Forwarded = proxy ? mesh.callerOf(peer, request) : { ...peer, fingerprint: peer.fingerprint256 };
+    return proxy ? confirmed(caller.certificate, () => ofCaller(caller, request)) : ofCaller(caller, request);
+  }
+
+  function ofCaller(caller: Forwarded, request: FastifyRequest): Principal | Promise<Principal> {
     const principal = unlocked(names(caller));
     const header = request.headers.authorization;
     if (header === undefined) return principal;
@@ -110,7 +124,7 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
       return withToken(header, { fingerprint: undefined, onlyHumans: true });
     }
     const peer = peers.certificateOf(socket);
-    if (peer !== undefined) return ofCertificate(peer, request);
+    if (peer !== undefined) return confirmed(peer.certificate, () => ofCertificate(peer, request));
     refuseForwarded(request, () => undefined);
     if (skipForLoopback && isLoopback(socket.remoteAddress)) return unlocked(DEV);
     throw new Unauthenticated('NO_CERTIFICATE');

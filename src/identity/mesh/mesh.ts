@@ -37,7 +37,8 @@ export function createMesh({ proxies, judge, certificateNeeded }: MeshOptions): 
       const certificate = certificateOf(element);
       if (certificate !== undefined) judge(certificate);
       else if (certificateNeeded) throw new Unauthenticated('CERTIFICATE_STATUS_UNKNOWN');
-      return { uris: [element.uri], commonName: undefined, fingerprint: element.hash };
+      const { certificate: shown } = certificate ?? {};
+      return { uris: [element.uri], commonName: undefined, fingerprint: element.hash, certificate: shown };
     },
   };
 }
