@@ -9,6 +9,7 @@ import { exchange } from '../../abuse/support/raw.ts';
 import { testService } from '../../support/service.ts';
 import { issuer, PROXY } from './behind.ts';
 
+const PROGRAM = 'haproxy';
 const AGENTS = '/v1/workspaces/demo/agents';
 /** ms. */
 const STARTS_WITHIN = 5_000;
@@ -55,7 +56,7 @@ backend castellan
   server one 127.0.0.1:${port} ssl verify required ca-file ${ca} verifyhost localhost crt ${file('proxy.pem', own.cert + own.key)}
 `,
   );
-  const proxy = spawn('haproxy', ['-db', '-f', configuration], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const proxy = spawn(PROGRAM, ['-db', '-f', configuration], { stdio: ['ignore', 'inherit', 'inherit'] });
   t.teardown(() => end(proxy));
   await listens(socket);
 
@@ -85,7 +86,7 @@ backend castellan
 
 function version(): string | undefined {
   try {
-    return execFileSync('haproxy', ['-v'], { encoding: 'utf8' });
+    return execFileSync(PROGRAM, ['-v'], { encoding: 'utf8' });
   } catch {
     return undefined;
   }
