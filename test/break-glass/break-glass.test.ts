@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 
 import { until } from '../support/process.ts';
 import { type Answer, type TestService, testCertificates, testService } from '../support/service.ts';
+import { SPEC } from '../system/support/world.ts';
 
 /** ms; a grant counts on every replica by then (the job's interval and its jitter, and a busy machine). */
 const EVERYWHERE_WITHIN = 3000;
@@ -17,7 +18,7 @@ const WHY = 'the operators of other cannot be reached';
 
 let moved = 0;
 const clock = () => Date.now() + moved;
-const mapFile = await mapWith(t, { operator: ['other', 'nowhere'], gateway: ['other'] });
+const mapFile = await mapWith(t, { operator: ['other', 'nowhere', 'approvals'], gateway: ['other'] });
 const here = await testService(t, { clock, identity: { mapFile } });
 const there = await testService(t, { replicaOf: here, clock, identity: { mapFile } });
 
@@ -198,10 +199,30 @@ t.test('a request that is sent again asks once', async (t) => {
   t.equal((await end('operator', first.body.elevationId)).status, 200);
 });
 
+t.test('nobody approves with it what he has asked for', async (t) => {
+  const workspace = '/v1/workspaces/approvals';
+  const as = (who: string, method: string, path: string, body?: unknown) =>
+    here.call(who, method, `${workspace}${path}`, body);
+  await here.call('kernel-admin', 'POST', '/v1/workspaces', { workspaceId: 'approvals' });
+  t.equal((await as('kernel-admin', 'PATCH', '/settings', { approvalsRequired: 1 })).status, 200);
+  const { elevationId } = (await ask('operator', { workspaceId: 'approvals' })).body;
+  const agent = (await as('operator', 'POST', '/agents', { spec: SPEC })).body.id;
+  const requested = await as('operator', 'POST', `/agents/${agent}/promote`, {});
+  t.equal(requested.status, 202, requested.text);
+  const promotion = `/promotions/${requested.body.promotionId}`;
+  t.match(await as('operator', 'POST', `${promotion}/approve`, {}), {
+    status: 403,
+    body: { code: 'PERMISSION_DENIED' },
+  });
+  t.match(await as('operator', 'GET', promotion), { status: 200, body: { state: 'pending' } });
+  t.equal((await as('kernel-admin', 'POST', `${promotion}/approve`, {})).status, 200, 'somebody else does');
+  await end('operator', elevationId);
+});
+
 t.test('the list has all of them, for auditors and administrators', async (t) => {
   const list = async (who: string, query = '') => (await here.call(who, 'GET', `${ROUTE}${query}`)).body;
   const all = (await list('auditor')).elevations;
-  t.equal(all.length, 5);
+  t.equal(all.length, 6);
   t.same([...new Set(all.map(({ state }: { state: string }) => state))], ['ended']);
   const { elevationId } = await granted();
   t.match(await list('kernel-admin', '?active=true'), { elevations: [{ elevationId, state: 'active' }] });

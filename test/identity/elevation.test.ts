@@ -44,6 +44,14 @@ t.test('an elevation makes an administrator of that workspace and of no other', 
   ]);
 });
 
+t.test('in a workspace of its own it adds the role', async (t) => {
+  const elevations = everywhere();
+  const request = requestOf({ permission: 'settings.write' }, { workspaceId: 'demo' });
+  const { roles } = await accessOf({ ...OLGA, breakGlass: ['demo'] }, request, elevations);
+  t.same(roles, ['operator', 'kernel-admin']);
+  t.equal(elevations.used.length, 1);
+});
+
 t.test('what passes without is not a use of it', async (t) => {
   const elevations = everywhere();
   t.equal(await accessOf(OLGA, requestOf(READ, { workspaceId: 'demo' }), elevations), OLGA);

@@ -60,6 +60,12 @@ const refused = [
   { why: 'other trust domain', entries: [entry(spiffe('spiffe://elsewhere.dev/human/a'))] },
   { why: 'an agent by the back door', entries: [entry(spiffe('spiffe://castellan.dev/ws/demo/agent/x'))] },
   { why: 'the same certificate twice', entries: [entry(), entry({ id: 'b' })] },
+  { why: 'elevation everywhere', entries: [entry({ breakGlass: ['*'] })] },
+  { why: 'elevation nowhere', entries: [entry({ breakGlass: [] })] },
+  {
+    why: 'one id with two places for elevation',
+    entries: [entry({ breakGlass: ['demo'] }), entry({ match: { cn: 'x' }, breakGlass: ['other'] })],
+  },
   { why: 'one id with two standings', entries: [entry(), entry({ match: { cn: 'x' }, roles: ['kernel-approver'] })] },
 ];
 for (const { why, entries } of refused) {
