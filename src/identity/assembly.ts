@@ -5,9 +5,8 @@ import type { Clock } from '../clock.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import type { WatchedSource } from '../trust/watched.ts';
 import { type Authenticate, type AuthenticateParts, createAuthenticate } from './authenticate.ts';
-import { type CertificateFacts, requireClientCertificate } from './certificate.ts';
-import { Unauthenticated } from './errors.ts';
 import type { IdentityMap } from './identity-map.ts';
+import { createJudge } from './mesh/judge.ts';
 import { createMesh } from './mesh/mesh.ts';
 import { createPeers, type IsRevoked, type Peers } from './mtls.ts';
 import { createNames } from './names.ts';
@@ -60,12 +59,7 @@ export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
     revocation.isRevoked(facts, chain) || status?.isRevoked(facts.certificate) === true;
   const peers = createPeers({ trustBundle, isRevoked, clock });
   const names = createNames({ identityMap, trustDomain: config.trustDomain, allowCommonName: config.allowCn });
-  // As strict with a certificate that a proxy was shown as with one that is shown here.
-  const judge = (certificate: CertificateFacts) => {
-    requireClientCertificate(certificate, clock());
-    const chain = trustBundle().chainOf(certificate.certificate, clock()) ?? [];
-    if (isRevoked(certificate, chain)) throw new Unauthenticated('CERTIFICATE_REVOKED');
-  };
+  const judge = createJudge({ trustBundle, isRevoked, clock });
   const { crlFiles, ocsp } = config.revocation;
   const certificateNeeded = crlFiles.length > 0 || ocsp === 'require';
   const sources: WatchedSource[] = [...revocation.sources];
