@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import t from 'tap';
 import { certificateFacts } from '../../../src/identity/certificate.ts';
+import { Unauthenticated } from '../../../src/identity/errors.ts';
 import { createJudge } from '../../../src/identity/mesh/judge.ts';
 import { parseTrustBundle } from '../../../src/identity/trust-bundle.ts';
 import { inForce, testAuthority } from '../../certs/material.ts';
@@ -35,7 +36,7 @@ t.test('dates count now', async (t) => {
   const { judge, at } = judgeBy(authority.cert);
   judge(facts);
   at(inForce.notAfter.getTime() + 1_000);
-  t.throws(() => judge(facts), { reason: 'CERTIFICATE_EXPIRED' });
+  t.throws(() => judge(facts), new Unauthenticated('CERTIFICATE_EXPIRED'));
 });
 
 t.test('what is revoked is refused', async (t) => {
@@ -44,7 +45,7 @@ t.test('what is revoked is refused', async (t) => {
     isRevoked: ({ serial }, chain) => serial === facts.serial && chain.length === 2,
     clock: Date.now,
   });
-  t.throws(() => judge(facts), { reason: 'CERTIFICATE_REVOKED' });
+  t.throws(() => judge(facts), new Unauthenticated('CERTIFICATE_REVOKED'));
   t.doesNotThrow(() => judge(stranger));
 });
 
