@@ -1,9 +1,10 @@
 import type { AuditAppender, Claim } from '../audit/append.ts';
 import { ValidationFailed } from '../http/problem.ts';
-import { newId } from '../ids.ts';
+import { newId, SYSTEM_CHAIN } from '../ids.ts';
 import type { Trx } from '../storage/database.ts';
 import type { RetentionCaller } from './caller.ts';
 import { RetentionError } from './errors.ts';
+import { forgetActor } from './people.ts';
 import type { ErasureRequest, ErasureView } from './schema.ts';
 import { type Doomed, eraseValues, existingEvents, findHold } from './store.ts';
 
@@ -12,7 +13,8 @@ const MAX_VALUES = 20_000;
 
 /**
  * Erases what people wrote in events of a chain, which stay whole: their commitments then bind what nobody can know any more.
- * Rejects with RetentionError LEGAL_HOLD, or UNPROCESSABLE for an event that there is not.
+ * In the system chain, with an actor, also who that is. Rejects with RetentionError LEGAL_HOLD, UNPROCESSABLE for an event that
+ * there is not, or CONFLICT for an actor that is locked out.
  */
 export type Erase = (
   chain: string,
@@ -36,6 +38,7 @@ export function createErase({ audit, limit = MAX_VALUES }: { audit: AuditAppende
         }
         await requireEvents(trx, chain, doomed.events);
         const values = await eraseValues(trx, doomed, limit);
+        if (chain === SYSTEM_CHAIN && doomed.actorId !== null) await forgetActor(trx, doomed.actorId);
         const auditEvent = append({
           type: 'erasure.performed',
           actor: caller.actor,

@@ -148,3 +148,29 @@ t.test('nobody reads who it was where that could not be forgotten', async (t) =>
   const people = await database.query('SELECT subject FROM people ORDER BY subject');
   t.ok(people.rows.some(({ subject }) => subject === ALICE));
 });
+
+t.test('who is behind an id is known to auditors, until it is erased', async (t) => {
+  const found = await call('auditor', 'GET', `/v1/people?subject=${ALICE}`);
+  t.match(found, { status: 200, body: { people: [{ kind: 'human', issuer: provider.issuer, subject: ALICE }] } });
+  const [{ principalId }] = found.body.people;
+  t.same((await call('auditor', 'GET', `/v1/people/${principalId}`)).body, found.body.people[0]);
+  t.equal((await call('operator', 'GET', `/v1/people/${principalId}`)).status, 403);
+  t.equal((await call('gateway', 'GET', '/v1/people', undefined, bearer(await provider.login(BOB)))).status, 401);
+  t.equal((await call('auditor', 'GET', '/v1/people/hu-x')).status, 404);
+  const page = await call('auditor', 'GET', '/v1/people?limit=1');
+  t.equal(page.body.people.length, 1);
+  const rest = await call('auditor', 'GET', `/v1/people?limit=500&cursor=${page.body.nextCursor}`);
+  t.notOk(rest.body.people.some((one: { principalId: string }) => one.principalId === page.body.people[0].principalId));
+
+  // Under another id whoever is locked out would be in again.
+  const [bob] = (await call('auditor', 'GET', `/v1/people?subject=${BOB}`)).body.people;
+  const erase = (actorId: string) => call('kernel-admin', 'POST', '/v1/audit/erasures', { actorId, reason: 'r' });
+  t.match(await erase(bob.principalId), { status: 409, body: { code: 'CONFLICT' } });
+  t.equal((await call('auditor', 'GET', `/v1/people/${bob.principalId}`)).status, 200);
+
+  t.equal((await erase(principalId)).status, 200);
+  t.equal((await call('auditor', 'GET', `/v1/people/${principalId}`)).status, 404);
+  t.equal((await create(await provider.login(ALICE))).status, 201);
+  const [again] = (await call('auditor', 'GET', `/v1/people?subject=${ALICE}`)).body.people;
+  t.not(again.principalId, principalId);
+});
