@@ -26,7 +26,7 @@ export interface ActiveElevations {
   refresh(now: number): Promise<readonly ActiveElevation[]>;
 }
 
-export function createActiveElevations(storage: Storage): ActiveElevations {
+export function createActiveElevations(storage: Pick<Storage, 'system'>): ActiveElevations {
   let known = new Map<string, ActiveElevation>();
   /** Changes made here, which a look that began before them must not undo. */
   let changes = 0;
