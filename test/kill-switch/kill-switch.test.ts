@@ -1,5 +1,6 @@
 import t from 'tap';
 
+import { SignerError } from '../../src/crypto/signer.ts';
 import { newId } from '../../src/ids.ts';
 import { testService } from '../support/service.ts';
 
@@ -146,6 +147,35 @@ t.test('what a crash left running is stopped by the job', async (t) => {
   t.equal(await statusOf(path), 'stopped');
   await three.service.close();
   await clear('/v1/workspaces/demo/kill-switch');
+});
+
+t.test('without a signer it is engaged all the same, and not cleared', async (t) => {
+  const path = await agent();
+  await start(path);
+  const signer = one.service.app.signers.audit;
+  const sign = signer.sign.bind(signer);
+  const away = async () => {
+    throw new SignerError('the key is away');
+  };
+  Object.assign(signer, { sign: away });
+  t.teardown(() => Object.assign(signer, { sign }));
+  for (const switchPath of [`${path}/kill-switch`, '/v1/workspaces/demo/kill-switch', FLEET]) {
+    t.match(await engage(switchPath), { status: 200, body: { engaged: true, stopping: false } }, switchPath);
+    const { rows } = await database.query(
+      `SELECT sign_mode FROM audit_events WHERE event_type = 'killswitch.engaged' ORDER BY ts DESC LIMIT 1`,
+    );
+    t.same(rows, [{ sign_mode: 'deferred' }]);
+    t.match(await clear(switchPath), { status: 503, body: { code: 'SIGNER_UNAVAILABLE' } });
+  }
+  t.equal(await statusOf(path), 'stopped');
+  Object.assign(signer, { sign });
+  for (const switchPath of [`${path}/kill-switch`, '/v1/workspaces/demo/kill-switch', FLEET]) {
+    t.equal((await clear(switchPath)).status, 200);
+  }
+  for (const chain of ['demo', '_system']) {
+    const { rows } = await database.query('SELECT deferred_from FROM audit_heads WHERE chain = $1', [chain]);
+    t.same(rows, [{ deferred_from: null }], 'and signed over afterwards');
+  }
 });
 
 t.test('who may, and what is there', async (t) => {
