@@ -39,6 +39,8 @@ export interface TestServiceOptions {
   readonly clock?: Clock;
   /** Keys and certificates of another service on the same database: a second replica. */
   readonly replicaOf?: TestService;
+  /** Certificates that the test has made before. */
+  readonly certsDir?: string;
   readonly limits?: Partial<ServiceConfig['limits']>;
   /** By default the rules of a test. */
   readonly environment?: ServiceConfig['environment'];
@@ -75,7 +77,7 @@ export async function testCertificates(t: Tap): Promise<string> {
 /** The whole service on a database of the test's own, over real TLS on a free port, with workspaces `demo` and `other`. */
 export async function testService(t: Tap, options: TestServiceOptions = {}): Promise<TestService> {
   const database = options.replicaOf?.database ?? options.database ?? (await testDatabase(t));
-  const certsDir = options.replicaOf?.certsDir ?? (await testCertificates(t));
+  const certsDir = options.replicaOf?.certsDir ?? options.certsDir ?? (await testCertificates(t));
   const signers = keysOf.get(database) ?? (await newSigners(t));
   keysOf.set(database, signers);
   const config = serviceConfig(database, certsDir, { ...signers, ...options.signers });

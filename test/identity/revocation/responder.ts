@@ -24,9 +24,14 @@ export class OpensslAuthority {
   readonly ca: Pair;
   readonly #states = new Map<string, string>();
 
-  constructor(dir: string, name = 'clients') {
+  /** `given`: one that is there already, with its key. */
+  constructor(dir: string, name = 'clients', given?: Omit<Pair, 'certificate'>) {
     this.#dir = join(dir, `ca-${name}`);
     mkdirSync(this.#dir, { recursive: true });
+    if (given !== undefined) {
+      this.ca = pairOf(given.crt, given.key);
+      return;
+    }
     const [key, crt] = [join(this.#dir, 'ca.key'), join(this.#dir, 'ca.crt')];
     const options = ['-nodes', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-days', '5'];
     openssl(['req', '-x509', ...options, '-subj', `/CN=${name}`, '-keyout', key, '-out', crt]);
