@@ -12,6 +12,7 @@ import { reproof } from './phases/reproof.ts';
 import { revalidation } from './phases/revalidation.ts';
 import { start1, start64 } from './phases/start.ts';
 import { status } from './phases/status.ts';
+import { tokens } from './phases/tokens.ts';
 import { verify, verifyMemory } from './phases/verify.ts';
 import { caution, lastLine, table } from './report.ts';
 import type { Figure } from './support/figure.ts';
@@ -29,6 +30,7 @@ const PHASES: readonly Phase[] = [
   status,
   page,
   policy,
+  tokens,
   revalidation,
   reproof,
   append,
