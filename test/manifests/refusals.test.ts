@@ -132,6 +132,21 @@ t.test('a body that is no JSON at all is no manifest', async (t) => {
   }
 });
 
+t.test('a manifest that cannot be read, where the workspace would be in the same body', async (t) => {
+  const text = JSON.stringify({ agent_config: SPEC, workspace_id: 'demo', manifest: envelopeFor(world, key, SPEC) });
+  const body = text.replace('"v":1', '"v":1,"v":1');
+  const chains = { operator: 'demo', 'kernel-admin': '_system' };
+  for (const [who, chain] of Object.entries(chains)) {
+    const { result, events } = await world.eventsOf(() => world.call(who, 'POST', '/api/v1/agent/spawn', body));
+    t.match(result, {
+      status: 400,
+      body: { code: 'MANIFEST_MALFORMED', errors: [{ pointer: '/manifest/manifest/v' }] },
+    });
+    t.match(events, [{ chain, type: 'manifest.rejected', actor: who, payload: { code: 'MANIFEST_MALFORMED' } }]);
+    t.equal(events.length, 1);
+  }
+});
+
 t.test('a profile that needs no manifest has the one that comes with it checked', async (t) => {
   const spec = { name: 'reader', profile: 'personal' };
   const create = (manifest?: unknown) =>
