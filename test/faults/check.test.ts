@@ -113,6 +113,9 @@ const DAMAGES: readonly Damage[] = [
     ),
   ],
   ['I2', 'a promotion that is not there', without('promotions', () => true)],
+  ['I2', 'a template that is not there', without('templates', () => true)],
+  ['I2', 'a kill switch that is not there', without('switches', () => true)],
+  ['I2', 'a kill switch that no event engaged', editEvent('killswitch.engaged', payload({ agentId: 'one' }))],
   ['I2', 'a revalidation that is not there', without('revalidations', () => true)],
   ['I2', 'a spec version that is not there', without('specs', ({ id }) => id === 'two')],
   [

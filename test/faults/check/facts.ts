@@ -72,6 +72,14 @@ export interface Facts {
   }[];
   /** By the digest of what was signed. */
   readonly statements: readonly { readonly workspaceId: string; readonly id: string }[];
+  readonly templates: readonly {
+    readonly workspaceId: string;
+    readonly id: string;
+    readonly version: number;
+    readonly configHash: string;
+  }[];
+  /** Engaged ones; the agent is empty where it is more than one. */
+  readonly switches: readonly { readonly workspaceId: string; readonly id: string }[];
   readonly revalidations: readonly { readonly workspaceId: string; readonly id: string; readonly cause: string }[];
   readonly policies: readonly { readonly workspaceId: string; readonly version: number; readonly hash: string }[];
   readonly policyHeads: readonly {
@@ -104,6 +112,9 @@ const QUERIES: Readonly<Record<keyof Omit<Facts, 'workspaces'>, string>> = {
     'SELECT workspace_id AS "workspaceId", promotion_id AS id, position, approver_id AS approver FROM promotion_approvals',
   proofs: `SELECT workspace_id AS "workspaceId", id, policy_hash AS "policyHash", spec_hash AS "specHash" FROM agent_proofs`,
   statements: 'SELECT workspace_id AS "workspaceId", digest AS id FROM proof_statements',
+  templates: `SELECT workspace_id AS "workspaceId", template_id AS id, version, config_hash AS "configHash"
+    FROM template_versions`,
+  switches: 'SELECT workspace_id AS "workspaceId", agent_id AS id FROM kill_switches',
   revalidations: 'SELECT workspace_id AS "workspaceId", id, cause FROM revalidations',
   policies: 'SELECT workspace_id AS "workspaceId", version, hash FROM policy_versions',
   policyHeads: `SELECT workspace_id AS "workspaceId", hash, activation_seq::int AS "activationSeq" FROM policy_heads`,
@@ -128,6 +139,8 @@ export async function readFacts(client: pg.Client): Promise<Facts> {
       approvals: await rows(QUERIES.approvals),
       proofs: await rows(QUERIES.proofs),
       statements: await rows(QUERIES.statements),
+      templates: await rows(QUERIES.templates),
+      switches: await rows(QUERIES.switches),
       revalidations: await rows(QUERIES.revalidations),
       policies: await rows(QUERIES.policies),
       policyHeads: await rows(QUERIES.policyHeads),

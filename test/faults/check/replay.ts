@@ -18,6 +18,8 @@ interface Chain {
   policyHash: string;
   policySeq: number;
   suspended: boolean;
+  /** Engaged kill switches: agents by id, and empty for the whole chain. */
+  readonly switches: Set<string>;
   readonly agents: Map<string, Replayed>;
 }
 
@@ -25,6 +27,8 @@ export interface Replay {
   /** By `<workspace>/<agent>`. */
   readonly agents: ReadonlyMap<string, Replayed>;
   readonly policies: ReadonlyMap<string, { readonly hash: string; readonly seq: number }>;
+  /** `<chain>/<agent>` of each kill switch that is engaged. */
+  readonly switches: ReadonlySet<string>;
   readonly violations: readonly Violation[];
 }
 
@@ -48,6 +52,7 @@ const AGENT_RULES: Readonly<Record<string, Rule>> = {
     agent.status = 'running';
     return found;
   },
+  'agent.scaled': (chain, agent, event, facts) => badScale(chain, agent, event, facts),
   'agent.stopped': (_chain, agent) => {
     agent.status = 'stopped';
     return undefined;
@@ -148,6 +153,7 @@ export function replay(facts: Facts): Replay {
       policyHash: '',
       policySeq: 0,
       suspended: false,
+      switches: new Set<string>(),
       agents: new Map<string, Replayed>(),
     };
     chains.set(event.chain, chain);
@@ -159,7 +165,8 @@ export function replay(facts: Facts): Replay {
     for (const [id, agent] of chain.agents) agents.set(`${name}/${id}`, agent);
     if (chain.policySeq > 0) policies.set(name, { hash: chain.policyHash, seq: chain.policySeq });
   }
-  return { agents, policies, violations };
+  const switches = new Set([...chains].flatMap(([name, chain]) => [...chain.switches].map((id) => `${name}/${id}`)));
+  return { agents, policies, switches, violations };
 }
 
 function step(chain: Chain, event: EventFact, facts: Facts): Violation[] {
@@ -173,6 +180,9 @@ function step(chain: Chain, event: EventFact, facts: Facts): Violation[] {
     chain.suspended = type === 'workspace.suspended';
     return [];
   }
+  if (type === 'killswitch.engaged') chain.switches.add(textOf(payload, 'agentId'));
+  if (type === 'killswitch.cleared') chain.switches.delete(textOf(payload, 'agentId'));
+  if (type.startsWith('killswitch.')) return [];
   const found: Violation[] = [];
   if (payload['decisionId'] !== undefined && textOf(payload, 'policyHash') !== chain.policyHash) {
     const what = `${at(event)} names policy ${textOf(payload, 'policyHash')}, in force was ${chain.policyHash}`;
@@ -234,24 +244,47 @@ function born(chain: Chain, event: EventFact): Violation[] {
 }
 
 function badStart(chain: Chain, agent: Replayed, event: EventFact, facts: Facts): Violation[] {
-  const { payload, ts } = event;
+  const { payload } = event;
   const why: string[] = [];
   if (agent.quarantined || agent.invalidated) why.push('the agent was quarantined');
   else if (!STARTABLE.has(agent.status)) why.push(`the agent was ${agent.status}`);
-  if (chain.suspended) why.push('the workspace was suspended');
-  if (ts >= agent.expiresAt) why.push('its time was over');
   if (textOf(payload, 'specHash') !== agent.specHash) why.push('its spec was another');
   if (textOf(payload, 'mode') !== agent.mode) why.push(`its mode was ${agent.mode}`);
+  why.push(...badLaunch(chain, agent, event, facts));
+  return why.map((reason) => ({
+    invariant: 'I6',
+    what: `${at(event)} started ${textOf(payload, 'agentId')}: ${reason}`,
+  }));
+}
+
+/** More replicas are decided as a start is; fewer are nobody's to allow. */
+function badScale(chain: Chain, agent: Replayed, event: EventFact, facts: Facts): Violation[] {
+  const { payload } = event;
+  const why = agent.status === 'running' ? [] : [`the agent was ${agent.status}`];
+  const more = Number(payload['replicas']) > Number(payload['previousReplicas']);
+  if (more !== (payload['decisionId'] !== undefined)) why.push('it was not decided as it had to be');
+  if (more) why.push(...badLaunch(chain, agent, event, facts));
+  return why.map((reason) => ({
+    invariant: 'I6',
+    what: `${at(event)} scaled ${textOf(payload, 'agentId')}: ${reason}`,
+  }));
+}
+
+/** Why nothing of the agent may be launched at that event, but for the state it is in. */
+function badLaunch(chain: Chain, agent: Replayed, event: EventFact, facts: Facts): string[] {
+  const { payload, ts } = event;
+  const why: string[] = [];
+  if (chain.suspended) why.push('the workspace was suspended');
+  // That of all workspaces is in another chain, between whose events there is no order.
+  if (chain.switches.has('') || chain.switches.has(textOf(payload, 'agentId'))) why.push('a kill switch was engaged');
+  if (ts >= agent.expiresAt) why.push('its time was over');
   if (textOf(payload, 'policyHash') !== chain.policyHash) why.push('the policy was another');
   if (agent.mode === 'governed') {
     const proof = facts.proofs.find(({ workspaceId, id }) => workspaceId === event.chain && id === agent.proofId);
     if (proof?.policyHash !== chain.policyHash) why.push('its proof was of another policy');
     if (proof?.specHash !== agent.specHash) why.push('its proof was of another spec');
   }
-  return why.map((reason) => ({
-    invariant: 'I6',
-    what: `${at(event)} started ${textOf(payload, 'agentId')}: ${reason}`,
-  }));
+  return why;
 }
 
 /** Differences between what the events say of an agent and its row. */

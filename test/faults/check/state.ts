@@ -35,6 +35,7 @@ export function state({ facts }: Evidence, replayed: Replay): Violation[] {
     ...pairs(facts),
     ...decisions(facts),
     ...policyHeads(facts, replayed),
+    ...switches(facts, replayed),
   ];
   return found.map((what) => ({ invariant: 'I2', what }));
 }
@@ -100,6 +101,13 @@ const PAIRS: readonly Pair[] = [
     events: ['agent.created', 'agent.forked', 'agent.updated'],
     idOf: (event) => `${agentOf(event)} ${String(event.payload['specVersion'])} ${textOf(event.payload, 'specHash')}`,
     rows: (facts) => facts.specs.map((row) => `${row.workspaceId} ${row.id} ${row.version} ${row.specHash}`),
+  },
+  {
+    name: 'template version',
+    events: ['template.created', 'template.updated'],
+    idOf: ({ payload }) =>
+      `${textOf(payload, 'templateId')} ${String(payload['version'])} ${textOf(payload, 'configHash')}`,
+    rows: (facts) => facts.templates.map((row) => `${row.workspaceId} ${row.id} ${row.version} ${row.configHash}`),
   },
   {
     name: 'promotion',
@@ -208,6 +216,14 @@ function decisions(facts: Facts): string[] {
 function effectOf({ type }: EventFact): string {
   if (type === 'promotion.requested') return 'REQUIRE_APPROVAL';
   return type.endsWith('.denied') ? 'DENY' : 'ALLOW';
+}
+
+function switches(facts: Facts, replayed: Replay): string[] {
+  const rows = new Set(facts.switches.map(({ workspaceId, id }) => `${workspaceId}/${id}`));
+  return [
+    ...[...rows.difference(replayed.switches)].map((name) => `the kill switch ${name} is engaged without an event`),
+    ...[...replayed.switches].filter((name) => !rows.has(name)).map((name) => `the kill switch ${name} is not there`),
+  ];
 }
 
 function policyHeads(facts: Facts, replayed: Replay): string[] {

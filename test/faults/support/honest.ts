@@ -64,6 +64,8 @@ const EVENTS: readonly Draft[] = [
   },
   { chain: 'other', type: 'workspace.created', payload: { workspaceId: 'other' } },
   { chain: 'other', type: 'policy.activated', payload: { policyHash: POLICY, version: 1 } },
+  { chain: 'other', type: 'template.created', payload: { templateId: 't', version: 1, configHash: SPEC_HASH } },
+  { chain: 'other', type: 'killswitch.engaged', payload: { scope: 'workspace' } },
 ];
 
 function sealed(): EventFact[] {
@@ -138,7 +140,7 @@ export function honest(): Evidence {
       heads: [
         { chain: '_system', seq: 2, hash: '_system-2' },
         { chain: 'demo', seq: 12, hash: 'demo-12' },
-        { chain: 'other', seq: 2, hash: 'other-2' },
+        { chain: 'other', seq: 4, hash: 'other-4' },
       ],
       workspaces: ['demo', 'other'],
       agents: [
@@ -161,6 +163,8 @@ export function honest(): Evidence {
         { workspaceId: 'demo', id: 'proof-2', policyHash: NEWER, specHash: SPEC_HASH },
       ],
       statements: [{ workspaceId: 'demo', id: 'statement-1' }],
+      templates: [{ workspaceId: 'other', id: 't', version: 1, configHash: SPEC_HASH }],
+      switches: [{ workspaceId: 'other', id: '' }],
       revalidations: [{ workspaceId: 'demo', id: 'r1', cause: 'hotreload' }],
       policies: [
         { workspaceId: 'demo', version: 1, hash: POLICY },
