@@ -237,6 +237,22 @@ const DAMAGES: readonly Damage[] = [
     'a start of an agent whose time was over',
     editEvent('agent.created', payload({ expiresAt: '2020-01-01T00:00:00.000Z' })),
   ],
+  [
+    'I6',
+    'a start against a kill switch',
+    inFacts(({ events }) => ({
+      events: events.map((event) =>
+        event.chain === 'demo' && event.seq === 2
+          ? { ...event, type: 'killswitch.engaged', payload: { scope: 'workspace' } }
+          : event,
+      ),
+    })),
+  ],
+  [
+    'I6',
+    'more replicas of an agent that did not run',
+    editEvent('agent.start.denied', (event) => ({ ...event, type: 'agent.scaled' })),
+  ],
   ['I6', 'a start with another spec', editEvent('agent.start.allowed', payload({ specHash: 'sha256:x' }))],
   ['I6', 'a start in another mode', editEvent('agent.start.allowed', payload({ mode: 'governed' }))],
   [

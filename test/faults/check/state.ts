@@ -219,10 +219,12 @@ function effectOf({ type }: EventFact): string {
 }
 
 function switches(facts: Facts, replayed: Replay): string[] {
-  const rows = new Set(facts.switches.map(({ workspaceId, id }) => `${workspaceId}/${id}`));
+  const rows = facts.switches.map(({ workspaceId, id }) => `${workspaceId}/${id}`);
+  const unsaid = rows.filter((name) => !replayed.switches.has(name));
+  const lost = [...replayed.switches].filter((name) => !rows.includes(name));
   return [
-    ...[...rows.difference(replayed.switches)].map((name) => `the kill switch ${name} is engaged without an event`),
-    ...[...replayed.switches].filter((name) => !rows.has(name)).map((name) => `the kill switch ${name} is not there`),
+    ...unsaid.map((name) => `the kill switch ${name} is engaged without an event`),
+    ...lost.map((name) => `the kill switch ${name} is not there`),
   ];
 }
 
