@@ -21,8 +21,10 @@ const certificateOf = (who: string) => new X509Certificate(pem(`${who}.crt`));
 const authority = { cert: pem('ca.crt'), key: pem('ca.key') };
 const NONE = { serials: [], serialsFile: undefined, crlFiles: [], ocsp: 'off', ocspUrl: undefined } as const;
 
+/** Whether the replica is ready as far as certificates are. */
 async function ready(at: TestService): Promise<boolean> {
-  return (await fetch(`${at.service.opsUrl}/readyz`)).status === 200;
+  const text = await (await fetch(`${at.service.opsUrl}/readyz`)).text();
+  return JSON.parse(text).checks.certificates.ok === true;
 }
 
 async function reasons(at: TestService): Promise<string[]> {
