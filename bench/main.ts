@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
 import { append } from './phases/append.ts';
 import { checkpoints } from './phases/checkpoints.ts';
+import { locks } from './phases/locks.ts';
 import { memory } from './phases/memory.ts';
 import { overload } from './phases/overload.ts';
 import { page } from './phases/page.ts';
@@ -38,6 +39,7 @@ const PHASES: readonly Phase[] = [
   verifyMemory,
   checkpoints,
   memory,
+  locks,
   overload,
 ];
 const RESULTS = new URL('./results/', import.meta.url);
