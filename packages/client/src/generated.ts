@@ -939,6 +939,53 @@ export interface Operations {
       } | null;
     } };
   };
+  /** Who has come with a token so far, and under which principal id. `GET /v1/people` */
+  listPeople: {
+    input: { query?: {
+      /** Exactly as in `iss` */
+      readonly issuer?: string;
+      /** Exactly as in `sub` */
+      readonly subject?: string;
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly people: readonly ({
+        readonly principalId: string;
+        readonly kind: "human" | "service";
+        readonly issuer: string;
+        readonly subject: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly firstSeenAt: string;
+      })[];
+      /** Null on the last page */
+      readonly nextCursor: string | null;
+    } };
+    item: {
+      readonly principalId: string;
+      readonly kind: "human" | "service";
+      readonly issuer: string;
+      readonly subject: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly firstSeenAt: string;
+    };
+  };
+  /** Who is behind the id of a principal that came with a token. `GET /v1/people/{principalId}` */
+  getPerson: {
+    input: { params: {
+      readonly principalId: string;
+    } };
+    answer: { status: 200; body: {
+      readonly principalId: string;
+      readonly kind: "human" | "service";
+      readonly issuer: string;
+      readonly subject: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly firstSeenAt: string;
+    } };
+  };
   /** Every registered signer by id, in the form of signers.json. `GET /v1/signers` */
   listSigners: {
     input: {};
@@ -3236,6 +3283,8 @@ export const OPERATIONS = {
   getKillSwitch: {"method":"GET","path":"/v1/kill-switch","readOnly":true,"answers":{"200":["scope","engaged","auditEvent"]}},
   engageKillSwitch: {"method":"PUT","path":"/v1/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent","stopping"]}},
   clearKillSwitch: {"method":"DELETE","path":"/v1/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent"]}},
+  listPeople: {"method":"GET","path":"/v1/people","readOnly":true,"answers":{"200":["people","nextCursor"]},"list":"people"},
+  getPerson: {"method":"GET","path":"/v1/people/{principalId}","readOnly":true,"answers":{"200":["principalId","kind","issuer","subject","firstSeenAt"]}},
   listSigners: {"method":"GET","path":"/v1/signers","readOnly":true,"answers":{"200":["signers"]}},
   registerSigner: {"method":"POST","path":"/v1/signers","readOnly":false,"answers":{"201":["signerId","alg","publicKey","purpose","state","notBefore","notAfter","revokedAt","trustedUpTo","validFromSize","validToSize","replaces","createdAt","updatedAt"]}},
   importSigners: {"method":"POST","path":"/v1/signers/import","readOnly":false,"answers":{"200":["imported","skipped"]}},
