@@ -95,13 +95,12 @@ export function createManifests({ audit, trust, clock, audience }: ManifestsOpti
     });
   }
 
-  /** A brake: that something was refused is told without a signer, too. */
+  /** As a denied start it is told when it can be signed, and is 503 until then. */
   function reject(presented: unknown, { workspaceId, caller }: Presentation, { code }: ManifestError): Promise<void> {
     const { id, kind, traceId } = caller;
     const payload = { ...namesIn(presented), code };
     return audit.commit({
       chain: workspaceId,
-      brake: true,
       work: async ({ append }) => {
         append({ type: 'manifest.rejected', actor: { id, kind }, payload, traceId });
       },
