@@ -6,23 +6,22 @@ import type { Storage } from '../storage/storage.ts';
 import { findDue, findStored, pendingOf, type StoredPromotion, storeLapse } from './pending-store.ts';
 import type { LapseCause } from './table.ts';
 
-const ACTOR: Actor = { id: 'castellan', kind: 'system' };
+const SERVICE: Finder = { id: 'castellan', kind: 'system' };
 /** Promotions ended at the same time; those of one workspace share a transaction anyway. */
 const CONCURRENCY = 16;
+
+/** Who found that a promotion has lapsed. */
+type Finder = Actor & { readonly traceId?: string };
 
 /** Ends a pending promotion that nobody decided: its row and promotion.lapsed. */
 export async function lapse(
   scope: UnitScope,
   { row }: StoredPromotion,
   cause: LapseCause,
-  traceId?: string,
+  { traceId, ...actor }: Finder,
 ): Promise<void> {
-  scope.append({
-    type: 'promotion.lapsed',
-    actor: ACTOR,
-    payload: { agentId: row.agent_id, promotionId: row.id, cause },
-    traceId,
-  });
+  const payload = { agentId: row.agent_id, promotionId: row.id, cause };
+  scope.append({ type: 'promotion.lapsed', actor, payload, traceId });
   await storeLapse(scope.trx, row.workspace_id, row.id, cause, new Date(scope.now));
 }
 
@@ -46,7 +45,7 @@ export async function lapseDue(
         work: async (scope) => {
           const stored = await findStored(scope.trx, chain, id);
           if (stored === undefined || !isOver(stored, scope.now)) return;
-          await lapse(scope, stored, 'EXPIRED');
+          await lapse(scope, stored, 'EXPIRED', SERVICE);
         },
       }),
     );

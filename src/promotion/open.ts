@@ -59,7 +59,7 @@ export function createOpenPromotions(parts: {
       work: async (scope) => {
         await requireSame(scope, stored);
         if (subject !== undefined) await requireUnchanged(admission, scope, subject);
-        await lapse(scope, stored, why, caller.traceId);
+        await lapse(scope, stored, why, caller);
       },
     });
     throw lapsed(why);

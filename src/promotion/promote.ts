@@ -1,5 +1,4 @@
 import type { AdmissionService } from '../admission/service.ts';
-import type { AdmissionSubject } from '../admission/subject.ts';
 import type { Caller } from '../agents/caller.ts';
 import type { AgentStatus } from '../agents/lifecycle.ts';
 import type { AgentView } from '../agents/schema.ts';
@@ -12,8 +11,9 @@ import type { Storage } from '../storage/storage.ts';
 import { type ConclusionParts, createConclusion, type PromotionCase } from './conclude.ts';
 import { PromotionConflict, PromotionRefused } from './errors.ts';
 import { issueNewProof, type ProofIssuer } from './issue.ts';
-import { createRequest, type PendingView } from './request.ts';
-import type { PromotionResultView } from './schema.ts';
+import { findPending } from './pending-store.ts';
+import { type Asked, createRequest } from './request.ts';
+import type { PendingView, PromotionResultView } from './schema.ts';
 import { awaitsReapproval, obstaclesOf, type PromotionSettings } from './standing.ts';
 import { wire } from './wire.ts';
 
@@ -51,6 +51,11 @@ export interface PromoteParts<V = AgentView> extends ConclusionParts {
   readonly observe: { attempted(): void; denied(code: string): void };
 }
 
+interface Judged extends PromotionCase {
+  /** It was no policy that denied. */
+  readonly obstructed: boolean;
+}
+
 export function createPromote<V = AgentView>(parts: PromoteParts<V>): Promote<V> {
   const { storage, admission, issuer, observe } = parts;
   const { commit, approve, deny } = createConclusion(parts);
@@ -73,19 +78,22 @@ export function createPromote<V = AgentView>(parts: PromoteParts<V>): Promote<V>
     const subject = await admission.load(workspaceId, agentId, caller);
     if (subject === undefined) throw new NotFound();
     // After the subject: what is set meanwhile is seen under the lock, for its fingerprint names the workspace's row.
-    const settings = await storage.read(workspaceId, (trx) => parts.settings(trx, workspaceId));
+    const { settings, pending } = await storage.read(workspaceId, async (trx) => ({
+      settings: await parts.settings(trx, workspaceId),
+      pending: await findPending(trx, workspaceId, agentId),
+    }));
     if (subject.mode === 'governed' && !awaitsReapproval(subject, settings)) {
       throw new PromotionConflict('ALREADY_GOVERNED', 'the agent is governed already');
     }
-    await request.requireNonePending(subject, caller);
-    const asked = { subject, justification, caller, approvalsRequired: settings.approvalsRequired };
-    const one = await judged(asked, settings.approvalsRequired > 0);
-    if (one.judgement.denies.length > 0) return denied(one, one.obstructed, claim);
-    if (settings.approvalsRequired > 0) return request.open({ ...asked, ...one }, claim);
+    const { approvalsRequired } = settings;
+    const asked = { subject, justification, caller, lapsed: request.lapsedOf(subject, pending) };
+    const one = await judged(asked, approvalsRequired > 0);
+    if (one.judgement.denies.length > 0) return denied(asked, one, claim);
+    if (approvalsRequired > 0) return request.open({ ...asked, ...one, approvalsRequired }, claim);
     const { promotionId } = one;
     const proof = await issueNewProof(issuer, subject, { id: promotionId, promoter: caller, approvals: [] });
     return commit<PromotionOutcome<V>>(one, claim, async (scope) => {
-      await request.requireStillNone(scope.trx, subject);
+      await request.endLapsed(scope, asked);
       const { decisionId, status } = await approve(scope, one, proof);
       const governedAgent = await parts.viewAgent(scope.trx, workspaceId, agentId, status);
       return { success: true, promotionId, decisionId, governedAgent, proof: wire(proof.envelope) };
@@ -93,14 +101,7 @@ export function createPromote<V = AgentView>(parts: PromoteParts<V>): Promote<V>
   }
 
   /** What stands in the way of the agent, or what the policy says; `asksOnly`: approvers will decide. */
-  async function judged(
-    {
-      subject,
-      justification,
-      caller,
-    }: { subject: AdmissionSubject; justification: string | undefined; caller: Caller },
-    asksOnly: boolean,
-  ): Promise<PromotionCase & { readonly obstructed: boolean }> {
+  async function judged({ subject, justification, caller }: Asked, asksOnly: boolean): Promise<Judged> {
     const base = { promotionId: newId(), subject, caller, request: { justification } };
     const obstacles = await obstaclesOf(admission, subject);
     if (obstacles.length > 0) return { ...base, judgement: { denies: obstacles }, obstructed: true };
@@ -112,13 +113,14 @@ export function createPromote<V = AgentView>(parts: PromoteParts<V>): Promote<V>
   }
 
   async function denied(
-    one: PromotionCase,
-    obstructed: boolean,
+    asked: Asked,
+    one: Judged,
     claim: Claim<PromotionOutcome<V>> | undefined,
   ): Promise<PromotionOutcome<V>> {
-    const { promotionId, judgement } = one;
+    const { promotionId, judgement, obstructed } = one;
     const denies = [...judgement.denies];
     return commit<PromotionOutcome<V>>(one, claim, async (scope) => {
+      await request.endLapsed(scope, asked);
       const decisionId = await deny(scope, one);
       if (obstructed) return new PromotionRefused(promotionId, decisionId, denies);
       return { success: false, promotionId, decisionId, denies };

@@ -2,68 +2,71 @@ import type { Denial } from '../admission/check.ts';
 import type { AdmissionService, PolicyJudgement } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
 import type { Caller } from '../agents/caller.ts';
-import type { AuditAppender, Claim } from '../audit/append.ts';
+import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { StaleRead } from '../audit/errors.ts';
 import { recordDecision } from '../decisions/ledger.ts';
 import { newId } from '../ids.ts';
-import type { Trx } from '../storage/database.ts';
-import type { Storage } from '../storage/storage.ts';
 import { ApprovalConflict } from './errors.ts';
 import { lapse, requireSame } from './lapse.ts';
 import type { DecisionLog } from './log.ts';
 import { lapseOf, PENDING_MS } from './pending.ts';
-import { findPending, insertPending, pendingOf } from './pending-store.ts';
+import { findPending, insertPending, pendingOf, type StoredPromotion } from './pending-store.ts';
 import type { PendingView } from './schema.ts';
+import type { LapseCause } from './table.ts';
 import { requireTimeLeft, requireUnchanged } from './unchanged.ts';
 
-export type { PendingView } from './schema.ts';
-
 export interface RequestParts {
-  readonly storage: Storage;
   readonly audit: AuditAppender;
   readonly admission: Pick<AdmissionService, 'judge' | 'reread'>;
   readonly log: DecisionLog;
 }
 
-/** What a promotion that waits for approvals begins with. */
-export interface RequestCase {
-  readonly promotionId: string;
+interface Lapsed {
+  readonly pending: StoredPromotion;
+  readonly cause: LapseCause;
+}
+
+/** A request for a promotion. */
+export interface Asked {
   readonly subject: AdmissionSubject;
-  readonly judgement: PolicyJudgement;
   readonly justification: string | undefined;
   readonly caller: Caller;
+  /** An earlier one that ends with it. */
+  readonly lapsed: Lapsed | undefined;
+}
+
+/** What a promotion that waits for approvals begins with. */
+export interface RequestCase extends Asked {
+  readonly promotionId: string;
+  readonly judgement: PolicyJudgement;
   readonly approvalsRequired: number;
 }
 
-export function createRequest({ storage, audit, admission, log }: RequestParts) {
+export function createRequest({ audit, admission, log }: RequestParts) {
   /**
-   * Throws ApprovalConflict while a promotion of the agent waits for approvals. One whose time is over, or whose spec or
-   * policy has changed, is ended by this.
+   * The promotion of the agent that still counts as pending and has lapsed, to be ended with whatever comes of the new
+   * request. Throws ApprovalConflict while one waits for approvals.
    */
-  async function requireNonePending(subject: AdmissionSubject, { traceId }: Caller): Promise<void> {
-    const { workspaceId, agentId, specHash, policy, now } = subject;
-    const pending = await storage.read(workspaceId, (trx) => findPending(trx, workspaceId, agentId));
-    if (pending === undefined) return;
+  function lapsedOf(subject: AdmissionSubject, pending: StoredPromotion | undefined): Lapsed | undefined {
+    if (pending === undefined) return undefined;
+    const { specHash, policy, now } = subject;
     // Whether it needs a promotion was found out by the caller.
     const present = { specHash, policyHash: policy.hash, governed: false };
     const cause = lapseOf(pendingOf(pending), now, present);
-    if (cause === undefined) {
-      const members = { promotionId: pending.row.id };
-      throw new ApprovalConflict('PROMOTION_PENDING', 'a promotion of the agent waits for approvals', members);
-    }
-    await audit.commit({
-      chain: workspaceId,
-      work: async (scope) => {
-        await requireSame(scope, pending);
-        await requireUnchanged(admission, scope, subject);
-        await lapse(scope, pending, cause, traceId);
-      },
-    });
+    if (cause !== undefined) return { pending, cause };
+    const members = { promotionId: pending.row.id };
+    throw new ApprovalConflict('PROMOTION_PENDING', 'a promotion of the agent waits for approvals', members);
   }
 
-  /** Under the lock. Throws StaleRead: the next round says what is pending. */
-  async function requireStillNone(trx: Trx, { workspaceId, agentId }: AdmissionSubject): Promise<void> {
-    if ((await findPending(trx, workspaceId, agentId)) !== undefined) throw new StaleRead('the pending promotion');
+  /** Under the lock: ends the one that has lapsed, and none is pending then. Throws StaleRead when that has changed. */
+  async function endLapsed(scope: UnitScope, { subject, lapsed, caller }: Asked): Promise<void> {
+    if (lapsed !== undefined) {
+      await requireSame(scope, lapsed.pending);
+      await lapse(scope, lapsed.pending, lapsed.cause, caller);
+    }
+    const { workspaceId, agentId } = subject;
+    if ((await findPending(scope.trx, workspaceId, agentId)) !== undefined)
+      throw new StaleRead('the pending promotion');
   }
 
   /**
@@ -94,7 +97,7 @@ export function createRequest({ storage, audit, admission, log }: RequestParts) 
       claim,
       work: async (scope) => {
         await requireUnchanged(admission, scope, subject);
-        await requireStillNone(scope.trx, subject);
+        await endLapsed(scope, one);
         requireTimeLeft(scope, subject);
         const now = new Date(scope.now);
         const expiresAt = new Date(scope.now + PENDING_MS);
@@ -128,7 +131,7 @@ export function createRequest({ storage, audit, admission, log }: RequestParts) 
     return view;
   }
 
-  return { requireNonePending, requireStillNone, judge, open };
+  return { lapsedOf, endLapsed, judge, open };
 }
 
 function notOfRole({ code, check }: Denial): boolean {

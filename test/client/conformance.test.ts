@@ -73,7 +73,7 @@ for (const [name, runtime, workspaceId] of runtimes) {
   t.test(`${name}: policy, revalidation, governance`, async (t) => {
     const agentId = await newAgent(runtime, workspaceId);
     const promoted = await runtime.client.request('promoteAgent', { params: { workspaceId, agentId } });
-    t.equal(promoted.body.success, true);
+    t.match(promoted, { status: 200, body: { success: true } });
     const before = await runtime.fetchPolicySnapshot(workspaceId);
     const reloaded = await runtime.hotReloadPolicy(workspaceId, { ...RELAXED, expectedHash: before.hash });
     t.equal(reloaded.oldHash, before.hash);

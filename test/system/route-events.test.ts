@@ -90,8 +90,6 @@ t.test('an operation that only reads leaves nothing', async (t) => {
 
 /** A revalidation goes on without the caller, who may be long gone. */
 function byService(type: string, operation: string): boolean {
-  // What lapses, lapses by itself: whoever wanted to decide it has only found it so.
-  if (type === 'promotion.lapsed') return true;
   const found = ['agent.revalidated', 'agent.invalidated', 'proof.renewed', 'proof.mass.renewed'];
   return operation !== 'releaseAgent' && found.includes(type);
 }
