@@ -57,7 +57,7 @@ export const identityPlugin = fastifyPlugin(
         // RFC 6750 §3: without saying what was wrong with the token.
         if (isAboutToken(error)) reply.header('www-authenticate', 'Bearer');
         // The connection's identity will not become better; make the client come back with another.
-        else reply.header('connection', 'close');
+        else if (!(error instanceof IdentityProviderUnavailable)) reply.header('connection', 'close');
         throw error;
       }
       if (isPublic) return;
@@ -71,6 +71,5 @@ export const identityPlugin = fastifyPlugin(
 
 /** A gateway carries the tokens of many: a bad one of somebody else is no reason to lose the connection. */
 function isAboutToken(error: unknown): boolean {
-  if (error instanceof IdentityProviderUnavailable) return true;
   return error instanceof Unauthenticated && /^(?:NO_)?TOKEN/.test(error.reason);
 }
