@@ -3,7 +3,7 @@ import type { StartView, StopView } from '../agents/schema.ts';
 import type { VersionedAgent } from '../agents/service.ts';
 import { strongEtag } from '../http/etag.ts';
 import { type Answer, ok } from '../idempotency/answer.ts';
-import type { Template } from '../templates/service.ts';
+import type { Template } from '../templates/template.ts';
 import type { ScaledView, SpawnedView, StartedView, StoppedView, TemplateView } from './schema.ts';
 
 /** 201 with what was spawned, which the v1 routes show in full. */

@@ -1,4 +1,4 @@
-import { type PartialSpec, parsePartialSpec, type StoredSpec, toStoredSpec } from '../agents/spec.ts';
+import { parsePartialSpec, type StoredSpec, toStoredSpec } from '../agents/spec.ts';
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import type { Actor } from '../audit/event.ts';
 import { sha256Digest } from '../crypto/digest.ts';
@@ -19,24 +19,10 @@ import {
   type TemplateRow,
   workspacesWith,
 } from './store.ts';
-
-/** Names that a path can hold as they are: those of workspaces, and UUIDs. */
-const TEMPLATE_ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
+import { isTemplateId, type Template, templateOf } from './template.ts';
 
 export interface TemplateCaller extends Actor {
   readonly traceId: string;
-}
-
-/** A template in its present version. */
-export interface Template {
-  readonly workspaceId: string;
-  readonly templateId: string;
-  readonly version: number;
-  readonly name: string;
-  readonly config: PartialSpec;
-  readonly configHash: string;
-  readonly createdAt: Date;
-  readonly createdBy: string;
 }
 
 export interface NewTemplate {
@@ -211,7 +197,7 @@ export function createTemplateService({ storage, audit, manifests, requireActive
   }
 
   async function workspaceOf(templateId: string, among: readonly string[] | '*') {
-    if (!TEMPLATE_ID.test(templateId) || among.length === 0) return 'none';
+    if (!isTemplateId(templateId) || among.length === 0) return 'none';
     const [only, another] = await storage.system((trx) => workspacesWith(trx, templateId, among));
     if (only === undefined) return 'none';
     return another === undefined ? { only } : 'several';
@@ -221,7 +207,7 @@ export function createTemplateService({ storage, audit, manifests, requireActive
 }
 
 async function requireTemplate(trx: Trx, workspaceId: string, templateId: string): Promise<TemplateRow> {
-  const row = TEMPLATE_ID.test(templateId) ? await findTemplate(trx, workspaceId, templateId) : undefined;
+  const row = isTemplateId(templateId) ? await findTemplate(trx, workspaceId, templateId) : undefined;
   if (row === undefined) throw new NotFound();
   return row;
 }
@@ -245,29 +231,8 @@ async function store(
   return row;
 }
 
-/** What is stored, if it is what its hash says: nothing is spawned from a row that somebody edited. */
-function templateOf(row: TemplateRow): Template {
-  return {
-    workspaceId: row.workspace_id,
-    templateId: row.template_id,
-    version: row.version,
-    name: row.name,
-    config: configOf(row),
-    configHash: row.config_hash,
-    createdAt: row.created_at,
-    createdBy: row.created_by,
-  };
-}
-
-function configOf({ config_bytes: bytes, config_hash: hash }: TemplateRow): PartialSpec {
-  if (sha256Digest(bytes) !== hash) {
-    throw new TemplateError('UNPROCESSABLE', 'the stored template does not match its hash');
-  }
-  return parsePartialSpec(JSON.parse(bytes.toString('utf8')), '/agent_config');
-}
-
 function idIn(scope: CursorScope, cursor: string): string {
   const [key] = decodeCursor(scope, cursor);
-  if (typeof key === 'string' && TEMPLATE_ID.test(key)) return key;
+  if (typeof key === 'string' && isTemplateId(key)) return key;
   throw new ValidationFailed([{ pointer: '/query/cursor', detail: 'is not a cursor of this list' }]);
 }
