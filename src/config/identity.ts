@@ -75,7 +75,7 @@ export function readIdentity(read: SettingsReader): IdentityConfig {
       serialsFile: path(read, 'CASTELLAN_IDENTITY_REVOKED_SERIALS_FILE'),
       crlFiles: list(read, 'CASTELLAN_IDENTITY_CRL_FILES').map((file) => resolve(file)),
       ocsp: read.text('CASTELLAN_IDENTITY_OCSP') === 'require' ? 'require' : 'off',
-      ocspUrl: read.text('CASTELLAN_IDENTITY_OCSP_URL'),
+      ocspUrl: responderUrl(read),
     },
     proxies: proxies(read),
     tokens: tokens(read),
@@ -158,6 +158,13 @@ function proxies(read: SettingsReader): string[] {
   const names = list(read, 'CASTELLAN_MESH_PROXY_IDENTITIES');
   checkProxyIdentities(read, names, read.required('CASTELLAN_IDENTITY_TRUST_DOMAIN'));
   return names;
+}
+
+/** Plain HTTP will do: what a responder says is signed. */
+function responderUrl(read: SettingsReader): string | undefined {
+  const url = read.text('CASTELLAN_IDENTITY_OCSP_URL');
+  if (url !== undefined && !/^https?:/i.test(url)) read.problem('CASTELLAN_IDENTITY_OCSP_URL must be http or https');
+  return url;
 }
 
 function serials(read: SettingsReader): string[] {

@@ -70,6 +70,9 @@ t.test('what is off stays off, and what cannot be read is a problem', async (t) 
     /CASTELLAN_IDENTITY_OCSP must be one of/,
   ]);
   t.match(read({ CASTELLAN_IDENTITY_REVOKED_SERIALS: '01:02' }, readIdentity).problems, [/must be hex serial numbers/]);
+  const responder = { CASTELLAN_IDENTITY_OCSP_URL: 'ldap://ocsp.example/' };
+  t.match(read(responder, readIdentity).problems, [/must be http or https/]);
+  t.same(read({ CASTELLAN_IDENTITY_OCSP_URL: 'http://ocsp.example/' }, readIdentity).problems, []);
   t.match(read({ CASTELLAN_KERNEL_API_URL: 'http://kernel.example' }, readManifests).problems, [/must be https/]);
   t.equal(read({}, readManifests).value.kernel, undefined);
 });
