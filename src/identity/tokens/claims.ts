@@ -7,8 +7,16 @@ import type { ClaimSource, TokenIssuer } from './issuers.ts';
 export type Claims = Readonly<Record<string, unknown>>;
 
 /** Roles and workspaces as the token alone says them. Throws Unauthenticated for claims that are no texts. */
-export function standingOf(claims: Claims, issuer: TokenIssuer): Pick<Principal, 'roles' | 'workspaces'> {
-  return { roles: rolesOf(claims, issuer), workspaces: workspacesOf(claims, issuer) };
+export function standingOf(
+  claims: Claims,
+  issuer: TokenIssuer,
+): Pick<Principal, 'roles' | 'workspaces' | 'breakGlass'> {
+  const elevations = issuer.breakGlass === undefined ? [] : workspaceNames(valuesOf(claims, issuer.breakGlass));
+  return {
+    roles: rolesOf(claims, issuer),
+    workspaces: workspacesOf(claims, issuer),
+    ...(elevations.length === 0 ? {} : { breakGlass: elevations }),
+  };
 }
 
 /** By exact text: another case, a blank more or a letter that only looks alike is another group. */
@@ -17,10 +25,14 @@ function rolesOf(claims: Claims, { roles }: TokenIssuer): readonly Role[] {
   return Object.freeze([...new Set(given)]);
 }
 
-// A name that no workspace can have gives nothing; it is no error, for a claim may hold what is meant for others.
 function workspacesOf(claims: Claims, { workspaces }: TokenIssuer): readonly string[] | '*' {
   const values = valuesOf(claims, workspaces);
   if (workspaces.all !== undefined && values.includes(workspaces.all)) return '*';
+  return workspaceNames(values);
+}
+
+/** What no workspace can be called gives nothing; it is no error, for a claim may hold what is meant for others. */
+function workspaceNames(values: readonly string[]): readonly string[] {
   return Object.freeze([...new Set(values.filter(isWorkspaceId))]);
 }
 

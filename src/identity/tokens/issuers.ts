@@ -50,6 +50,7 @@ const IssuerSchema = Type.Object(
       closed,
     ),
     workspaces: Type.Object({ claim: ClaimPath, separator: Type.Optional(text), all: Type.Optional(text) }, closed),
+    breakGlass: Type.Optional(Type.Object({ claim: ClaimPath, separator: Type.Optional(text) }, closed)),
     requireCnf: Type.Optional(Type.Boolean()),
   },
   closed,
@@ -80,6 +81,8 @@ export interface TokenIssuer {
   readonly roles: ClaimSource & { readonly map: ReadonlyMap<string, Role> };
   /** `all`: the value that stands for every workspace. */
   readonly workspaces: ClaimSource & { readonly all: string | undefined };
+  /** The workspaces in which the subject may elevate itself; undefined: the issuer cannot say so. */
+  readonly breakGlass: ClaimSource | undefined;
   readonly requireCnf: boolean;
 }
 
@@ -146,11 +149,12 @@ function issuerOf({ roles, workspaces, ...entry }: Entry): TokenIssuer {
     jwksUri: entry.jwksUri,
     roles: { ...sourceOf(roles), map: new Map<string, Role>(Object.entries(roles.map)) },
     workspaces: { ...sourceOf(workspaces), all: workspaces.all },
+    breakGlass: entry.breakGlass && sourceOf(entry.breakGlass),
     requireCnf: entry.requireCnf ?? false,
   });
 }
 
-function sourceOf({ claim, separator }: Entry['workspaces'] | Entry['roles']): ClaimSource {
+function sourceOf({ claim, separator }: NonNullable<Entry['breakGlass']>): ClaimSource {
   return { path: typeof claim === 'string' ? claim.split('.') : claim, separator };
 }
 

@@ -151,3 +151,13 @@ t.test('workspaces are those that can be, and all only where the issuer may say 
   const without = { workspaces: { claim: 'castellan_workspaces' } };
   t.same(await standing(without, { castellan_workspaces: '*' }), [[['kernel-admin'], []]]);
 });
+
+t.test('who may elevate itself says a claim, where the issuer may say so', async (t) => {
+  const via = { fingerprint: undefined, onlyHumans: false };
+  const token = `Bearer ${await sign(key, claims({ emergency: ['demo', '*', 'Demo'] }))}`;
+  const elevations = async (rule: object) =>
+    (await new FakeIssuer(key).tokens(entry(rule)).authenticate(token, via)).breakGlass;
+  t.same(await elevations({ breakGlass: { claim: 'emergency' } }), ['demo']);
+  t.equal(await elevations({ breakGlass: { claim: 'nothing' } }), undefined);
+  t.equal(await elevations({}), undefined);
+});
