@@ -30,7 +30,12 @@ export const breakGlassRoutes: FastifyPluginAsyncTypebox<BreakGlassRoutesOptions
   app.post(
     '/v1/break-glass',
     {
-      config: { permission: 'access.elevate', audit: ['access.breakglass.granted'], scope: 'agent' },
+      config: {
+        permission: 'access.elevate',
+        // The one before may be over without an event yet.
+        audit: ['access.breakglass.granted', 'access.breakglass.ended'],
+        scope: 'agent',
+      },
       schema: {
         operationId: 'elevate',
         tags,

@@ -6,7 +6,7 @@ import type { Answer } from '../../support/service.ts';
 import { AGENT_MANAGER_SCENARIOS } from './agent-manager-scenarios.ts';
 import { KILL_SWITCH_SCENARIOS } from './kill-switch-scenarios.ts';
 import { reload } from './policies.ts';
-import { SPEC, type World } from './world.ts';
+import { MINUTE, SPEC, type World } from './world.ts';
 
 /** What a scenario brought about before the call whose events count, and that call. */
 export interface Prepared {
@@ -1121,6 +1121,17 @@ export const SCENARIOS: readonly Scenario[] = [
     events: [],
     prepare: async (world, workspaceId) => {
       await world.expect(201, 'kernel-admin', 'POST', '/v1/break-glass', elevationIn(workspaceId));
+      return { path: '/v1/break-glass', body: elevationIn(workspaceId) };
+    },
+  },
+  {
+    operation: 'elevate',
+    why: 'again, when the one before is over and nobody has written that down',
+    status: 201,
+    events: ['access.breakglass.ended', 'access.breakglass.granted'],
+    prepare: async (world, workspaceId) => {
+      await world.expect(201, 'kernel-admin', 'POST', '/v1/break-glass', elevationIn(workspaceId));
+      world.pass(10 * MINUTE);
       return { path: '/v1/break-glass', body: elevationIn(workspaceId) };
     },
   },
