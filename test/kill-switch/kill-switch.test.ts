@@ -2,6 +2,8 @@ import t from 'tap';
 
 import { SignerError } from '../../src/crypto/signer.ts';
 import { newId } from '../../src/ids.ts';
+import { runningAgainstSwitch } from '../../src/kill-switch/store.ts';
+import { testStorage } from '../support/database.ts';
 import { testService } from '../support/service.ts';
 
 const FLEET = '/v1/kill-switch';
@@ -176,6 +178,25 @@ t.test('without a signer it is engaged all the same, and not cleared', async (t)
     const { rows } = await database.query('SELECT deferred_from FROM audit_heads WHERE chain = $1', [chain]);
     t.same(rows, [{ deferred_from: null }], 'and signed over afterwards');
   }
+});
+
+t.test('a workspace finds its own agents, whosever switch is engaged', async (t) => {
+  const storage = testStorage(t, database);
+  const [mine, theirs] = [await agent(), await agent('other')];
+  for (const path of [mine, theirs]) await start(path);
+  const found = (workspaceId: string) => storage.read(workspaceId, (trx) => runningAgainstSwitch(trx, 1000));
+  const here = async (workspaceId: string, path: string) =>
+    (await found(workspaceId)).some(({ id }) => path.endsWith(id));
+  t.same([await found('demo'), await found('other')], [[], []], 'none is engaged');
+  const engaged = (row: string) => database.query(`INSERT INTO kill_switches VALUES (${row}, now(), 'somebody', 1)`);
+  await engaged(`'other', ''`);
+  t.same([await here('demo', mine), await here('other', theirs)], [false, true]);
+  t.notOk(await here('other', mine));
+  await engaged(`'_system', ''`);
+  t.same([await here('demo', mine), await here('demo', theirs)], [true, false]);
+  const rows = await storage.read('demo', (trx) => trx.selectFrom('kill_switches').selectAll().execute());
+  t.same(rows, [], 'and sees no switch but its own');
+  await database.query('DELETE FROM kill_switches');
 });
 
 t.test('who may, and what is there', async (t) => {
