@@ -36,8 +36,6 @@ export interface PromotionCase {
 }
 
 /** How an evaluation becomes what is stored, whether it was the only one or the last of a pending promotion. */
-export type Conclusion = ReturnType<typeof createConclusion>;
-
 export function createConclusion(parts: ConclusionParts) {
   const { audit, admission, runtimes, observe, log } = parts;
 
