@@ -34,14 +34,14 @@ t.test('conditions are told with the answers they bring', async (t) => {
     having('if-match')
       .map(({ operationId }) => operationId)
       .sort(),
-    ['deleteAgent', 'hotReloadPolicy', 'patchAgent', 'rollBackPolicy'],
+    ['deleteAgent', 'deleteTemplate', 'hotReloadPolicy', 'patchAgent', 'patchTemplate', 'patchWorkspaceSettings', 'rollBackPolicy'],
   );
   for (const { responses, operationId } of having('if-match')) t.hasProp(responses, '412', operationId);
   t.same(
     having('if-none-match')
       .map(({ operationId }) => operationId)
       .sort(),
-    ['getAgent', 'getPolicySnapshot'],
+    ['getAgent', 'getPolicySnapshot', 'getTemplate', 'getWorkspaceSettings'],
   );
   for (const { responses, operationId } of having('if-none-match')) t.hasProp(responses, '304', operationId);
 });
