@@ -34,7 +34,15 @@ t.test('conditions are told with the answers they bring', async (t) => {
     having('if-match')
       .map(({ operationId }) => operationId)
       .sort(),
-    ['deleteAgent', 'deleteTemplate', 'hotReloadPolicy', 'patchAgent', 'patchTemplate', 'patchWorkspaceSettings', 'rollBackPolicy'],
+    [
+      'deleteAgent',
+      'deleteTemplate',
+      'hotReloadPolicy',
+      'patchAgent',
+      'patchTemplate',
+      'patchWorkspaceSettings',
+      'rollBackPolicy',
+    ],
   );
   for (const { responses, operationId } of having('if-match')) t.hasProp(responses, '412', operationId);
   t.same(
