@@ -9,7 +9,7 @@ const CURVES = new Set(['prime256v1', 'secp384r1', 'secp521r1']);
 
 /** What of a certificate matters here; read once per connection, judged again on every request. */
 export interface CertificateFacts {
-  /** With those that the peer has shown behind it. */
+  /** As it is. */
   readonly certificate: X509Certificate;
   /** Upper-case hex SHA-256 of its DER form. */
   readonly fingerprint256: string;

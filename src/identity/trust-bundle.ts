@@ -11,11 +11,15 @@ export interface TrustBundle {
   readonly pem: string;
   readonly authorities: readonly X509Certificate[];
   /**
-   * From the certificate to a self-signed authority of this bundle, over intermediates of the bundle and those the peer has
-   * shown; undefined when none vouches for it at `now` (epoch ms). What OpenSSL does at a handshake, for connections whose
+   * From the certificate to a self-signed authority of this bundle, over intermediates of the bundle and those in
+   * `shown`; undefined when none vouches for it at `now` (epoch ms). What OpenSSL does at a handshake, for connections whose
    * handshake is over: a bundle that replaces another counts for them too.
    */
-  chainOf(leaf: X509Certificate, now: number): readonly X509Certificate[] | undefined;
+  chainOf(
+    leaf: X509Certificate,
+    now: number,
+    shown?: readonly X509Certificate[],
+  ): readonly X509Certificate[] | undefined;
   /** Epoch ms: when the next authority ends that has not ended by `now`; past once all have. */
   endsAfter(now: number): number;
 }
@@ -71,26 +75,13 @@ function bundleOf(pem: string, authorities: readonly X509Certificate[]): TrustBu
   return {
     pem,
     authorities,
-    chainOf: (leaf, now) => chainFrom([leaf], [...authorities, ...shownWith(leaf)], now),
+    chainOf: (leaf, now, shown = []) => chainFrom([leaf], [...authorities, ...shown.filter(({ ca }) => ca)], now),
     endsAfter: (now) => {
       const ends = authorities.map(({ validToDate }) => validToDate.getTime());
       const coming = ends.filter((end) => end > now);
       return coming.length > 0 ? Math.min(...coming) : Math.max(...ends);
     },
   };
-}
-
-/** The certificates that came after the first in the peer's own list. */
-function shownWith(leaf: X509Certificate): X509Certificate[] {
-  const shown: X509Certificate[] = [];
-  for (
-    let next = leaf.issuerCertificate;
-    next !== undefined && shown.length < MAX_CHAIN;
-    next = next.issuerCertificate
-  ) {
-    if (next.ca) shown.push(next);
-  }
-  return shown;
 }
 
 function hasIssued(issuer: X509Certificate, subject: X509Certificate): boolean {
