@@ -1,13 +1,10 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { type CertificateFacts, certificateFacts, requireClientCertificate } from './certificate.ts';
 import { Unauthenticated } from './errors.ts';
 import type { TrustBundle } from './trust-bundle.ts';
-
-/** Certificates a peer may send behind its own; an honest one sends two. */
-const MAX_SHOWN = 8;
 
 /** A client's certificate first, the authority last. */
 export type CertificateChain = readonly X509Certificate[];
@@ -30,8 +27,6 @@ export interface Peers {
 
 interface Known {
   readonly facts: CertificateFacts;
-  /** What the peer sent behind its certificate. */
-  readonly shown: CertificateChain;
   /** By which bundle; another one has to be asked anew. */
   by: unknown;
   chain: CertificateChain;
@@ -59,13 +54,10 @@ export function createPeers(options: PeersOptions): Peers {
   }
 
   function firstSight(socket: TLSSocket): Known | undefined {
-    // First: `getPeerX509Certificate` takes the certificates behind the first one away.
-    const shown = shownBy(socket);
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined) return undefined;
     const peer: Known = {
       facts: certificateFacts(certificate),
-      shown,
       by: undefined,
       chain: [],
       until: 0,
@@ -79,20 +71,9 @@ export function createPeers(options: PeersOptions): Peers {
 
 /** `socket.authorized` is the word of the bundle at the handshake; an authority that was removed since takes its clients with it. */
 function findChain(peer: Known, bundle: Pick<TrustBundle, 'chainOf'>, now: number): void {
-  const chain = bundle.chainOf(peer.facts.certificate, now, peer.shown);
+  const chain = bundle.chainOf(peer.facts.certificate, now);
   if (chain === undefined) throw new Unauthenticated('NOT_TRUSTED');
   peer.chain = chain;
   peer.until = Math.min(...chain.map(({ validToDate }) => validToDate.getTime()));
   peer.by = bundle;
-}
-
-function shownBy(socket: TLSSocket): CertificateChain {
-  const shown: X509Certificate[] = [];
-  let last = socket.getPeerCertificate(true);
-  // The last one is its own issuer, or has none.
-  while (shown.length < MAX_SHOWN && last.issuerCertificate !== undefined && last.issuerCertificate !== last) {
-    last = last.issuerCertificate;
-    shown.push(new X509Certificate(last.raw));
-  }
-  return shown;
 }

@@ -11,15 +11,11 @@ export interface TrustBundle {
   readonly pem: string;
   readonly authorities: readonly X509Certificate[];
   /**
-   * From the certificate to a self-signed authority of this bundle, over intermediates of the bundle and those in
-   * `shown`; undefined when none vouches for it at `now` (epoch ms). What OpenSSL does at a handshake, for connections whose
-   * handshake is over: a bundle that replaces another counts for them too.
+   * From the certificate to a self-signed authority of this bundle, over intermediates of the bundle alone: Node does not tell
+   * a server which ones a client has sent. Undefined when none vouches for it at `now` (epoch ms). What OpenSSL does at a
+   * handshake, for connections whose handshake is over: a bundle that replaces another counts for them too.
    */
-  chainOf(
-    leaf: X509Certificate,
-    now: number,
-    shown?: readonly X509Certificate[],
-  ): readonly X509Certificate[] | undefined;
+  chainOf(leaf: X509Certificate, now: number): readonly X509Certificate[] | undefined;
   /** Epoch ms: when the next authority ends that has not ended by `now`; past once all have. */
   endsAfter(now: number): number;
 }
@@ -75,7 +71,7 @@ function bundleOf(pem: string, authorities: readonly X509Certificate[]): TrustBu
   return {
     pem,
     authorities,
-    chainOf: (leaf, now, shown = []) => chainFrom([leaf], [...authorities, ...shown.filter(({ ca }) => ca)], now),
+    chainOf: (leaf, now) => chainFrom([leaf], authorities, now),
     endsAfter: (now) => {
       const ends = authorities.map(({ validToDate }) => validToDate.getTime());
       const coming = ends.filter((end) => end > now);
