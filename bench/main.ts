@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { type BenchOptions, readOptions, USAGE } from './options.ts';
 import { append } from './phases/append.ts';
 import { checkpoints } from './phases/checkpoints.ts';
+import { identity } from './phases/identity.ts';
 import { locks } from './phases/locks.ts';
 import { memory } from './phases/memory.ts';
 import { overload } from './phases/overload.ts';
@@ -11,6 +12,7 @@ import { page } from './phases/page.ts';
 import { policy } from './phases/policy.ts';
 import { reproof } from './phases/reproof.ts';
 import { revalidation } from './phases/revalidation.ts';
+import { rotation } from './phases/rotation.ts';
 import { start1, start64 } from './phases/start.ts';
 import { status } from './phases/status.ts';
 import { tokens } from './phases/tokens.ts';
@@ -26,6 +28,7 @@ import { openWorld, type World } from './support/world.ts';
 import { judge, requireAll } from './thresholds.ts';
 
 const PHASES: readonly Phase[] = [
+  identity,
   start64,
   start1,
   status,
@@ -39,6 +42,7 @@ const PHASES: readonly Phase[] = [
   verifyMemory,
   checkpoints,
   memory,
+  rotation,
   locks,
   overload,
 ];

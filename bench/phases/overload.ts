@@ -32,6 +32,8 @@ async function measureOverload(bench: Bench): Promise<Figure[]> {
   for (let n = 0; n < WORKSPACES; n += 1) {
     all.push(await workspaceWithAgents(world, `overload-${n}`, connections / WORKSPACES));
   }
+  // Its kill switch is no reason for any other answer.
+  const apart = await workspaceWithAgents(world, 'overload-apart', 1);
   await settleTables(world.db);
   const service = await world.startService({}, { limited: true });
   try {
@@ -47,19 +49,29 @@ async function measureOverload(bench: Bench): Promise<Figure[]> {
     await storm(WORKSPACES, BEFORE_SECONDS);
     const before = await storm(USUAL_CONNECTIONS, BEFORE_SECONDS);
     bench.say(`  before: ${told(before)}`);
-    const probes = probeHealth(service);
+    const healthProbes = probing('health-probe.ts', { ops: service.ops });
+    const brakeProbes = probing('brake-probe.ts', { target: service.target, workspaceId: apart.workspaceId });
     const during = await storm(connections, options.full ? SECONDS.full : SECONDS.usual);
-    const health = await probes.end();
-    bench.say(`  during: ${told(during)}; health ${JSON.stringify(health)}`);
+    const health = await healthProbes.end();
+    const brakes = await brakeProbes.end();
+    bench.say(`  during: ${told(during)}; health ${JSON.stringify(health)}; brakes ${JSON.stringify(brakes)}`);
     for (const sample of during.samples.values()) bench.say(`    ${sample}`);
     const back = await secondsUntilBack(bench, () => storm(USUAL_CONNECTIONS, 1), before.p99 * BACK);
-    return overloadFigures(before, during, health, back);
+    return overloadFigures({ before, during, health, brakes, back });
   } finally {
     await service.stop();
   }
 }
 
-function overloadFigures(before: StormResult, during: StormResult, health: Health, back: number): Figure[] {
+interface Outcome {
+  readonly before: StormResult;
+  readonly during: StormResult;
+  readonly health: Probes;
+  readonly brakes: Probes;
+  readonly back: number;
+}
+
+function overloadFigures({ before, during, health, brakes, back }: Outcome): Figure[] {
   const unexpected = [...during.statuses].reduce((sum, [status, count]) => sum + (EXPECTED.has(status) ? 0 : count), 0);
   const one = (name: string, what: string, unit: string, value: number) =>
     figure(`overload.${name}`, what, unit, [value]);
@@ -73,6 +85,8 @@ function overloadFigures(before: StormResult, during: StormResult, health: Healt
       health.missed,
     ),
     one('health.slowest', 'the slowest answer of livez or readyz', 'ms', health.slowestMs),
+    one('brakes.missed', 'kill switches and locks that were not in force within two seconds', '', brakes.missed),
+    one('brakes.slowest', 'the slowest of them', 'ms', brakes.slowestMs),
     one('back', `until the p99 of a second was back within ${BACK} times what it was`, 's', back),
     one('before.p99', `p99 of ${USUAL_CONNECTIONS} connections before`, 'ms', before.p99),
     one('during.p99', 'p99 of the successes meanwhile', 'ms', during.p99),
@@ -97,15 +111,18 @@ function turnsOf(service: Service, all: readonly Agents[], index: number): Buffe
   return [post('start'), read, post('stop'), read];
 }
 
-interface Health {
+interface Probes {
   readonly probes: number;
   readonly missed: number;
   readonly slowestMs: number;
+  /** What was answered instead. */
+  readonly samples?: readonly string[];
 }
 
-function probeHealth({ ops }: Service): { end(): Promise<Health> } {
-  const worker = new Worker(new URL('../health-probe.ts', import.meta.url), { workerData: { ops } });
-  const { promise, resolve, reject } = Promise.withResolvers<Health>();
+/** Asks again and again, in a thread of its own, until it is ended. */
+function probing(program: string, workerData: object): { end(): Promise<Probes> } {
+  const worker = new Worker(new URL(`../${program}`, import.meta.url), { workerData });
+  const { promise, resolve, reject } = Promise.withResolvers<Probes>();
   worker.once('message', resolve).once('error', reject);
   return {
     end: () => {

@@ -61,6 +61,8 @@ export interface World {
   call(method: string, path: string, body?: unknown, status?: number): Promise<unknown>;
   /** A program that ends with this world at the latest. */
   start(program: Omit<ChildOptions, 'log'> & { readonly log?: string }): Promise<Child>;
+  /** A server of the bench's own with the certificates of this world, in the environment as BENCH_CERTS_DIR. */
+  startProgram(path: string, env: Readonly<Record<string, string>>): Promise<Server>;
   /** Another service on the same database, with settings of its own. */
   startService(
     settings: Readonly<Record<string, string>>,
@@ -140,11 +142,11 @@ async function open(
     };
     return { target, pid: child.pid, ops, inspector: undefined, call: caller(connection, target), stop };
   };
-  const baseline = once(async () => {
-    const env = { BENCH_CERTS_DIR: certsDir, BENCH_DATABASE_URL: postgres.superuserUrl };
-    const child = await start({ args: [BASELINE], env });
+  const startProgram: World['startProgram'] = async (path, env) => {
+    const child = await start({ args: [path], env: { BENCH_CERTS_DIR: certsDir, ...env } });
     return { target: targetOf(readyLine(child.ready).api, tls), pid: child.pid };
-  });
+  };
+  const baseline = once(() => startProgram(BASELINE, { BENCH_DATABASE_URL: postgres.superuserUrl }));
   const connection = new HttpConnection(service.target);
   cleanup.push(async () => connection.close());
 
@@ -158,6 +160,7 @@ async function open(
     service,
     baseline,
     start,
+    startProgram,
     startService,
     startServe,
     close,

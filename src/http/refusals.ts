@@ -117,14 +117,13 @@ export const refusalsPlugin = fastifyPlugin(
       cutOff.add(request.socket);
     });
 
-    app.addHook('onRequest', async ({ raw, headers }, reply) => {
+    app.addHook('onRequest', ({ raw, headers }, reply, done) => {
       // There is nothing to upgrade to, and Node drops what came with such a request: no second one may follow.
       if (headers.upgrade !== undefined) reply.header('connection', 'close');
       // An injected request never passed the server.
       const refusal = found.get(raw) ?? (raw.socket instanceof Socket ? undefined : refusalOf(raw));
-      if (refusal === undefined) return;
-      reply.header('connection', 'close');
-      throw refusal;
+      if (refusal !== undefined) reply.header('connection', 'close');
+      done(refusal);
     });
   },
   { name: 'refusals', fastify: '5.x', dependencies: ['problem'] },

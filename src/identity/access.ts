@@ -10,15 +10,17 @@ const CHANGING = new Set(['POST', 'PUT', 'PATCH', 'DELETE']);
 export function requireAccess(principal: Principal, request: FastifyRequest): void {
   const { permission, scope } = request.routeOptions.config;
   if (permission === 'authenticated') return;
-  const params = paramsOf(request);
-  if (params['workspaceId'] !== undefined) {
-    requireWorkspace(principal, request, params['workspaceId']);
-    requirePermission(principal, request, permission, params['workspaceId']);
+  const workspaceId = paramOf(request, 'workspaceId');
+  if (workspaceId !== undefined) {
+    requireWorkspace(principal, request, workspaceId);
+    requirePermission(principal, request, permission, workspaceId);
   } else {
     requirePermission(principal, request, permission, undefined);
     if (scope !== 'agent') requireGlobal(principal, request);
   }
-  requireOwnAgent(principal, request, params['agentId'] ?? params['agent_id']);
+  if (principal.agent !== undefined) {
+    requireOwnAgent(principal, request, paramOf(request, 'agentId') ?? paramOf(request, 'agent_id'));
+  }
 }
 
 /**
@@ -88,8 +90,8 @@ function facts(principal: Principal, request: FastifyRequest, reason: DeniedAcce
   return { reason, principalId: principal.id, method, route: request.routeOptions.url ?? 'unmatched' };
 }
 
-function paramsOf(request: FastifyRequest): Readonly<Record<string, string | undefined>> {
-  const params: unknown = request.params;
-  if (typeof params !== 'object' || params === null) return {};
-  return Object.fromEntries(Object.entries(params).map(([name, value]) => [name, String(value)]));
+function paramOf({ params }: FastifyRequest, name: string): string | undefined {
+  if (typeof params !== 'object' || params === null || !Object.hasOwn(params, name)) return undefined;
+  const value: unknown = Reflect.get(params, name);
+  return value === undefined ? undefined : String(value);
 }

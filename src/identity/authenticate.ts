@@ -100,20 +100,26 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
   }
 
   function ofCertificate(peer: CertificateFacts, request: FastifyRequest): Principal | Promise<Principal> {
-    const proxy = mesh.isProxy(peer);
-    if (!proxy) refuseForwarded(request, () => senderOf(peer));
-    if (proxy) requireUnlockedProxy(peer);
-    const caller: Forwarded = proxy ? mesh.callerOf(peer, request) : { ...peer, fingerprint: peer.fingerprint256 };
-    return proxy ? confirmed(caller.certificate, () => ofCaller(caller, request)) : ofCaller(caller, request);
+    if (!mesh.isProxy(peer)) {
+      refuseForwarded(request, () => senderOf(peer));
+      return ofCaller(peer, peer.fingerprint256, request);
+    }
+    requireUnlockedProxy(peer);
+    const caller = mesh.callerOf(peer, request);
+    return confirmed(caller.certificate, () => ofCaller(caller, caller.fingerprint, request));
   }
 
-  function ofCaller(caller: Forwarded, request: FastifyRequest): Principal | Promise<Principal> {
+  function ofCaller(
+    caller: PeerName,
+    fingerprint: string | undefined,
+    request: FastifyRequest,
+  ): Principal | Promise<Principal> {
     const principal = unlocked(names(caller));
     const header = request.headers.authorization;
     if (header === undefined) return principal;
     // Two identities in one request: only who carries the tokens of others may say so.
     if (!principal.roles.includes('gateway')) throw new Unauthenticated('TOKEN_NOT_ACCEPTED');
-    return withToken(header, { fingerprint: caller.fingerprint, onlyHumans: false });
+    return withToken(header, { fingerprint, onlyHumans: false });
   }
 
   return (socket, request) => {

@@ -20,21 +20,31 @@ export const NO_ELEVATIONS: Elevations = { use: async () => false };
 
 /**
  * The principal whose access counts: the caller, or the caller as administrator of the one workspace of the path, where an
- * elevation is all that lets it pass. Throws AccessDenied.
+ * elevation is all that lets it pass; a promise only there. Throws AccessDenied.
  */
-export async function accessOf(
+export function accessOf(
   principal: Principal,
   request: FastifyRequest,
   elevations: Elevations,
-): Promise<Principal> {
+): Principal | Promise<Principal> {
   try {
     requireAccess(principal, request);
     return principal;
   } catch (error) {
-    const elevated = error instanceof AccessDenied ? await elevatedFor(principal, request, elevations) : undefined;
-    if (elevated === undefined) throw error;
-    return elevated;
+    if (!(error instanceof AccessDenied)) throw error;
+    return elevatedOr(error, principal, request, elevations);
   }
+}
+
+async function elevatedOr(
+  denied: AccessDenied,
+  principal: Principal,
+  request: FastifyRequest,
+  elevations: Elevations,
+): Promise<Principal> {
+  const elevated = await elevatedFor(principal, request, elevations);
+  if (elevated === undefined) throw denied;
+  return elevated;
 }
 
 /** Throws AccessDenied unless the caller may ask to be elevated in this workspace, which need not exist. */

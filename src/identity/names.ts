@@ -17,12 +17,14 @@ export interface NamesOptions {
   readonly allowCommonName: boolean;
 }
 
-/** The principal behind a name; throws Unauthenticated. */
+/** The principal behind a name; throws Unauthenticated. The same object is looked up once with each map. */
 export type Names = (name: PeerName) => Principal;
 
 /** Looks names up: an agent's says everything, all others must be in the identity map. */
 export function createNames(options: NamesOptions): Names {
-  return ({ uris, commonName }) => {
+  const known = new WeakMap<PeerName, { readonly by: IdentityMap; readonly principal: Principal }>();
+
+  function lookUp({ uris, commonName }: PeerName): Principal {
     const [uri, ...more] = uris;
     if (uri === undefined) return principalOfCommonName(commonName, options);
     // Two names would be two identities, and which one counts would depend on who reads.
@@ -31,6 +33,15 @@ export function createNames(options: NamesOptions): Names {
     if (id.trustDomain !== options.trustDomain) throw new Unauthenticated('TRUST_DOMAIN_UNKNOWN');
     if (isAgentNamespace(id.path)) return agentPrincipal(uri, id.path);
     return options.identityMap().bySpiffe.get(uri) ?? unmapped();
+  }
+
+  return (name) => {
+    const by = options.identityMap();
+    const found = known.get(name);
+    if (found?.by === by) return found.principal;
+    const principal = lookUp(name);
+    known.set(name, { by, principal });
+    return principal;
   };
 }
 

@@ -58,8 +58,13 @@ export function isPermission(name: string): name is Permission {
   return Object.hasOwn(PERMISSIONS, name);
 }
 
+const GRANTED: Readonly<Record<string, ReadonlySet<Role>>> = Object.fromEntries(
+  Object.entries(PERMISSIONS).map(([permission, roles]) => [permission, new Set<Role>(roles)]),
+);
+
 /** True when one of the roles has the permission. */
 export function isGranted(roles: readonly Role[], permission: Permission): boolean {
-  const granted: readonly Role[] = PERMISSIONS[permission];
-  return roles.some((role) => granted.includes(role));
+  const granted = GRANTED[permission];
+  for (const role of roles) if (granted?.has(role) === true) return true;
+  return false;
 }

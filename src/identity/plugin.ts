@@ -10,6 +10,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who calls. Throws Unauthenticated on a public route, where nobody was asked. */
     readonly principal: Principal;
+    /** The same; null where nobody was asked. For the identity plugin. */
+    known: Principal | null;
     /**
      * For routes that find their workspace themselves: throws AccessDenied (404) unless it is the caller's, RetryLater when
      * it is sent too much.
@@ -32,13 +34,12 @@ export interface IdentityOptions {
 /** Authenticates and authorises every request before its body is read, and unknown paths too: a stranger learns no routes. */
 export const identityPlugin = fastifyPlugin(
   async (app: FastifyInstance, options: IdentityOptions) => {
-    const principals = new WeakMap<FastifyRequest, Principal>();
-
+    const { elevations = NO_ELEVATIONS } = options;
+    app.decorateRequest('known', null);
     app.decorateRequest('principal', {
       getter(this: FastifyRequest) {
-        const principal = principals.get(this);
-        if (principal === undefined) throw new Unauthenticated('NO_IDENTITY');
-        return principal;
+        if (this.known === null) throw new Unauthenticated('NO_IDENTITY');
+        return this.known;
       },
     });
     app.decorateRequest('requireWorkspace', function (this: FastifyRequest, workspaceId: string, agentId?: string) {
@@ -46,30 +47,92 @@ export const identityPlugin = fastifyPlugin(
       options.charge?.(this, workspaceId);
     });
 
-    app.addHook('onRequest', async (request, reply) => {
-      const isPublic = !request.is404 && request.routeOptions.config.permission === 'public';
-      // A forged identity is refused wherever it is sent (contract §3).
-      if (isPublic && request.headers['x-forwarded-client-cert'] === undefined) return;
+    /** Undefined when the caller was sent away and has its answer. */
+    function letIn(principal: Principal, request: FastifyRequest, reply: FastifyReply): Known | undefined {
+      request.known = principal;
+      if (!request.is404 && isPublic(request)) return principal;
+      if (options.admit?.(principal, request, reply) === false) return undefined;
+      return request.is404 ? principal : accessOf(principal, request, elevations);
+    }
+
+    function authenticated(request: FastifyRequest, reply: FastifyReply): Known {
       try {
-        principals.set(request, await options.authenticate(request.raw.socket, request));
+        const found = options.authenticate(request.raw.socket, request);
+        return found instanceof Promise ? found.catch((error: unknown) => explain(error, request, reply)) : found;
       } catch (error) {
-        if (error instanceof Unauthenticated) request.log.warn({ reason: error.reason }, 'unauthenticated');
-        // RFC 6750 §3: without saying what was wrong with the token.
-        if (isAboutToken(error)) reply.header('www-authenticate', 'Bearer');
-        // The connection's identity will not become better; make the client come back with another.
-        else if (!(error instanceof IdentityProviderUnavailable)) reply.header('connection', 'close');
-        throw error;
+        return explain(error, request, reply);
       }
-      if (isPublic) return;
-      if (options.admit?.(request.principal, request, reply) === false) return reply;
-      if (request.is404) return;
-      principals.set(request, await accessOf(request.principal, request, options.elevations ?? NO_ELEVATIONS));
+    }
+
+    async function letInLater(found: Known, request: FastifyRequest, reply: FastifyReply, done: Done): Promise<void> {
+      let entered: Principal | undefined;
+      try {
+        entered = await letIn(await found, request, reply);
+      } catch (error) {
+        done(asError(error));
+        return;
+      }
+      enter(entered, request, done);
+    }
+
+    function enter(principal: Principal | undefined, request: FastifyRequest, done: Done): void {
+      if (principal === undefined) return;
+      request.known = principal;
+      done();
+    }
+
+    // With a callback: most callers are known at once, and promises would be most of what this costs.
+    app.addHook('onRequest', (request, reply, done) => {
+      // A forged identity is refused wherever it is sent (contract §3).
+      if (!request.is404 && isPublic(request) && request.headers['x-forwarded-client-cert'] === undefined) {
+        done();
+        return;
+      }
+      let entered: Known | undefined;
+      try {
+        const found = authenticated(request, reply);
+        if (found instanceof Promise) {
+          void letInLater(found, request, reply, done);
+          return;
+        }
+        entered = letIn(found, request, reply);
+      } catch (error) {
+        done(asError(error));
+        return;
+      }
+      if (entered instanceof Promise) {
+        entered.then(
+          (principal) => enter(principal, request, done),
+          (error: unknown) => done(asError(error)),
+        );
+      } else enter(entered, request, done);
     });
   },
   { name: 'identity', fastify: '5.x', dependencies: ['problem', 'refusals', 'route-contract'] },
 );
 
+type Known = Principal | Promise<Principal>;
+type Done = (error?: Error) => void;
+
+function isPublic(request: FastifyRequest): boolean {
+  return request.routeOptions.config.permission === 'public';
+}
+
+/** Throws what it is given, with what the answer says beside it. */
+function explain(error: unknown, request: FastifyRequest, reply: FastifyReply): never {
+  if (error instanceof Unauthenticated) request.log.warn({ reason: error.reason }, 'unauthenticated');
+  // RFC 6750 §3: without saying what was wrong with the token.
+  if (isAboutToken(error)) reply.header('www-authenticate', 'Bearer');
+  // The connection's identity will not become better; make the client come back with another.
+  else if (!(error instanceof IdentityProviderUnavailable)) reply.header('connection', 'close');
+  throw error;
+}
+
 /** A gateway carries the tokens of many: a bad one of somebody else is no reason to lose the connection. */
 function isAboutToken(error: unknown): boolean {
   return error instanceof Unauthenticated && /^(?:NO_)?TOKEN/.test(error.reason);
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error('thrown', { cause: thrown });
 }

@@ -21,6 +21,8 @@ interface Turn {
 
 /** The part of the capacity one key may have, so that requests that last do not keep every place from the other keys. */
 const KEY_PART = 2;
+/** Keys without a request that are not forgotten: most come back at once. */
+const KEPT_TURNS = 1024;
 
 /**
  * Lets so many requests in at once. The rest wait a short while and are let in key by key in turn, each key in its own
@@ -163,6 +165,6 @@ export class FairGate {
   }
 
   #forgetIdle(key: string, turn: Turn): void {
-    if (turn.inFlight === 0 && turn.waiting.length === 0) this.#turns.delete(key);
+    if (this.#turns.size > KEPT_TURNS && turn.inFlight === 0 && turn.waiting.length === 0) this.#turns.delete(key);
   }
 }

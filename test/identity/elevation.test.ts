@@ -73,13 +73,13 @@ t.test('nobody is asked whether', async (t) => {
   ];
   for (const [why, principal, request] of cases) {
     const elevations = everywhere();
-    await t.rejects(accessOf(principal, request, elevations), AccessDenied, why);
+    await t.rejects(async () => accessOf(principal, request, elevations), AccessDenied, why);
     t.same(elevations.used, [], why);
   }
 });
 
 t.test('without one in force, or when its use cannot be recorded, nobody passes', async (t) => {
-  await t.rejects(accessOf(OLGA, requestOf(READ), NO_ELEVATIONS), { code: 'NOT_FOUND' });
+  await t.rejects(async () => accessOf(OLGA, requestOf(READ), NO_ELEVATIONS), { code: 'NOT_FOUND' });
   const away = { use: () => Promise.reject(new Error('the audit is away')) };
-  await t.rejects(accessOf(OLGA, requestOf(READ), away), { message: 'the audit is away' });
+  await t.rejects(async () => accessOf(OLGA, requestOf(READ), away), { message: 'the audit is away' });
 });
