@@ -121,6 +121,7 @@ export async function startService(
       failpoints: options.failpoints,
     }),
   );
+  who.handshakes.watch(app.server);
   if (isTls(app.server)) files.follow(app.server, () => contextOptions(files.material()));
   if (app.humanListener !== undefined) files.follow(app.humanListener.server, () => contextOptions(humanTls()));
   ocsp.tell(app);

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import type { WatchedSource } from '../trust/watched.ts';
 import { type Authenticate, type AuthenticateParts, createAuthenticate } from './authenticate.ts';
+import { createHandshakes, type Handshakes } from './handshakes.ts';
 import type { IdentityMap } from './identity-map.ts';
 import { createJudge } from './mesh/judge.ts';
 import { createMesh } from './mesh/mesh.ts';
@@ -44,6 +45,8 @@ export interface AccessLocks {
 export interface Identity {
   readonly authenticate: Authenticate;
   readonly peers: Peers;
+  /** To be told of the server that asks for client certificates, before it listens. */
+  readonly handshakes: Handshakes;
   /** Throws Unauthenticated for a connection that may send no more requests, whatever was let in on it before. */
   readonly standing: Standing;
   /** Files behind it, to be loaded before anything listens. */
@@ -57,7 +60,8 @@ export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
   const status = ocspStatus(options);
   const isRevoked: IsRevoked = (facts, chain) =>
     revocation.isRevoked(facts, chain) || status?.isRevoked(facts.certificate) === true;
-  const peers = createPeers({ trustBundle, isRevoked, clock });
+  const handshakes = createHandshakes(trustBundle);
+  const peers = createPeers({ trustBundle, handshakeOf: handshakes.bundleOf, isRevoked, clock });
   const names = createNames({ identityMap, trustDomain: config.trustDomain, allowCommonName: config.allowCn });
   const judge = createJudge({ trustBundle, isRevoked, clock });
   const { crlFiles, ocsp } = config.revocation;
@@ -73,7 +77,7 @@ export function assembleIdentity(options: IdentityAssemblyOptions): Identity {
     skipForLoopback: config.skipMtls,
     isLocked: locks.isPrincipalLocked,
   };
-  return { authenticate: createAuthenticate(parts), peers, standing: createStanding(parts), sources };
+  return { authenticate: createAuthenticate(parts), peers, handshakes, standing: createStanding(parts), sources };
 }
 
 /** What responders say of client certificates; undefined where nobody is asked. */

@@ -14,7 +14,9 @@ export type IsRevoked = (facts: CertificateFacts, chain: CertificateChain) => bo
 
 export interface PeersOptions {
   /** The authorities in force now. */
-  readonly trustBundle: () => Pick<TrustBundle, 'chainOf'>;
+  readonly trustBundle: () => Pick<TrustBundle, 'chainOf' | 'includes'>;
+  /** Those in force at the handshake of a connection; undefined where nobody knows. */
+  readonly handshakeOf: (socket: TLSSocket) => TrustBundle | undefined;
   readonly isRevoked: IsRevoked;
   readonly clock: Clock;
 }
@@ -35,7 +37,7 @@ interface Known {
 }
 
 export function createPeers(options: PeersOptions): Peers {
-  const { trustBundle, isRevoked, clock } = options;
+  const { trustBundle, handshakeOf, isRevoked, clock } = options;
   const known = new WeakMap<TLSSocket, Known>();
 
   function certificateOf(socket: Socket): CertificateFacts | undefined {
@@ -48,7 +50,7 @@ export function createPeers(options: PeersOptions): Peers {
     const now = clock();
     requireClientCertificate(facts, now);
     const bundle = trustBundle();
-    if (peer.by !== bundle || now > peer.until) findChain(peer, bundle, now);
+    if (peer.by !== bundle || now > peer.until) findChain(peer, bundle, handshakeOf(socket), now);
     if (isRevoked(facts, peer.chain)) throw new Unauthenticated('CERTIFICATE_REVOKED');
     return facts;
   }
@@ -69,9 +71,20 @@ export function createPeers(options: PeersOptions): Peers {
   return { certificateOf };
 }
 
-/** `socket.authorized` is the word of the bundle at the handshake; an authority that was removed since takes its clients with it. */
-function findChain(peer: Known, bundle: Pick<TrustBundle, 'chainOf'>, now: number): void {
-  const chain = bundle.chainOf(peer.facts.certificate, now);
+/**
+ * `socket.authorized` is the word of the bundle at the handshake; an authority that was removed since takes its clients with
+ * it. Over intermediates that only the client has sent there is no other word, and it holds while no authority is gone: then
+ * the chain is the certificate alone, whose issuer nobody here knows.
+ */
+function findChain(
+  peer: Known,
+  bundle: Pick<TrustBundle, 'chainOf' | 'includes'>,
+  handshake: TrustBundle | undefined,
+  now: number,
+): void {
+  const { certificate } = peer.facts;
+  const vouched = handshake !== undefined && bundle.includes(handshake);
+  const chain = bundle.chainOf(certificate, now) ?? (vouched ? [certificate] : undefined);
   if (chain === undefined) throw new Unauthenticated('NOT_TRUSTED');
   peer.chain = chain;
   peer.until = Math.min(...chain.map(({ validToDate }) => validToDate.getTime()));

@@ -16,6 +16,8 @@ export interface TrustBundle {
    * handshake, for connections whose handshake is over: a bundle that replaces another counts for them too.
    */
   chainOf(leaf: X509Certificate, now: number): readonly X509Certificate[] | undefined;
+  /** True when every authority of the other is one of this bundle's: whom the other vouches for, this one does too. */
+  includes(other: TrustBundle): boolean;
   /** Epoch ms: when the next authority ends that has not ended by `now`; past once all have. */
   endsAfter(now: number): number;
 }
@@ -49,6 +51,7 @@ export function parseTrustBundle(text: string): TrustBundle {
 }
 
 function bundleOf(pem: string, authorities: readonly X509Certificate[]): TrustBundle {
+  const all = new Set(authorities.map(({ fingerprint256 }) => fingerprint256));
   const anchors = new Set(authorities.filter(isSelfSigned).map(({ fingerprint256 }) => fingerprint256));
 
   function chainFrom(
@@ -72,6 +75,7 @@ function bundleOf(pem: string, authorities: readonly X509Certificate[]): TrustBu
     pem,
     authorities,
     chainOf: (leaf, now) => chainFrom([leaf], authorities, now),
+    includes: (other) => other.authorities.every(({ fingerprint256 }) => all.has(fingerprint256)),
     endsAfter: (now) => {
       const ends = authorities.map(({ validToDate }) => validToDate.getTime());
       const coming = ends.filter((end) => end > now);

@@ -100,7 +100,8 @@ export class FairGate {
   move(from: string, to: string): boolean {
     if (from === to) return true;
     const [before, after] = [this.#turns.get(from), this.#turns.get(to)];
-    if (before === undefined || (after !== undefined && after.inFlight >= this.#share)) return false;
+    if (before === undefined || before.inFlight === 0 || (after !== undefined && after.inFlight >= this.#share))
+      return false;
     before.inFlight -= 1;
     this.#forgetIdle(from, before);
     if (after === undefined) this.#turns.set(to, { inFlight: 1, waiting: [] });

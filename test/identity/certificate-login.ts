@@ -10,6 +10,7 @@ export interface CertificateLoginOptions {
   readonly trustDomain: string;
   readonly allowCommonName?: boolean;
   readonly trustBundle?: PeersOptions['trustBundle'];
+  readonly handshakeOf?: PeersOptions['handshakeOf'];
   readonly isRevoked?: IsRevoked;
   readonly clock?: Clock;
   readonly skipForLoopback?: boolean;
@@ -18,7 +19,7 @@ export interface CertificateLoginOptions {
   readonly isLocked?: AuthenticateParts['isLocked'];
 }
 
-const HANDSHAKE: ReturnType<PeersOptions['trustBundle']> = { chainOf: (leaf) => [leaf] };
+const HANDSHAKE: ReturnType<PeersOptions['trustBundle']> = { chainOf: (leaf) => [leaf], includes: () => true };
 
 /** Identity from client certificates, and from what else a test asks for. */
 export function certificateLogin(options: CertificateLoginOptions): Authenticate {
@@ -30,6 +31,7 @@ export function certificateLogin(options: CertificateLoginOptions): Authenticate
     peers: createPeers({
       // The word of the handshake, for tests that change no authorities.
       trustBundle: options.trustBundle ?? (() => HANDSHAKE),
+      handshakeOf: options.handshakeOf ?? (() => undefined),
       isRevoked: options.isRevoked ?? (() => false),
       clock,
     }),

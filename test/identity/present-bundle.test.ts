@@ -1,6 +1,7 @@
 import t from 'tap';
 
 import { issue, newKey } from '../../src/certs/authority.ts';
+import { createHandshakes } from '../../src/identity/handshakes.ts';
 import { parseIdentityMap } from '../../src/identity/identity-map.ts';
 import { parseTrustBundle } from '../../src/identity/trust-bundle.ts';
 import { testCa } from '../certs/authorities.ts';
@@ -21,13 +22,20 @@ const request = { commonName: 'client', names: [{ uri: OPERATOR }], usage: 'clie
 const client = await issue(middle, request, key);
 const server = await issue(root, { ...request, names: [{ dns: 'localhost' }], usage: 'server' }, key);
 
-async function connected(t: Tap, first: string) {
+async function connected(t: Tap, first: string, watched = true) {
   let bundle = parseTrustBundle(first);
+  const handshakes = createHandshakes(() => bundle);
   const app = await buildApp({
     server,
     authority: root,
-    authenticate: certificateLogin({ identityMap, trustDomain: TRUST_DOMAIN, trustBundle: () => bundle }),
+    authenticate: certificateLogin({
+      identityMap,
+      trustDomain: TRUST_DOMAIN,
+      trustBundle: () => bundle,
+      handshakeOf: handshakes.bundleOf,
+    }),
   });
+  if (watched) handshakes.watch(app.server);
   const port = await listen(app);
   const socket = await openTls(port, { ca: root.cert, cert: client.cert + middle.cert, key: client.key });
   t.teardown(async () => {
@@ -57,7 +65,19 @@ t.test('a connection counts as long as the present bundle leads to its root', as
   t.equal(await ask(), '401', 'the handshake of the past does not count');
 });
 
-t.test('an intermediate that only the client has does not count', async (t) => {
-  const { ask } = await connected(t, root.cert);
+t.test(
+  'an intermediate that only the client has sent counts while no authority of its handshake is gone',
+  async (t) => {
+    const { use, ask } = await connected(t, root.cert);
+    t.equal(await ask(), '200');
+    use(other.cert + root.cert);
+    t.equal(await ask(), '200', 'one more authority takes nothing back');
+    use(other.cert);
+    t.equal(await ask(), '401');
+  },
+);
+
+t.test('nor does it where nobody knows how the handshake was judged', async (t) => {
+  const { ask } = await connected(t, root.cert, false);
   t.equal(await ask(), '401');
 });
