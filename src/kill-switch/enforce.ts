@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StopAgents, Stopper } from '../agents/stop-running.ts';
 import type { AuditAppender, UnitScope } from '../audit/append.ts';
 import type { Storage } from '../storage/storage.ts';
-import { runningAgainstSwitch, workspacesAgainstSwitch, writersNow } from './store.ts';
+import { nextWriter, oldestWriter, runningAgainstSwitch, workspacesAgainstSwitch } from './store.ts';
 
 /** Agents stopped in one unit: its events, and the time the chain is locked, stay small. */
 const PAGE = 100;
@@ -79,10 +79,9 @@ export function createEnforcement(parts: {
 
   async function writersGone(signal: AbortSignal): Promise<boolean> {
     const until = now() + WRITERS_MS;
-    const { next } = await storage.system(writersNow);
+    const next = await storage.system(nextWriter);
     for (;;) {
-      const { oldest } = await storage.system(writersNow);
-      if (oldest >= next) return true;
+      if ((await storage.system(oldestWriter)) >= next) return true;
       if (signal.aborted || now() >= until) return false;
       await delay(LOOK_MS, undefined, { ref: false });
     }

@@ -60,12 +60,22 @@ export async function workspacesAgainstSwitch(trx: Trx, after: string, limit: nu
   return rows.map((row) => row.id);
 }
 
-/** The oldest transaction that is still writing, and the first one that has not begun. */
-export async function writersNow(trx: Trx): Promise<{ oldest: bigint; next: bigint }> {
-  const { rows } = await sql<{ oldest: string; next: string }>`
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS oldest,
-      pg_snapshot_xmax(pg_current_snapshot())::text AS next`.execute(trx);
-  const [row] = rows;
-  if (row === undefined) throw new RangeError('the database names no snapshot');
-  return { oldest: BigInt(row.oldest), next: BigInt(row.next) };
+/**
+ * A number higher than that of every transaction that is writing now. One of its own: what a snapshot calls its end is only
+ * past the newest that has ended, and others are under way behind it.
+ */
+export async function nextWriter(trx: Trx): Promise<bigint> {
+  return number(await sql<{ number: string }>`SELECT pg_current_xact_id()::text AS number`.execute(trx));
+}
+
+/** The lowest number of a transaction that is still writing, or that will. */
+export async function oldestWriter(trx: Trx): Promise<bigint> {
+  return number(
+    await sql<{ number: string }>`SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS number`.execute(trx),
+  );
+}
+
+function number({ rows: [row] }: { readonly rows: readonly { readonly number: string }[] }): bigint {
+  if (row === undefined) throw new RangeError('the database numbers no transaction');
+  return BigInt(row.number);
 }

@@ -117,6 +117,22 @@ t.test('the switch of all workspaces is answered when whoever was writing has wr
   await call('kernel-admin', 'DELETE', '/v1/kill-switch', { reason: 'it is mended' });
 });
 
+t.test('whoever began to write beside the switch of all workspaces is waited for, too', async (t) => {
+  const before = await holder(t);
+  await before.query(`INSERT INTO kill_switches VALUES ('_system', '', now(), 'somebody', 1)`);
+  const answer = call('kernel-admin', 'PUT', '/v1/kill-switch', { reason: 'it went wrong' });
+  await until(
+    `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'insert into "kill_switches"%'`,
+  );
+  // Its number is higher than that of the switch, which it has not seen.
+  const beside = await holder(t);
+  await beside.query('SELECT pg_current_xact_id()');
+  await before.query('ROLLBACK');
+  t.match(await answer, { status: 200, body: { engaged: true, stopping: true } }, 'a start may still be committed');
+  await beside.query('COMMIT');
+  await call('kernel-admin', 'DELETE', '/v1/kill-switch', { reason: 'it is mended' });
+});
+
 t.test('no start of the log follows a switch that was engaged in its chain', async (t) => {
   const { rows } = await database.query(
     `SELECT seq::int, event_type AS type FROM audit_events WHERE chain = 'demo'
