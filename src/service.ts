@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
@@ -151,7 +152,9 @@ export async function startService(
     await app.trust.recordStart();
     const opsUrl = await ops.listen(config.ops);
     const humanUrl = identity.human && (await app.humanListener?.listen(identity.human));
-    const apiUrl = await app.listen(config.api);
+    // One address: for `localhost` Fastify makes a server for each, with nothing of what is hung on the app's own.
+    const { address } = await lookup(config.api.host);
+    const apiUrl = await app.listen({ host: address, port: config.api.port });
     jobs.start();
     return runningService({ app, ops, jobs, opsUrl, apiUrl, humanUrl });
   } catch (error) {
