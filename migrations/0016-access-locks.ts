@@ -21,7 +21,8 @@ const TABLES = `
     chain text NOT NULL DEFAULT '_system' CHECK (chain = '_system'),
     -- The access.lock.placed; its reason is erased where all others are.
     seq bigint NOT NULL CHECK (seq > 0),
-    serial text CHECK (serial ~ '^(0|[1-9A-F][0-9A-F]{0,39})$'),
+    -- 20 octets (RFC 5280 §4.1.2.2), and the one more that OpenSSL lets pass.
+    serial text CHECK (serial ~ '^(0|[1-9A-F][0-9A-F]{0,41})$'),
     principal_id text CHECK (octet_length(principal_id) BETWEEN 1 AND 2048),
     placed_at timestamptz NOT NULL,
     placed_by text NOT NULL,
@@ -41,7 +42,10 @@ const TRIGGER = `
   CREATE FUNCTION access_locks_changed() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   BEGIN
-    UPDATE access_lock_revision SET revision = revision + 1;
+    -- A standby that takes over may have lost the last changes: what comes then must not have the number of one of them, which
+    -- replicas have read.
+    UPDATE access_lock_revision
+      SET revision = greatest(revision + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
     RETURN NULL;
   END $$;
   REVOKE ALL ON FUNCTION access_locks_changed() FROM PUBLIC;

@@ -13,7 +13,7 @@ export const PlaceLockBody = Type.Object(
   {
     serial: Type.Optional(
       Type.String({
-        // RFC 5280 §4.1.2.2: 20 octets, with a zero before them and colons between them at most.
+        // RFC 5280 §4.1.2.2: 20 octets, with one more before them and colons between them at most.
         pattern: '^(?:[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,20}|[0-9A-Fa-f]{1,42})$',
         description: 'Of a client certificate, hex, with or without colons; either this or principalId',
       }),

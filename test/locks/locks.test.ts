@@ -84,6 +84,30 @@ t.test('a certificate is locked by its serial number, in any spelling', async (t
   }
 });
 
+t.test('the longest serial number that is taken is kept', async (t) => {
+  for (const serial of ['A'.repeat(42), Array(21).fill('FF').join(':')]) {
+    const { body } = await place({ serial });
+    t.equal(body.serial, serial.replaceAll(':', ''));
+    await release(body.lockId);
+  }
+});
+
+t.test('a lock counts that was placed after a standby took over, which had lost the one before', async (t) => {
+  const { rows } = await here.database.query('SELECT revision FROM access_lock_revision');
+  await place({ principalId: 'orchestrator' });
+  await Promise.all([here, there].map(({ service }) => service.app.refreshLocks()));
+  await here.database.query('ALTER TABLE access_locks DISABLE TRIGGER access_locks_changed');
+  await here.database.query('DELETE FROM access_locks');
+  await here.database.query('ALTER TABLE access_locks ENABLE TRIGGER access_locks_changed');
+  await here.database.query('UPDATE access_lock_revision SET revision = $1', [rows[0]?.['revision']]);
+  const { body } = await place({ principalId: 'operator' });
+  t.equal((await here.call('operator', 'GET', AGENTS)).status, 401);
+  await statusEverywhere('operator', 401);
+  await statusEverywhere('orchestrator', 200);
+  await release(body.lockId);
+  await statusEverywhere('operator', 200);
+});
+
 t.test('of two locks on one principal the longer counts', async (t) => {
   const short = await place({ principalId: 'operator', expiresAt: new Date(Date.now() + 60_000).toISOString() });
   const long = await place({ principalId: 'operator' });
