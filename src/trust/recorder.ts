@@ -69,7 +69,7 @@ export function createTrustRecorder(options: {
       for (const event of events) add(event, atStart);
     },
     refused: ({ source, digest, problems }) => {
-      const problem = problems.join('; ').slice(0, MAX_PROBLEM);
+      const problem = keepable(problems.join('; ').slice(0, MAX_PROBLEM));
       const payload = { source, ...(digest === undefined ? {} : { digest }), problem };
       add({ type: 'identity.reload.refused', payload }, false);
     },
@@ -80,6 +80,11 @@ export function createTrustRecorder(options: {
       return writing;
     },
   };
+}
+
+/** A problem may quote its file; what no event can hold would keep all that come after it from being written. */
+function keepable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd');
 }
 
 function inputOf(event: TrustEvent): EventInput {

@@ -52,6 +52,18 @@ t.test('any number of mistakes fits into an event', async (t) => {
   t.match(written, [{ payload: { problem: /^.{1000}$/ } }]);
 });
 
+t.test('what an event cannot keep, of whatever is in a file, holds up no other event', async (t) => {
+  const { recorder, written } = bench();
+  recorder.refused({ source: 'identity_map', problems: [`${'a'.repeat(999)}\u{1f600}`, 'b'] });
+  recorder.refused({ source: 'identity_map', problems: ['a\0b\ud800c\u{1f600}'] });
+  await recorder.flush();
+  for (const { payload } of written) {
+    const { problem } = Object(payload);
+    t.ok(problem.isWellFormed() && !problem.includes('\0'), JSON.stringify(problem));
+  }
+  t.match(written[1], { payload: { problem: 'a\ufffdb\ufffdc\u{1f600}' } });
+});
+
 t.test('changes without end while nothing can be written are given up, and counted', async (t) => {
   const { recorder, state } = bench();
   state.away = true;
