@@ -2,7 +2,9 @@ import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import fastifyPlugin from 'fastify-plugin';
+
 import type { Clock } from '../clock.ts';
+import { endsOf } from './socket-ends.ts';
 
 /** Milliseconds a connection may live: an old one has an old handshake, and never moves to a new replica. */
 export const MAX_CONNECTION_AGE = 600_000;
@@ -78,17 +80,15 @@ export function isTls(server: object): server is Server {
   return 'setSecureContext' in server;
 }
 
-// The TCP socket under a handshake has no public link to its TLS socket; the addresses and ports of both ends are one.
 function trackHandshakes(server: FastifyInstance['server'], handshakes: Map<string, Socket>): void {
   if (!isTls(server)) return;
   server.on('connection', (socket: Socket) => {
-    const peer = peerOf(socket);
-    handshakes.set(peer, socket);
-    socket.once('close', () => handshakes.delete(peer));
+    const ends = endsOf(socket);
+    if (ends === undefined) return;
+    handshakes.set(ends, socket);
+    socket.once('close', () => {
+      if (handshakes.get(ends) === socket) handshakes.delete(ends);
+    });
   });
-  server.on('secureConnection', (socket: Socket) => handshakes.delete(peerOf(socket)));
-}
-
-function peerOf(socket: Socket): string {
-  return `${socket.localPort} ${socket.remoteAddress}:${socket.remotePort}`;
+  server.on('secureConnection', (socket: Socket) => handshakes.delete(endsOf(socket) ?? ''));
 }

@@ -1,6 +1,7 @@
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
+import { endsOf } from '../http/socket-ends.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 
 /**
@@ -15,26 +16,25 @@ export interface Handshakes {
 }
 
 export function createHandshakes(trustBundle: () => TrustBundle): Handshakes {
-  // The TCP socket has no public link to its TLS socket; the peer's address and port are one.
-  const begun = new Map<string, TrustBundle>();
+  const begun = new Map<string, { readonly by: TrustBundle }>();
   const done = new WeakMap<TLSSocket, TrustBundle>();
 
   function watch(server: Server): void {
     // Node binds a connection to the authorities in force when it comes, however long its handshake takes.
     server.on('connection', (socket: Socket) => {
-      const peer = peerOf(socket);
-      begun.set(peer, trustBundle());
-      socket.once('close', () => begun.delete(peer));
+      const ends = endsOf(socket);
+      if (ends === undefined) return;
+      const handshake = { by: trustBundle() };
+      begun.set(ends, handshake);
+      socket.once('close', () => {
+        if (begun.get(ends) === handshake) begun.delete(ends);
+      });
     });
     server.prependListener('secureConnection', (socket: TLSSocket) => {
-      const bundle = begun.get(peerOf(socket));
-      if (bundle !== undefined) done.set(socket, bundle);
+      const handshake = begun.get(endsOf(socket) ?? '');
+      if (handshake !== undefined) done.set(socket, handshake.by);
     });
   }
 
   return { watch, bundleOf: (socket) => done.get(socket) };
-}
-
-function peerOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }
