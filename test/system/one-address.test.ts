@@ -15,7 +15,7 @@ t.test('a name of two addresses is one listener, with its limits and reloads', a
   t.teardown(() => {
     dns.lookup = original;
   });
-  const lookup = (host: string, options: dns.LookupAllOptions, done: Done) => {
+  const lookup = (host: string, _options: dns.LookupAllOptions, done: Done) => {
     const addresses = host === 'localhost' ? ADDRESSES : [host];
     const found = addresses.map((address) => ({ address, family: 4 }));
     setImmediate(() => done(null, found));
