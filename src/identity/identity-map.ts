@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { type Static, Type } from '@sinclair/typebox';
 import { Value } from '@sinclair/typebox/value';
+
+import { parseStrictJsonText, StrictJsonError } from '../http/strict-json.ts';
 import type { Principal } from './principal.ts';
 import { isAgentNamespace, parseSpiffeId } from './spiffe.ts';
 
@@ -81,9 +83,11 @@ export function parseIdentityMap(text: string, trustDomain: string): IdentityMap
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
-  } catch {
-    throw new IdentityMapInvalid(['the file is not JSON']);
+    return parseStrictJsonText(text);
+  } catch (error) {
+    if (error instanceof StrictJsonError)
+      throw new IdentityMapInvalid([`the file is not strict JSON: ${error.message}`]);
+    throw error;
   }
 }
 

@@ -23,6 +23,13 @@ const problemsOf = (value: unknown): readonly string[] => {
 };
 const spiffe = (path: string) => ({ match: { spiffe: path } });
 
+t.test('a map that two readers could understand differently', async (t) => {
+  const once = JSON.stringify({ principals: [entry()] });
+  const twice = once.replace('"roles":', '"roles":["auditor"],"roles":');
+  t.match(problemsOf(twice), [/not strict JSON.*roles/]);
+  t.match(problemsOf(once.replace('"a"', '"a\\ud800"')), [/not strict JSON/]);
+});
+
 t.test('a good map', async (t) => {
   const map = parseIdentityMap(
     JSON.stringify({
