@@ -11,7 +11,7 @@ const KEY = /^[\x20-\x7e]{1,255}$/;
 
 /** Which request a key stands for, without the key or the body themselves. */
 export interface RequestKey {
-  /** Where its answer is kept: the workspace of the path, or `_system`. */
+  /** Where its answer is kept: the workspace of the path, the one that the route has found, or `_system`. */
   readonly workspaceId: string;
   /** SHA-256 over principal, workspace, method, path and key. */
   readonly scope: Buffer;
@@ -30,7 +30,7 @@ export function requestKey(request: FastifyRequest): RequestKey | undefined {
   }
   const { principal, method } = request;
   const params = paramsOf(request);
-  const workspaceId = params['workspaceId'] ?? SYSTEM_CHAIN;
+  const workspaceId = params['workspaceId'] ?? (request.foundWorkspace || SYSTEM_CHAIN);
   // The pattern with its decoded parameters: two spellings of one path are one path.
   const path = [request.routeOptions.url ?? '', Object.entries(params)];
   const scope = sha256(JSON.stringify([principal.kind, principal.id, workspaceId, method, path, key]));

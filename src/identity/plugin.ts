@@ -17,6 +17,8 @@ declare module 'fastify' {
      * it is sent too much.
      */
     requireWorkspace(workspaceId: string, agentId?: string): void;
+    /** The workspace that such a route has found to be the caller's; empty before, and on every other route. */
+    foundWorkspace: string;
   }
 }
 
@@ -42,8 +44,10 @@ export const identityPlugin = fastifyPlugin(
         return this.known;
       },
     });
+    app.decorateRequest('foundWorkspace', '');
     app.decorateRequest('requireWorkspace', function (this: FastifyRequest, workspaceId: string, agentId?: string) {
       requireWorkspace(this.principal, this, workspaceId, agentId);
+      this.foundWorkspace = workspaceId;
       options.charge?.(this, workspaceId);
     });
 

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
 
 import { callerOf } from '../agents/caller.ts';
 import type { ScaleAgent } from '../agents/scale.ts';
@@ -20,7 +21,7 @@ import {
 } from './schema.ts';
 import type { Spawn } from './spawn.ts';
 import { okAs, scaledView, spawned, startedView, stoppedView } from './views.ts';
-import { namedWorkspace, workspaceOfAgent } from './workspace-of.ts';
+import { findNamedWorkspace, findWorkspaceOfAgent } from './workspace-of.ts';
 
 const AGENT = '/api/v1/agent/:agent_id';
 const tags = ['agent manager'];
@@ -42,9 +43,8 @@ export const agentManagerRoutes: FastifyPluginAsyncTypebox<AgentManagerRoutesOpt
   app,
   { spawn, agents },
 ) => {
-  const found = async (agentId: string, request: Parameters<typeof workspaceOfAgent>[0]) => {
-    request.foundWorkspace = await workspaceOfAgent(request, agentId, agents.workspaceOf);
-  };
+  const found = (agentId: string, request: FastifyRequest) =>
+    findWorkspaceOfAgent(request, agentId, agents.workspaceOf);
 
   app.post(
     '/api/v1/agent/spawn',
@@ -63,7 +63,7 @@ export const agentManagerRoutes: FastifyPluginAsyncTypebox<AgentManagerRoutesOpt
         response: { 201: Spawned },
       },
       preHandler: async (request) => {
-        request.foundWorkspace = namedWorkspace(request, request.body.workspace_id, '/workspace_id');
+        findNamedWorkspace(request, request.body.workspace_id, '/workspace_id');
       },
     },
     async (request, reply) => {

@@ -8,7 +8,6 @@ import { templateRoutes } from './template-routes.ts';
 export const spawnPlugin = fastifyPlugin(
   async (app) => {
     const { agents, templates, manifests } = app;
-    app.decorateRequest('foundWorkspace', '');
     await app.register(agentManagerRoutes, { agents, spawn: createSpawn({ templates, create: agents.create }) });
     await app.register(templateRoutes, { templates, manifests });
   },

@@ -19,7 +19,7 @@ import {
   WorkspaceQuery,
 } from './schema.ts';
 import { createdTemplate, templateEtag, templateView } from './views.ts';
-import { namedWorkspace, onlyWorkspace } from './workspace-of.ts';
+import { findNamedWorkspace, onlyWorkspace } from './workspace-of.ts';
 
 const TEMPLATES = '/api/v1/templates';
 const TEMPLATE = `${TEMPLATES}/:template_id`;
@@ -54,7 +54,7 @@ export const templateRoutes: FastifyPluginAsyncTypebox<TemplateRoutesOptions> = 
         response: { 201: TemplateSchema },
       },
       preHandler: async (request) => {
-        request.foundWorkspace = namedWorkspace(request, request.body.workspace_id, '/workspace_id');
+        findNamedWorkspace(request, request.body.workspace_id, '/workspace_id');
       },
     },
     async (request, reply) => {
@@ -85,7 +85,7 @@ export const templateRoutes: FastifyPluginAsyncTypebox<TemplateRoutesOptions> = 
         response: { 200: TemplateList },
       },
       preHandler: async (request) => {
-        request.foundWorkspace = namedWorkspace(request, request.query.workspace_id, '/query/workspace_id');
+        findNamedWorkspace(request, request.query.workspace_id, '/query/workspace_id');
       },
     },
     async (request) => {
@@ -178,9 +178,9 @@ export const templateRoutes: FastifyPluginAsyncTypebox<TemplateRoutesOptions> = 
       const holders = await templates.workspaceOf(id, request.principal.workspaces);
       if (holders === 'none') throw new NotFound();
       const only = holders === 'several' ? undefined : holders.only;
-      request.foundWorkspace = namedWorkspace(request, only, '/query/workspace_id');
+      findNamedWorkspace(request, only, '/query/workspace_id');
       return;
     }
-    request.foundWorkspace = namedWorkspace(request, named, '/query/workspace_id');
+    findNamedWorkspace(request, named, '/query/workspace_id');
   }
 };
