@@ -1,5 +1,6 @@
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 
 import type { Authenticate } from '../identity/authenticate.ts';
@@ -8,6 +9,8 @@ import type { Standing } from '../identity/standing.ts';
 
 /** Ms of work after which the walk lets others go first: thousands of connections are judged at once. */
 const TURN_MS = 5;
+/** Ms that a walk waits for those who have to ask somebody else: the next walk must not come later for a database that hangs. */
+const SLOW_MS = 1_000;
 
 /** How many connections were ended, by why. */
 export type Ended = ReadonlyMap<UnauthenticatedReason, number>;
@@ -20,7 +23,7 @@ export interface LiveConnections {
   ended(request: FastifyRequest): void;
   /**
    * Judges every connection as it stands now, and every request under way for at least `olderThanMs`; those that would not be
-   * let in are destroyed, also with an answer half sent.
+   * let in are destroyed, also with an answer half sent. Who was slow to be judged may be among those ended of the next time.
    */
   judge(olderThanMs: number): Promise<Ended>;
 }
@@ -41,6 +44,7 @@ interface Connection {
 
 export function createLiveConnections({ authenticate, standing, now }: LiveOptions): LiveConnections {
   const connections = new Map<Socket, Connection>();
+  let late = new Map<UnauthenticatedReason, number>();
 
   function watch(server: Server): void {
     server.on('secureConnection', (socket: Socket) => {
@@ -57,11 +61,14 @@ export function createLiveConnections({ authenticate, standing, now }: LiveOptio
   }
 
   async function judge(olderThanMs: number): Promise<Ended> {
-    const ended = new Map<UnauthenticatedReason, number>();
+    const ended = late;
+    late = new Map();
+    let isOver = false;
     const lost = (socket: Socket, { reason }: Unauthenticated) => {
       if (socket.destroyed) return;
       socket.destroy();
-      ended.set(reason, (ended.get(reason) ?? 0) + 1);
+      const counts = isOver ? late : ended;
+      counts.set(reason, (counts.get(reason) ?? 0) + 1);
     };
     const slow: Promise<void>[] = [];
     let turnEnds = now() + TURN_MS;
@@ -75,8 +82,8 @@ export function createLiveConnections({ authenticate, standing, now }: LiveOptio
       await new Promise(setImmediate);
       turnEnds = now() + TURN_MS;
     }
-    // One that has to ask somebody else first keeps nobody waiting but itself.
-    await Promise.all(slow);
+    if (slow.length > 0) await Promise.race([Promise.all(slow), setTimeout(SLOW_MS, undefined, { ref: false })]);
+    isOver = true;
     return ended;
   }
 

@@ -106,6 +106,27 @@ t.test('who has to ask somebody keeps no one else waiting', async (t) => {
   t.ok(slow.destroyed);
 });
 
+t.test(
+  'the next walk does not wait for whom nobody can judge now; he is ended and counted when somebody can',
+  async (t) => {
+    const { live, judges, connect, begin } = bench();
+    const socket = connect();
+    begin(socket);
+    const { promise, reject } = Promise.withResolvers<never>();
+    judges.authenticate = () => promise;
+    // Keeps the process alive, which nothing else does while a walk waits.
+    const alive = setInterval(() => undefined, 100);
+    t.teardown(() => clearInterval(alive));
+    t.equal((await live.judge(0)).size, 0);
+    t.notOk(socket.destroyed);
+    reject(new Unauthenticated('PRINCIPAL_LOCKED'));
+    await promise.catch(() => undefined);
+    await new Promise(setImmediate);
+    t.ok(socket.destroyed);
+    t.same([...(await live.judge(0))], [['PRINCIPAL_LOCKED', 1]]);
+  },
+);
+
 t.test('an error that is no refusal ends nobody', async (t) => {
   const { live, judges, connect, begin } = bench();
   const socket = connect();
