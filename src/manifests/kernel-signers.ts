@@ -13,6 +13,8 @@ const MAX_KEPT = 1_000;
 export interface KernelSigners {
   /** Undefined for one that it does not know. Rejects with KernelUnavailable when that cannot be found out. */
   find(signerId: string): Promise<KernelSigner | undefined>;
+  /** As of the newest answer, without asking; undefined also for one that was not asked for. */
+  last(signerId: string): KernelSigner | undefined;
 }
 
 export interface KernelSignersOptions {
@@ -62,7 +64,7 @@ export function createKernelSigners(options: KernelSignersOptions): KernelSigner
     return signer;
   }
 
-  return { find };
+  return { find, last: (signerId) => known.get(signerId)?.signer };
 }
 
 function keep(answers: Map<string, Kept>, signerId: string, kept: Kept): void {

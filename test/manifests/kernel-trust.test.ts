@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import pg from 'pg';
 import t from 'tap';
 
 import { testCertificates } from '../support/service.ts';
@@ -87,6 +88,25 @@ t.test('a signer that is revoked while a request waits for the Kernel', async (t
   resolve();
   kernel.gate = undefined;
   t.match(await asked, { status: 403, body: { code: UNTRUSTED.code } });
+});
+
+t.test('a signer of the Kernel whose time is over when its request comes to its turn', async (t) => {
+  const signer = listed({ notAfter: new Date(world.now() + MINUTE).toISOString() });
+  const client = new pg.Client({ connectionString: world.database.superuserUrl });
+  await client.connect();
+  t.teardown(() => client.end());
+  const late = async () => {
+    await client.query('BEGIN');
+    await client.query(`SELECT FROM audit_heads WHERE chain = 'demo' FOR UPDATE`);
+    const asked = create(signer)();
+    const waiting = `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%audit_open%'`;
+    const deadline = Date.now() + 10_000;
+    while ((await world.database.query(waiting)).rowCount === 0 && Date.now() < deadline);
+    world.pass(MINUTE);
+    await client.query('COMMIT');
+    return asked;
+  };
+  await refused(t, world, UNTRUSTED, late);
 });
 
 t.test('without the Kernel nothing is accepted that rests on it', async (t) => {
