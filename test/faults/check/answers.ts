@@ -1,7 +1,7 @@
 import { type Call, isDone, type Operation, type Outcome } from '../support/history.ts';
 import type { Evidence, Violation } from './evidence.ts';
 import { type EventFact, textOf } from './facts.ts';
-import { at } from './replay.ts';
+import { at } from './launches.ts';
 
 type Answer = Extract<Outcome, { kind: 'answered' }>;
 

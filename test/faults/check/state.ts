@@ -1,6 +1,7 @@
 import type { Evidence, Violation } from './evidence.ts';
 import { type EventFact, type Facts, renewedTogether, textOf } from './facts.ts';
-import { at, differences, type Replay } from './replay.ts';
+import { at } from './launches.ts';
+import { differences, type Replay } from './replay.ts';
 
 const SYSTEM_CHAIN = '_system';
 
