@@ -27,15 +27,23 @@ const NOTHING: Known = { revision: -1, size: 0, serials: new Map(), principals: 
 
 export function createKnownLocks({ storage, clock }: { storage: Storage; clock: Clock }): KnownLocks {
   let known = NOTHING;
+  let reading: Promise<unknown> = Promise.resolve();
+
+  // One after the other: a slower reader that began earlier would bring back what was before.
+  function refresh(): Promise<boolean> {
+    const read = reading.then(readIfChanged);
+    reading = read.catch(() => undefined);
+    return read;
+  }
 
   // Of its own login, whose connections no flood of requests uses up.
-  async function refresh(): Promise<boolean> {
+  async function readIfChanged(): Promise<boolean> {
     const present = await storage.system(async (trx) => {
       const revision = await lockRevision(trx);
       return revision === known.revision ? undefined : { revision, locks: await everyLock(trx) };
     });
-    // A slower reader that began earlier must not bring back what was before.
-    if (present === undefined || present.revision <= known.revision) return false;
+    // Any other one, for a database that was restored is at an earlier one.
+    if (present === undefined) return false;
     known = { revision: present.revision, size: present.locks.length, ...indexed(present.locks) };
     return true;
   }
