@@ -22,8 +22,9 @@ export const workspacesPlugin = fastifyPlugin(
       stopRunning: agents.stopRunning,
       now: () => performance.now(),
     });
-    app.decorate('workspaces', { ...service, finish: suspension.finish });
-    await app.register(workspaceRoutes, { service });
+    const workspaces = { ...service, finish: suspension.finish };
+    app.decorate('workspaces', workspaces);
+    await app.register(workspaceRoutes, { service: workspaces });
     await app.register(stateRoutes, { suspension });
   },
   { name: 'workspaces', fastify: '5.x', dependencies: ['storage', 'audit', 'policy', 'agents'] },

@@ -89,7 +89,6 @@ t.test('secrets and what callers write are nowhere but where they belong', async
     who = 'kernel-admin',
   ) => {
     const headers = {
-      authorization: `Bearer ${canary('authorization')}`,
       cookie: `session=${canary('cookie')}`,
       'x-custom': write('header'),
       'user-agent': write('user-agent'),
@@ -103,6 +102,11 @@ t.test('secrets and what callers write are nowhere but where they belong', async
   };
 
   const base = '/v1/workspaces/demo';
+  for (const scheme of ['Bearer', 'Basic']) {
+    const authorization = `${scheme} ${canary('authorization')}`;
+    t.equal((await send('GET', '/v1/workspaces', undefined, { authorization }, 'operator')).status, 401);
+    t.equal((await send('GET', '/v1/workspaces', undefined, { authorization }, 'gateway')).status, 401);
+  }
   await send('POST', '/v1/workspaces', { workspaceId: 'demo', displayName: write('display-name') });
   const spec = {
     ...SPEC,

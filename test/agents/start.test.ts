@@ -132,8 +132,8 @@ t.test('quarantine, suspension and unknown agents', async (t) => {
   await t.rejects(f.start('demo', agent.id, {}, CALLER), { code: 'AGENT_QUARANTINED' });
   t.match(await f.brakes.stop('demo', agent.id, {}, CALLER), { status: 'quarantined', auditEvent: null });
 
-  await f.database.query(`UPDATE workspaces SET state = 'suspended' WHERE id = 'other'`);
   const other = await f.service.create('other', { spec: { name: 'b' } }, CALLER);
+  await f.database.query(`UPDATE workspaces SET state = 'suspended' WHERE id = 'other'`);
   await t.rejects(f.start('other', other.agent.id, {}, CALLER), { code: 'WORKSPACE_SUSPENDED' });
 
   for (const id of [NOBODY, 'x', other.agent.id]) {
