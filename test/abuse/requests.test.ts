@@ -2,10 +2,12 @@ import type { Arbitrary } from 'fast-check';
 import t from 'tap';
 import fc from '../support/fast-check.ts';
 
+import { brakeOf, type Step } from './support/brakes.ts';
 import type { Caller } from './support/client.ts';
 import { OPERATIONS, type Operation } from './support/document.ts';
+import { hintsOf } from './support/hints.ts';
 import { judged } from './support/judge.ts';
-import { ANYONE, badPlans, goodPlans, hintsOf, type Plan } from './support/plans.ts';
+import { ANYONE, badPlans, goodPlans, type Plan } from './support/plans.ts';
 import { holds } from './support/runs.ts';
 import { openStage } from './support/stage.ts';
 
@@ -18,8 +20,8 @@ const stage = await openStage(t);
 t.test('every answer is as documented, and an error leaves nothing but its denial', async (t) => {
   for (const operation of OPERATIONS) {
     await t.test(operation.operationId, async (t) => {
-      const subjects = await stage.subjects();
-      const hints = hintsOf(stage, subjects);
+      const subjects = await stage.subjects(operation);
+      const hints = hintsOf(stage, subjects, operation);
       const factor = COSTLY.has(operation.operationId) ? 0.25 : 1;
       await t.test('asked as it is documented', (t) =>
         holds(t, requests(operation, goodPlans(operation, subjects, hints, ADMIN)), factor),
@@ -44,10 +46,25 @@ t.test('the service is still there and every chain is whole', async (t) => {
 
 function requests(operation: Operation, plans: Arbitrary<Plan>) {
   return fc.asyncProperty(plans, async (plan) => {
-    const answer = await stage.client.send(plan);
-    const wrong = [...judged(operation, plan, answer, await stage.look()), ...keptPlaces()];
-    if (wrong.length > 0) throw new Error(`${wrong.join('; ')}: ${answer.status} ${answer.text.slice(0, 500)}`);
+    const { before, after } = brakeOf(operation, plan, stage.known.workspaceOf);
+    await take(before);
+    try {
+      const answer = await stage.client.send(plan);
+      const seen = await stage.look();
+      const wrong = [...judged(operation, plan, answer, seen, stage.known), ...keptPlaces()];
+      if (wrong.length > 0) throw new Error(`${wrong.join('; ')}: ${answer.status} ${answer.text.slice(0, 500)}`);
+    } finally {
+      // What it put in force would refuse the requests to come for a reason that is not theirs.
+      await take(after);
+    }
   });
+}
+
+async function take(step: Step | undefined): Promise<void> {
+  if (step === undefined) return;
+  const { method, path, body, mayBeGone = false } = step;
+  await stage.act(method, path, body, 'kernel-admin', mayBeGone);
+  await stage.look();
 }
 
 /** What the limits still count as under way although every request was answered. */

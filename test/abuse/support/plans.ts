@@ -1,23 +1,18 @@
-import { generateKeyPairSync } from 'node:crypto';
 import type { Arbitrary } from 'fast-check';
 import fc from '../../support/fast-check.ts';
 
-import { reload } from '../../system/support/policies.ts';
 import { CALLERS, type Caller, type Sent } from './client.ts';
 import type { Operation, Parameter } from './document.ts';
+import { NOBODY } from './hints.ts';
 import { NAUGHTY } from './naughty.ts';
 import { isTaken, mismatch } from './oracle.ts';
 import { spoiltBodies } from './spoilt.ts';
-import type { Stage, Subjects } from './stage.ts';
+import type { Subjects } from './subjects.ts';
 import { type Hints, TEXT, valuesOf } from './values.ts';
 
-const NOBODY = '01975a00-0000-7000-8000-0000000000ff';
 const JSON_TYPE = 'application/json';
-/** Seconds; no generated agent expires within a run, for that would be a change of nobody's making. */
-const TTL = { min: 3600, max: 2_592_000 };
 /** Characters of one text in a counterexample. */
 const MAX_SHOWN = 2000;
-const PUBLIC_KEY = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString();
 
 /** One generated request. */
 export interface Plan extends Sent {
@@ -36,29 +31,6 @@ interface Parts {
   readonly query: Pairs;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | undefined;
-}
-
-/** Members that mean something, so that a good part of the good requests gets past what a schema can say. */
-export function hintsOf(stage: Stage, subjects: Subjects): Hints {
-  const texts = (known: readonly string[]) => fc.constantFrom(...known, NOBODY);
-  return {
-    ttlSeconds: fc.integer(TTL),
-    publicKey: fc.oneof(fc.constant(PUBLIC_KEY), fc.constantFrom(...NAUGHTY.filter((text) => text !== ''))),
-    agentIds: fc.uniqueArray(texts(subjects['agentId'] ?? []), { minLength: 1, maxLength: 4 }),
-    bundle: fc.oneof(
-      // A text of chance never compiles, and each try costs a compiler's start.
-      fc.integer({ min: 0, max: 3 }).map((nth) => Reflect.get(reload({ monthlyUsd: 5000 + nth }), 'bundle')),
-      fc.constantFrom<unknown>(
-        { modules: {}, data: {} },
-        { modules: { 'promotion.rego': 'package castellan.promotion\ndeny := 1 / 0' }, data: { a: [1e-300, null] } },
-        { modules: { '../x.rego': '' }, data: {} },
-        { tarball: 'H4sIAAAA' },
-        { tarball: Buffer.alloc(10_000).toString('base64') },
-      ),
-    ),
-    version: fc.integer({ min: 1, max: 4 }),
-    proof: fc.oneof(fc.constant(stage.proof), valuesOf({})),
-  };
 }
 
 /** Requests as openapi.yaml describes them, about things that are there. */
@@ -94,7 +66,10 @@ function goodParts(operation: Operation, subjects: Subjects, hints: Hints, who: 
         namesIn(operation.path).map((name) => [name, fc.constantFrom(...(subjects[name] ?? []), absent(name))]),
       ),
     ),
-    query: goodQueries(operation.parameters.filter((one) => one.in === 'query')),
+    query: goodQueries(
+      operation.parameters.filter((one) => one.in === 'query'),
+      hints,
+    ),
     headers: goodHeaders(operation),
     body: bodiesOf(operation, hints),
   };
@@ -125,7 +100,7 @@ function unwantedBodies(operation: Operation, good: ReturnType<typeof goodParts>
 }
 
 function absent(name: string): string {
-  if (name === 'workspaceId') return 'nowhere';
+  if (name === 'workspaceId' || name === 'template_id') return 'nowhere';
   return name === 'version' ? '2147483647' : NOBODY;
 }
 
@@ -149,10 +124,10 @@ function badParams(operation: Operation, subjects: Subjects): Arbitrary<Record<s
   return fc.constantFrom(...names).chain((name) => fc.record({ ...good, [name]: evil.filter((text) => text !== '') }));
 }
 
-function goodQueries(parameters: readonly Parameter[]): Arbitrary<Pairs> {
+function goodQueries(parameters: readonly Parameter[], hints: Hints): Arbitrary<Pairs> {
   const pairs = parameters.map(({ name, schema }) =>
     fc.option(
-      valuesOf(schema).map((value) => [name, String(value)] as const),
+      (hints[name] ?? valuesOf(schema)).map((value) => [name, String(value)] as const),
       { nil: undefined },
     ),
   );

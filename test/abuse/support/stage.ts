@@ -1,25 +1,23 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 
 import { SAMPLE_AGENT_ID } from '../../../src/certs/clients.ts';
-import { newId } from '../../../src/ids.ts';
-import { openWorld, SPEC, type World } from '../../system/support/world.ts';
+import { openWorld, type World } from '../../system/support/world.ts';
 import { type Client, openClient } from './client.ts';
+import type { Operation } from './document.ts';
+import { type Act, type Known, openSubjects, type Subjects } from './subjects.ts';
 import { type Watch, watch } from './watch.ts';
 
 type Tap = Parameters<typeof openWorld>[0];
-
-/** Whose cursors are worth forging: each keeps something else inside. */
-const LISTS = ['agents', 'agents/statuses', 'decisions', 'promotions', 'audit/events', 'policy/versions'];
-
-/** What there is to be asked for, by the name of a path parameter, and cursors of lists. */
-export type Subjects = Readonly<Record<string, readonly string[]>>;
 
 /** A whole service, with a client for every identity and eyes on its database. */
 export interface Stage extends Watch {
   readonly world: World;
   readonly client: Client;
-  /** New agents in every state and what belongs to them. */
-  subjects(): Promise<Subjects>;
+  readonly known: Known;
+  /** What the operation can be about. What was done for it is looked at already. */
+  subjects(operation: Operation): Promise<Subjects>;
+  readonly act: Act;
   /** The proof of some governed agent. */
   readonly proof: unknown;
 }
@@ -35,47 +33,25 @@ export async function openStage(t: Tap): Promise<Stage> {
     .governance;
   const { look } = await watch(t, world.database.superuserUrl);
 
-  async function act(method: string, path: string, body?: object) {
+  const act: Act = async (method, target, body, who = 'kernel-admin', mayBeGone = false) => {
     const headers = { 'content-type': 'application/json' };
-    const sent = { who: 'kernel-admin', method, target: `/v1/workspaces/demo/${path}`, headers } as const;
-    const answer = await client.send(body === undefined ? sent : { ...sent, body: Buffer.from(JSON.stringify(body)) });
-    assert.ok(answer.status < 300, `${method} ${path}: ${answer.text}`);
-    return JSON.parse(answer.text);
-  }
+    const sent = { who, method, target, headers };
+    const bare = { ...sent, headers: {} };
+    const answer = await client.send(body === undefined ? bare : { ...sent, body: Buffer.from(JSON.stringify(body)) });
+    if (mayBeGone && answer.status === 404) return undefined;
+    assert.ok(answer.status < 300, `${method} ${target}: ${answer.text}`);
+    return answer.text === '' ? undefined : JSON.parse(answer.text);
+  };
 
-  let cursors: unknown[] | undefined;
+  const known = await openSubjects(act, foreign, await people(world));
 
-  async function subjects(): Promise<Subjects> {
-    const sandbox = async () => `agents/${(await act('POST', 'agents', { spec: SPEC })).id}`;
-    const [stopped, running, governed, quarantined] = [
-      await sandbox(),
-      await sandbox(),
-      await sandbox(),
-      await sandbox(),
-    ];
-    await act('POST', `${running}/start`);
-    // A policy that a generated reload left may deny it; then it stays in the sandbox.
-    await act('POST', `${governed}/promote`);
-    await act('POST', `${quarantined}/quarantine`, { reason: 'odd' });
-    const { revalidation } = await act('POST', 'policy/revalidate');
-    const { decisions } = await act('GET', 'decisions?limit=3');
-    const { promotions } = await act('GET', 'promotions?limit=3');
-    cursors ??= await Promise.all(LISTS.map(async (list) => (await act('GET', `${list}?limit=1`)).nextCursor));
+  async function subjects(operation: Operation): Promise<Subjects> {
+    const found = await known.subjectsFor(operation);
     await look();
-    const agents = [stopped, running, governed, quarantined].map((path) => path.slice('agents/'.length));
-    return {
-      workspaceId: ['demo'],
-      agentId: [...agents, SAMPLE_AGENT_ID, foreign],
-      decisionId: decisions.map((one: { decisionId: string }) => one.decisionId),
-      promotionId: promotions.map((one: { promotionId: string }) => one.promotionId),
-      revalidationId: [revalidation.id],
-      signerId: [newId()],
-      version: ['1', '2', '3'],
-      cursor: cursors.filter((cursor) => typeof cursor === 'string'),
-    };
+    return found;
   }
 
-  return { world, client, look, subjects, proof };
+  return { world, client, look, known, subjects, act, proof };
 }
 
 /** The agent of `agent.crt`: its id is given, so it cannot come from the API. */
@@ -88,4 +64,16 @@ async function sampleAgent(world: World): Promise<void> {
   ]) {
     await world.sql(statement, [agentId, SAMPLE_AGENT_ID]);
   }
+}
+
+/** Who came with a token: none of the test's own callers did. */
+async function people(world: World): Promise<readonly string[]> {
+  const ids = [`hu-${randomUUID()}`, `hu-${randomUUID()}`];
+  for (const id of ids) {
+    await world.sql(
+      `INSERT INTO people (id, kind, issuer, subject, first_seen) VALUES ($1, 'human', 'https://id.example', $1, now())`,
+      [id],
+    );
+  }
+  return ids;
 }
