@@ -4,7 +4,7 @@ import fastifyPlugin from 'fastify-plugin';
 import type { Clock } from '../clock.ts';
 import { NotFound } from '../http/problem.ts';
 import { AccessDenied, ForwardedByStranger, Unauthenticated, WorkspaceSuspended } from '../identity/errors.ts';
-import type { Principal } from '../identity/principal.ts';
+
 import { type AccessRecorder, createAccessRecorder, type DeniedCaller, type Refusal } from './access-recorder.ts';
 
 declare module 'fastify' {
@@ -63,6 +63,6 @@ function callerOf(error: Refusal, request: FastifyRequest): DeniedCaller {
   return caller === undefined ? { id: 'unknown', kind: 'unknown' } : { id: caller.id, kind: caller.kind };
 }
 
-function senderOf(error: Unauthenticated | ForwardedByStranger): Principal | undefined {
-  return error instanceof ForwardedByStranger ? error.sender : undefined;
+function senderOf(error: Unauthenticated | ForwardedByStranger): DeniedCaller | undefined {
+  return error instanceof ForwardedByStranger ? error.sender : error.claimed;
 }

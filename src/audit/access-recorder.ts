@@ -36,6 +36,8 @@ interface Window {
   readonly since: number;
   readonly chain: string;
   readonly event: EventInput<'access.denied'>;
+  /** Of the workspace that all of them asked for; undefined once it was more than one, or none. */
+  workspaceDigest: string | undefined;
   seen: number;
   /** Refusals not yet written. */
   held: number;
@@ -71,14 +73,19 @@ export function createAccessRecorder(options: { audit: AuditAppender; clock: Clo
   }
 
   function windowOf(denied: Denied, chain: string, event: EventInput<'access.denied'>, now: number): Window {
-    const own = `${chain} ${denied.caller.id} ${denied.method} ${denied.route}`;
+    // What is counted together must be true of each: a count names one code and one reason.
+    const { code, reason } = event.payload;
+    const own = `${chain} ${denied.caller.id} ${denied.method} ${denied.route} ${code} ${reason}`;
     // Past the bound a chain shares one line, and chains beyond it the last one's.
     const shared = windows.size < MAX_WINDOWS * 2 ? `${chain} *` : '*';
     const key = windows.size < MAX_WINDOWS || windows.has(own) ? own : shared;
     const known = windows.get(key);
+    const { workspaceDigest } = event.payload;
+    if (known !== undefined && known.workspaceDigest !== workspaceDigest) known.workspaceDigest = undefined;
     if (known !== undefined && now - known.since < WINDOW_MS) return known;
     const { held = 0, exists = true } = known ?? {};
-    const fresh: Window = { since: now, chain, event, seen: 0, held, exists };
+    const digest = held > 0 ? known?.workspaceDigest : workspaceDigest;
+    const fresh: Window = { since: now, chain, event, workspaceDigest: digest, seen: 0, held, exists };
     windows.set(key, fresh);
     return fresh;
   }
@@ -99,7 +106,7 @@ export function createAccessRecorder(options: { audit: AuditAppender; clock: Clo
       if (!all && now - window.since < WINDOW_MS) continue;
       const { held } = window;
       if (held > 0) {
-        const counted = { ...window.event, payload: { ...window.event.payload, count: held } };
+        const counted = { ...window.event, payload: countedPayload(window) };
         await write(window.chain, counted);
         // What was refused meanwhile is for the next round.
         window.held -= held;
@@ -120,6 +127,11 @@ export function createAccessRecorder(options: { audit: AuditAppender; clock: Clo
   }
 
   return { record, flush };
+}
+
+function countedPayload({ event, workspaceDigest, held }: Window): EventInput<'access.denied'>['payload'] {
+  const { workspaceDigest: _first, ...payload } = event.payload;
+  return { ...payload, ...(workspaceDigest === undefined ? {} : { workspaceDigest }), count: held };
 }
 
 function toEvent(denied: Denied): { chain: string; event: EventInput<'access.denied'> } {

@@ -37,7 +37,7 @@ export const IDENTITY_SETTINGS = {
     kind: 'integer',
     default: '1000',
     min: 100,
-    max: 60_000,
+    max: 3000,
     doc: 'Ms between two looks at certificates, trust bundle, identity map, revocation lists and token issuers.',
   },
   DEV_SKIP_MTLS: {

@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import type { CertificateFacts } from './certificate.ts';
 import { ForwardedByStranger, Unauthenticated } from './errors.ts';
 import type { Peers } from './mtls.ts';
-import type { Names, PeerName } from './names.ts';
+import { claimedBy, type Names, type PeerName } from './names.ts';
 import type { Principal } from './principal.ts';
 
 /** Says who a request is from; throws Unauthenticated. A promise only where somebody else has to be asked first. */
@@ -66,7 +66,7 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
   const { peers, confirm, names, mesh, tokens, isHumanListener, skipForLoopback, isLocked } = parts;
 
   function unlocked(principal: Principal): Principal {
-    if (isLocked(principal.id)) throw new Unauthenticated('PRINCIPAL_LOCKED');
+    if (isLocked(principal.id)) throw new Unauthenticated('PRINCIPAL_LOCKED', principal);
     return principal;
   }
 
@@ -81,8 +81,8 @@ export function createAuthenticate(parts: AuthenticateParts): Authenticate {
   }
 
   // A proxy is no principal; it is locked out by its SPIFFE ID, and with it everyone it speaks for.
-  function requireUnlockedProxy({ uris }: PeerName): void {
-    if (uris.some(isLocked)) throw new Unauthenticated('PRINCIPAL_LOCKED');
+  function requireUnlockedProxy(peer: PeerName): void {
+    if (peer.uris.some(isLocked)) throw new Unauthenticated('PRINCIPAL_LOCKED', claimedBy(peer));
   }
 
   function withToken(

@@ -32,13 +32,19 @@ export type UnauthenticatedReason =
   | 'TOKEN_BOUND_ELSEWHERE'
   | 'TOKEN_NOT_OF_A_HUMAN';
 
+/** A principal that does not count now, or a SPIFFE ID that is nobody's. */
+export type Claimed = Pick<Principal, 'id'> & { readonly kind: Principal['kind'] | 'unknown' };
+
 /** No accepted identity. The reason is for the log: an answer that tells strangers what to fix helps the wrong ones. */
 export class Unauthenticated extends CodedError {
   readonly code = 'UNAUTHENTICATED';
   readonly reason: UnauthenticatedReason;
-  constructor(reason: UnauthenticatedReason) {
+  /** Who it would have been, where an authority of ours or a proxy vouches for the name; for the log and the audit. */
+  readonly claimed: Claimed | undefined;
+  constructor(reason: UnauthenticatedReason, claimed?: Claimed) {
     super('The connection brings no identity that is accepted here.');
     this.reason = reason;
+    this.claimed = claimed;
   }
 }
 
@@ -71,7 +77,8 @@ export interface DeniedAccess {
     | 'FOREIGN_AGENT'
     | 'ALL_WORKSPACES_NEEDED'
     | 'NOT_DECLARED'
-    | 'OWN_REQUEST';
+    | 'OWN_REQUEST'
+    | 'NOT_A_HUMAN';
   readonly principalId: string;
   readonly method: string;
   /** The route's pattern, never the path: bounded, and free of what the caller typed. */

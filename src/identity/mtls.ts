@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { type CertificateFacts, certificateFacts, requireClientCertificate } from './certificate.ts';
 import { Unauthenticated } from './errors.ts';
+import { claimedBy } from './names.ts';
 import type { TrustBundle } from './trust-bundle.ts';
 
 /** A client's certificate first, the authority last. */
@@ -51,7 +52,7 @@ export function createPeers(options: PeersOptions): Peers {
     requireClientCertificate(facts, now);
     const bundle = trustBundle();
     if (peer.by !== bundle || now > peer.until) findChain(peer, bundle, handshakeOf(socket), now);
-    if (isRevoked(facts, peer.chain)) throw new Unauthenticated('CERTIFICATE_REVOKED');
+    if (isRevoked(facts, peer.chain)) throw new Unauthenticated('CERTIFICATE_REVOKED', claimedBy(facts));
     return facts;
   }
 

@@ -1,4 +1,4 @@
-import { Unauthenticated } from './errors.ts';
+import { type Claimed, Unauthenticated } from './errors.ts';
 import type { IdentityMap } from './identity-map.ts';
 import type { Principal } from './principal.ts';
 import { agentOfPath, isAgentNamespace, parseSpiffeId } from './spiffe.ts';
@@ -32,7 +32,7 @@ export function createNames(options: NamesOptions): Names {
     if (id === undefined) throw new Unauthenticated('SPIFFE_ID_INVALID');
     if (id.trustDomain !== options.trustDomain) throw new Unauthenticated('TRUST_DOMAIN_UNKNOWN');
     if (isAgentNamespace(id.path)) return agentPrincipal(uri, id.path);
-    return options.identityMap().bySpiffe.get(uri) ?? unmapped();
+    return options.identityMap().bySpiffe.get(uri) ?? unmapped({ id: uri, kind: 'unknown' });
   }
 
   return (name) => {
@@ -56,6 +56,13 @@ function principalOfCommonName(name: string | undefined, options: NamesOptions):
   return options.identityMap().byCommonName.get(name) ?? unmapped();
 }
 
-function unmapped(): never {
-  throw new Unauthenticated('NOT_IN_IDENTITY_MAP');
+function unmapped(claimed?: Claimed): never {
+  throw new Unauthenticated('NOT_IN_IDENTITY_MAP', claimed);
+}
+
+/** The one SPIFFE ID of a name that a refusal may be told of. */
+export function claimedBy({ uris }: PeerName): Claimed | undefined {
+  const [uri, ...more] = uris;
+  if (uri === undefined || more.length > 0 || parseSpiffeId(uri) === undefined) return undefined;
+  return { id: uri, kind: 'unknown' };
 }

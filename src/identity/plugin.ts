@@ -124,7 +124,8 @@ function isPublic(request: FastifyRequest): boolean {
 
 /** Throws what it is given, with what the answer says beside it. */
 function explain(error: unknown, request: FastifyRequest, reply: FastifyReply): never {
-  if (error instanceof Unauthenticated) request.log.warn({ reason: error.reason }, 'unauthenticated');
+  if (error instanceof Unauthenticated)
+    request.log.warn({ reason: error.reason, claimed: error.claimed?.id }, 'unauthenticated');
   // RFC 6750 §3: without saying what was wrong with the token.
   if (isAboutToken(error)) reply.header('www-authenticate', 'Bearer');
   // The connection's identity will not become better; make the client come back with another.

@@ -43,6 +43,7 @@ export const promotionDecisionRoutes: FastifyPluginAsyncTypebox<{ readonly decis
     },
     async (request, reply) => {
       const { workspaceId, promotionId } = request.params;
+      requireHuman(request, workspaceId);
       const claim = claimOf(request, approvalAnswer);
       const { comment } = request.body ?? {};
       const approved = decisions.approve(workspaceId, promotionId, comment, callerOf(request), claim);
@@ -78,13 +79,26 @@ function approvalAnswer(body: ApprovalAnswer): Answer<ApprovalAnswer> {
   return { status: body.state === 'pending' ? 202 : 200, body };
 }
 
-/** A known caller who may not: refused and audited as any other. */
+/** An approval is a human's answer, whatever the roles of a service; a rejection only ever restricts. */
+function requireHuman(request: FastifyRequest, workspaceId: string): void {
+  if (request.principal.kind === 'human') return;
+  throw refusal(request, workspaceId, 'NOT_A_HUMAN', 'an approval is given by a human');
+}
+
+/** Thrown on as the refusal of a known caller, which is audited as any other. */
 function refuseOwn(request: FastifyRequest, workspaceId: string) {
   return (error: unknown): never => {
     if (!(error instanceof OwnRequest)) throw error;
-    const { method, routeOptions, principal } = request;
-    const where = { chain: workspaceId, workspaceId, method, route: routeOptions.url ?? 'unmatched' };
-    const access = { ...where, reason: 'OWN_REQUEST' as const, principalId: principal.id };
-    throw new AccessDenied('PERMISSION_DENIED', access, error.message);
+    throw refusal(request, workspaceId, 'OWN_REQUEST', error.message);
   };
+}
+
+function refusal(
+  { method, routeOptions, principal }: FastifyRequest,
+  workspaceId: string,
+  reason: 'NOT_A_HUMAN' | 'OWN_REQUEST',
+  message: string,
+): AccessDenied {
+  const where = { chain: workspaceId, workspaceId, method, route: routeOptions.url ?? 'unmatched' };
+  return new AccessDenied('PERMISSION_DENIED', { ...where, reason, principalId: principal.id }, message);
 }

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 
-import { type Answer, type TestService, testService } from '../support/service.ts';
+import { type Answer, type TestService, testCertificates, testService } from '../support/service.ts';
 import { reload } from '../system/support/policies.ts';
 import { SPEC } from '../system/support/world.ts';
 
@@ -104,6 +106,23 @@ t.test('approvals over HTTP, under the shipped policy', async (t) => {
     await expect(200, 'kernel-admin', 'POST', '/audit/erasures', { actorId: 'kernel-approver', reason: 'asked' });
     t.notMatch(await list(), /"comment":"ok"/);
   });
+});
+
+t.test('a service approves nothing, whatever its roles, and may reject', async (t) => {
+  const certsDir = await testCertificates(t);
+  const map = readFileSync(join(certsDir, 'identity-map.json'), 'utf8');
+  const mapFile = join(t.testdir({ 'map.json': map.replace('"orchestrator"\n', '"kernel-approver"\n') }), 'map.json');
+  const service = await testService(t, { certsDir, identity: { mapFile } });
+  const expect = callsOf(service);
+  await expect(200, 'kernel-admin', 'PATCH', '/settings', { approvalsRequired: 1 });
+  const asked = await expect(202, 'operator', 'POST', `${await newAgent(expect)}/promote`);
+  const path = `/promotions/${asked.body.promotionId}`;
+  t.match((await expect(403, 'orchestrator', 'POST', `${path}/approve`)).body, { code: 'PERMISSION_DENIED' });
+  const { rows } = await service.database.query(
+    `SELECT payload FROM audit_events WHERE chain = 'demo' AND event_type = 'access.denied'`,
+  );
+  t.match(rows, [{ payload: { reason: 'NOT_A_HUMAN' } }]);
+  await expect(200, 'orchestrator', 'POST', `${path}/reject`, { reason: 'no' });
 });
 
 t.test('a policy that knows neither stage nor approval', async (t) => {

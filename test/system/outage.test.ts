@@ -33,6 +33,7 @@ async function operations(): Promise<Operation[]> {
       .replace('{workspaceId}', 'demo')
       .replace('{version}', '1')
       .replace('{signerId}', 'audit-1')
+      .replace('{principalId}', `hu-${randomUUID()}`)
       .replaceAll(/\{[^}]+\}/g, () => randomUUID());
   return Object.entries(paths)
     .filter(([path]) => /^\/(?:api\/)?v1\//.test(path))

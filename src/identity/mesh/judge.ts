@@ -2,6 +2,7 @@ import type { Clock } from '../../clock.ts';
 import { type CertificateFacts, requireClientCertificate } from '../certificate.ts';
 import { Unauthenticated } from '../errors.ts';
 import type { CertificateChain, IsRevoked } from '../mtls.ts';
+import { claimedBy } from '../names.ts';
 import type { TrustBundle } from '../trust-bundle.ts';
 import type { MeshOptions } from './mesh.ts';
 
@@ -42,6 +43,6 @@ export function createJudge({ trustBundle, isRevoked, clock }: JudgeOptions): Me
   return (facts) => {
     const now = clock();
     requireClientCertificate(facts, now);
-    if (isRevoked(facts, chainOf(facts, now))) throw new Unauthenticated('CERTIFICATE_REVOKED');
+    if (isRevoked(facts, chainOf(facts, now))) throw new Unauthenticated('CERTIFICATE_REVOKED', claimedBy(facts));
   };
 }

@@ -128,7 +128,7 @@ for (const [why, reason, lines] of REFUSED) {
     t.ok(answer.closed);
     const event = await lastDenial();
     t.match(event, {
-      actor: { id: 'unknown', kind: 'unknown' },
+      actor: { kind: 'unknown' },
       payload: { code: 'UNAUTHENTICATED', reason, count: 1 },
     });
     t.equal(event.payload.route.split(' ')[1].split('/').length, route.split('/').length, 'on that route');

@@ -77,6 +77,7 @@ export function pathOf({ path, operationId }: Operation, given: Readonly<Record<
     signerId: 'nobody',
     lockId: NOBODY,
     elevationId: NOBODY,
+    principalId: `hu-${NOBODY}`,
     ...given,
   };
   const filled = path.replaceAll(/\{([^}]+)\}/g, (_all, name: string) => {
