@@ -45,7 +45,8 @@ t.test('what is revoked is refused', async (t) => {
     isRevoked: ({ serial }, chain) => serial === facts.serial && chain.length === 2,
     clock: Date.now,
   });
-  t.throws(() => judge(facts), { reason: 'CERTIFICATE_REVOKED' });
+  const claimed = { id: facts.uris[0] ?? '', kind: 'unknown' as const };
+  t.throws(() => judge(facts), new Unauthenticated('CERTIFICATE_REVOKED', claimed));
   t.doesNotThrow(() => judge(stranger));
 });
 
