@@ -3,7 +3,7 @@ import fc from '../../support/fast-check.ts';
 
 import { reload } from '../../system/support/policies.ts';
 import { SPEC } from '../../system/support/world.ts';
-import type { Operation } from './document.ts';
+import { type Operation, resolved } from './document.ts';
 import { NAUGHTY } from './naughty.ts';
 import type { Stage } from './stage.ts';
 import type { Subjects } from './subjects.ts';
@@ -17,14 +17,17 @@ const TTL = { min: 3600, max: 2_592_000 };
 const PUBLIC_KEY = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString();
 
 /** Members that mean something, so that a good part of the good requests gets past what a schema can say. */
-export function hintsOf(stage: Stage, subjects: Subjects, { operationId }: Operation): Hints {
+export function hintsOf(stage: Stage, subjects: Subjects, { operationId, body }: Operation): Hints {
   const texts = (name: string, absent = NOBODY) => fc.constantFrom(...(subjects[name] ?? []), absent);
   const elevation = {
     workspaceId: fc.constantFrom('demo', 'other', 'nowhere'),
     minutes: fc.integer({ min: 1, max: 90 }),
   };
+  const manifest = body === undefined ? undefined : resolved(body).properties?.['manifest'];
   return {
     ...(operationId === 'elevate' ? elevation : {}),
+    // No text of chance is one, and the rest of the request is not looked at then.
+    ...(manifest === undefined ? {} : { manifest: fc.option(valuesOf(manifest), { nil: undefined, freq: 2 }) }),
     ttlSeconds: fc.integer(TTL),
     publicKey: fc.oneof(fc.constant(PUBLIC_KEY), fc.constantFrom(...NAUGHTY.filter((text) => text !== ''))),
     agentIds: fc.uniqueArray(texts('agentId'), { minLength: 1, maxLength: 4 }),

@@ -29,6 +29,8 @@ export function judged(operation: Operation, plan: Plan, answer: Answer, seen: S
 function accessComplaints(operation: Operation, plan: Plan, answer: Answer, known: Known): string[] {
   const code = codeOf(answer);
   if (UNREADABLE.has(code)) return [];
+  // A certificate does not make a token good that came with it.
+  if (code === 'UNAUTHENTICATED' && plan.headers['authorization'] !== undefined) return [];
   const expected = expectedAccess(operation, plan, known);
   if (expected === 'in' && code === 'PERMISSION_DENIED' && !isOwnRequest(operation, plan, known)) {
     return [`${plan.who} may do this`];

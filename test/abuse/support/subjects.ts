@@ -78,6 +78,7 @@ export async function openSubjects(act: Act, foreign: string, people: readonly s
     }
     await act('PATCH', `${DEMO}/settings`, { approvalsRequired: null });
     const { promotionId } = await act('POST', `${DEMO}/agents/${await newAgent()}/promote`);
+    promoters.set(promotionId, 'kernel-admin');
     return [...asked, promotionId];
   }
 
