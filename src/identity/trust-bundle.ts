@@ -93,7 +93,7 @@ function isSelfSigned(certificate: X509Certificate): boolean {
   return hasIssued(certificate, certificate);
 }
 
-function isInForce({ validFromDate, validToDate }: X509Certificate, now: number): boolean {
+export function isInForce({ validFromDate, validToDate }: X509Certificate, now: number): boolean {
   return validFromDate.getTime() <= now && now <= validToDate.getTime();
 }
 

@@ -10,12 +10,14 @@ import { asPem, HOUR, type ListRequest, makeList } from '../identity/revocation/
 import { OPENSSL, OpensslAuthority, responder } from '../identity/revocation/responder.ts';
 import { until } from '../support/process.ts';
 import { type TestService, testCertificates, testService } from '../support/service.ts';
+import { ownFiles } from '../trust/mounted.ts';
 import { openConnection } from './support/live-connection.ts';
 
 /** ms: by then nothing of who was taken back is open anywhere. */
 const GONE_WITHIN = 5000;
 const AGENTS = '/v1/workspaces/demo/agents';
 const certsDir = await testCertificates(t);
+const files = await ownFiles(t);
 const pem = (name: string) => readFileSync(join(certsDir, name), 'utf8');
 const certificateOf = (who: string) => new X509Certificate(pem(`${who}.crt`));
 const authority = { cert: pem('ca.crt'), key: pem('ca.key') };
@@ -159,13 +161,62 @@ t.test('revocation lists that change', async (t) => {
   t.equal((await at.call('operator', 'GET', AGENTS)).status, 200);
 });
 
-t.test('an authority without a list of its own', async (t) => {
-  const file = join(t.testdir(), 'other.crl');
+t.test('lists of an authority that is not, not yet and not any more in the client CA file', async (t) => {
+  const file = join(files.dir, 'clients.crl');
+  const other = await makeAuthority('another', inForce);
+  const mine = (number: number, serials: string[] = []) => makeList(authority, { number, serials });
+  const theirs = await makeList(other);
+  await put(file, theirs);
+  const identity = { ...files.identity, revocation: { ...NONE, crlFiles: [file] } };
+  const start = () => testService(t, { certsDir, identity, api: files.api });
+  const problems = [/^crl: .*no authority of the client CA file/];
+  await t.rejects(start(), { name: 'ConfigError', problems }, 'not at a start');
 
-  await put(file, await makeList(await makeAuthority('another', inForce)));
-  const at = await testService(t, { certsDir, identity: { revocation: { ...NONE, crlFiles: [file] } } });
-  t.equal((await at.call('orchestrator', 'GET', AGENTS)).status, 401);
-  t.equal((await reasons(at)).at(-1), 'CERTIFICATE_STATUS_UNKNOWN');
+  await put(file, asPem(await mine(8, [certificateOf('operator').serialNumber])));
+  const at = await start();
+  const open = await openConnection(t, at, 'orchestrator');
+  const refusals = () => written(at, 'identity.reload.refused');
+  const refused = (count: number) =>
+    until(`refusal ${count}`, async () => (await refusals()).length === count, GONE_WITHIN);
+  const stands = async (why: string) => {
+    t.equal(await open.ask(), 200, why);
+    t.equal((await at.call('operator', 'GET', AGENTS)).status, 401, why);
+    t.ok(await ready(at), why);
+  };
+  await stands('at first');
+
+  await put(file, asPem(theirs));
+  await refused(1);
+  t.match((await refusals())[0], { source: 'crl', problem: /no authority of the client CA file/ });
+  const metrics = await (await fetch(`${at.service.opsUrl}/metrics`)).text();
+  t.match(metrics, /castellan_identity_reloads_total\{source="crl",outcome="refused"\} 1/);
+  await stands('a list of nobody that is trusted');
+  await put(file, asPem(await mine(1)));
+  await refused(2);
+  t.match((await refusals())[1], { source: 'crl', problem: /older/ });
+  await stands('an older one after it');
+
+  const ninth = await mine(9, [certificateOf('operator').serialNumber]);
+  const both = asPem(ninth, theirs);
+  await put(file, both);
+  await refused(3);
+  await stands('the list of an authority that is to come');
+  const applied = async () => (await written(at, 'revocations.applied')).length;
+  await files.put('ca.crt', `${authority.cert}${other.cert}`);
+  await until('taken with its authority', async () => (await applied()) === 2, GONE_WITHIN);
+  await stands('both');
+  await files.put('ca.crt', authority.cert);
+  await refused(4);
+  await stands('the authority is gone, its list is not');
+  await put(file, asPem(ninth));
+  await until('in force again', async () => (await applied()) === 3, GONE_WITHIN);
+  await stands('the list is gone, too');
+
+  await files.put('ca.crt', `${authority.cert}${other.cert}`);
+  await until('not ready', async () => !(await ready(at)), GONE_WITHIN);
+  t.equal(await open.ask(), 200, 'who has a list goes on');
+  await put(file, both);
+  await until('ready again', () => ready(at), GONE_WITHIN);
 });
 
 t.test('a responder has to say that a client is good', { skip: OPENSSL ? false : 'there is no openssl' }, async (t) => {

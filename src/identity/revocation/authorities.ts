@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { Certificate } from 'pkijs';
 
+import { sha256Hex } from '../../crypto/digest.ts';
 import { hexOf, readDer, reading } from './der.ts';
 
 const KEY_USAGE = '2.5.29.15';
@@ -12,6 +13,8 @@ const FIRST_OCTET = 3;
 export interface AuthorityFacts {
   /** Hex of the DER of its name: two names are one only when every byte is. */
   readonly name: string;
+  /** Its name with its key: certificates that share both share their lists. */
+  readonly id: string;
   /** False when its certificate says what its key is for, and lists are not among that. */
   readonly signsLists: boolean;
 }
@@ -25,11 +28,13 @@ export function authorityFacts(certificate: X509Certificate): AuthorityFacts {
   return facts;
 }
 
-function readFacts({ raw }: X509Certificate): AuthorityFacts {
+function readFacts({ raw, publicKey }: X509Certificate): AuthorityFacts {
   const { subject, extensions = [] } = new Certificate({ schema: readDer(raw, 'the certificate') });
   const usage = extensions.find(({ extnID }) => extnID === KEY_USAGE)?.extnValue.valueBlock.valueHexView;
+  const name = hexOf(subject.valueBeforeDecode);
   return {
-    name: hexOf(subject.valueBeforeDecode),
+    name,
+    id: `${name}:${sha256Hex(publicKey.export({ type: 'spki', format: 'der' }))}`,
     signsLists: usage === undefined || ((usage[FIRST_OCTET] ?? 0) & CRL_SIGN) !== 0,
   };
 }

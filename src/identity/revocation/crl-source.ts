@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto';
 import { type Clock, timestamp } from '../../clock.ts';
 import { sha256Digest } from '../../crypto/digest.ts';
 import type { AppliedEvent, Ending, WatchedSource } from '../../trust/watched.ts';
-import { parseTrustBundle } from '../trust-bundle.ts';
+import { isInForce, parseTrustBundle, type TrustBundle } from '../trust-bundle.ts';
 import { type RevocationList, readRevocationLists } from './crl.ts';
 import { RevocationInvalid } from './errors.ts';
 import { compileLists, NO_LISTS, type RevocationLists } from './lists.ts';
@@ -26,9 +26,11 @@ interface LoadedFile {
 export function createCrlSource(options: {
   readonly files: readonly string[];
   readonly clientCaFile: string;
+  /** The authorities in force: they may be others than the lists were last checked against. */
+  readonly trustBundle: () => Pick<TrustBundle, 'authorities'>;
   readonly clock: Clock;
 }): CrlSource {
-  const { files, clientCaFile, clock } = options;
+  const { files, clientCaFile, trustBundle, clock } = options;
   let lists = NO_LISTS;
   let loaded: readonly LoadedFile[] = [];
 
@@ -49,8 +51,17 @@ export function createCrlSource(options: {
         events: (closedConnections) => read.map((file, index) => applied(file, index, closedConnections)),
       };
     },
-    endings: () => loaded.map(endingOf),
+    endings: () => (loaded.length === 0 ? [] : [...loaded.map(endingOf), ...missing()]),
   };
+  /** All clients of an authority without a list are refused, which must not look healthy. */
+  function missing(): Ending[] {
+    const now = clock();
+    const without = trustBundle().authorities.filter((one) => isInForce(one, now) && lists.listOf(one) === undefined);
+    if (without.length === 0) return [];
+    // It has been missing for as long as the authority has been one.
+    return [{ certificate: 'crl:missing', notAfter: Math.min(...without.map((one) => one.validFromDate.getTime())) }];
+  }
+
   return { source, current: () => lists };
 }
 

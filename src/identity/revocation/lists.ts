@@ -5,6 +5,7 @@ import { authorityFacts } from './authorities.ts';
 import type { RevocationList } from './crl.ts';
 import { RevocationInvalid } from './errors.ts';
 import { isSignedBy } from './signature.ts';
+import { isOlder, type Marks, succeed } from './succession.ts';
 
 /** ms by which the clock of an authority may be ahead. */
 const CLOCK_TOLERANCE = 300_000;
@@ -18,6 +19,10 @@ export interface Standing {
 /** Revocation lists that were found good together. */
 export interface RevocationLists {
   readonly lists: readonly RevocationList[];
+  /** Of them and of all before them. */
+  readonly marks: Marks;
+  /** The newest one of an authority; it may be over. */
+  listOf(authority: X509Certificate): RevocationList | undefined;
   /**
    * Of a certificate, its issuers after it: `good` only while there is a list in force for each of them, the last apart, which
    * nobody but itself could revoke.
@@ -27,53 +32,46 @@ export interface RevocationLists {
 
 export const NO_LISTS: RevocationLists = {
   lists: [],
+  marks: new Map(),
+  listOf: () => undefined,
   standingOf: () => ({ status: 'unknown', until: Number.POSITIVE_INFINITY }),
 };
 
-/**
- * Lists that may take the place of those in force. Throws RevocationInvalid for one that is not signed by the authority of
- * the bundle that it names, that is not of this time, or that is older than the one before. A list of an authority that the
- * bundle does not have is compared once a chain leads over it.
- */
-export function compileLists(lists: readonly RevocationList[], context: Context): RevocationLists {
-  for (const list of lists) {
-    requireSigned(list, context);
-    requireTimely(list, context);
-  }
-  return inForce(lists);
-}
-
 interface Context {
+  /** Of the bundle as it is now. */
   readonly authorities: readonly X509Certificate[];
   readonly before: RevocationLists;
   /** Epoch ms. */
   readonly now: number;
 }
 
-function requireSigned(list: RevocationList, { authorities }: Context): void {
-  const named = authorities.filter((authority) => authorityFacts(authority).name === list.issuer);
-  if (named.length === 0 || named.some((authority) => isListOf(list, authority))) return;
-  throw new RevocationInvalid('the revocation list is not signed by the authority that it names');
+/**
+ * Lists that may take the place of those in force. Throws RevocationInvalid for one that is not of an authority of the bundle
+ * and signed by it, or not of this time, and where an authority would have less than before.
+ */
+export function compileLists(lists: readonly RevocationList[], context: Context): RevocationLists {
+  for (const list of lists) {
+    requireSigned(list, context);
+    requireTimely(list, context);
+  }
+  const next = inForce(lists);
+  return { ...next, lists, marks: succeed(context.before, next, context) };
 }
 
-function requireTimely(list: RevocationList, { authorities, before, now }: Context): void {
-  const { thisUpdate, nextUpdate } = list;
+function requireSigned(list: RevocationList, { authorities }: Context): void {
+  // Byte for byte, as everywhere: a name that only reads the same is another.
+  const named = authorities.filter((authority) => authorityFacts(authority).name === list.issuer);
+  if (named.some((authority) => isListOf(list, authority))) return;
+  throw new RevocationInvalid(
+    named.length === 0
+      ? 'the revocation list is of no authority of the client CA file'
+      : 'the revocation list is not signed by the authority that it names',
+  );
+}
+
+function requireTimely({ thisUpdate, nextUpdate }: RevocationList, { now }: Context): void {
   if (thisUpdate > now + CLOCK_TOLERANCE) throw new RevocationInvalid('the revocation list is of a time to come');
   if (nextUpdate <= thisUpdate) throw new RevocationInvalid('the revocation list is over before it begins');
-  // Authorities of one name have lists of their own.
-  const mine = authorities.filter((authority) => isListOf(list, authority));
-  for (const known of before.lists.filter((one) => mine.some((authority) => isListOf(one, authority)))) {
-    if (isOlder(list, known)) throw new RevocationInvalid('the revocation list is older than the one in force');
-    // At a start there is no other: nobody is let in, and the replica says why. In place of a good one it is a mistake.
-    if (nextUpdate <= now && known.nextUpdate > now) throw new RevocationInvalid('the revocation list is over');
-  }
-}
-
-function isOlder(list: RevocationList, than: RevocationList): boolean {
-  if (list.number !== undefined && than.number !== undefined && list.number !== than.number) {
-    return list.number < than.number;
-  }
-  return list.thisUpdate < than.thisUpdate;
 }
 
 function isListOf(list: RevocationList, authority: X509Certificate): boolean {
@@ -81,10 +79,9 @@ function isListOf(list: RevocationList, authority: X509Certificate): boolean {
   return signsLists && name === list.issuer && isSignedBy(list.signed, authority.publicKey);
 }
 
-function inForce(lists: readonly RevocationList[]): RevocationLists {
+function inForce(lists: readonly RevocationList[]): Pick<RevocationLists, 'listOf' | 'standingOf'> {
   const known = new WeakMap<X509Certificate, RevocationList[]>();
 
-  /** The newest one. */
   function listOf(authority: X509Certificate): RevocationList | undefined {
     const found = known.get(authority) ?? lists.filter((list) => isListOf(list, authority));
     known.set(authority, found);
@@ -104,5 +101,5 @@ function inForce(lists: readonly RevocationList[]): RevocationLists {
     return isKnown ? { status: 'good', until } : { status: 'unknown', until: Number.POSITIVE_INFINITY };
   }
 
-  return { lists, standingOf };
+  return { listOf, standingOf };
 }

@@ -6,6 +6,7 @@ import type { WatchedSource } from '../../trust/watched.ts';
 import type { CertificateFacts } from '../certificate.ts';
 import { Unauthenticated } from '../errors.ts';
 import { normalSerial } from '../serials.ts';
+import type { TrustBundle } from '../trust-bundle.ts';
 import { createCrlSource } from './crl-source.ts';
 import type { Standing } from './lists.ts';
 import { createSerialsSource } from './serials-source.ts';
@@ -14,6 +15,8 @@ export interface RevocationOptions {
   readonly config: Pick<IdentityConfig['revocation'], 'serials' | 'serialsFile' | 'crlFiles'>;
   /** Of the authorities whose lists are read. */
   readonly clientCaFile: string;
+  /** What is in force of that file. */
+  readonly trustBundle: () => Pick<TrustBundle, 'authorities'>;
   /** True for a serial number, as `normalSerial` spells it, that is locked. */
   readonly isSerialLocked: (serial: string) => boolean;
   readonly clock: Clock;
@@ -26,11 +29,13 @@ export interface Revocation {
   readonly sources: readonly WatchedSource[];
 }
 
-export function createRevocation({ config, clientCaFile, isSerialLocked, clock }: RevocationOptions): Revocation {
+export function createRevocation(options: RevocationOptions): Revocation {
+  const { config, clientCaFile, trustBundle, isSerialLocked, clock } = options;
   const { serials, serialsFile, crlFiles } = config;
   const listed = new Set(serials.map(normalSerial));
   const file = serialsFile === undefined ? undefined : createSerialsSource(serialsFile);
-  const crl = crlFiles.length === 0 ? undefined : createCrlSource({ files: crlFiles, clientCaFile, clock });
+  const crl =
+    crlFiles.length === 0 ? undefined : createCrlSource({ files: crlFiles, clientCaFile, trustBundle, clock });
   // A chain is the same object as long as the same bundle vouches for the same connection.
   const judged = new WeakMap<readonly X509Certificate[], Standing & { by: unknown }>();
 
