@@ -111,7 +111,10 @@ export async function openWorld(
     const after = await digests();
     return {
       result,
-      changed: [...after].filter(([table, digest]) => before.get(table) !== digest).map(([one]) => one),
+      changed: [...after]
+        .filter(([table, digest]) => before.get(table) !== digest)
+        .map(([one]) => one)
+        .sort(),
     };
   }
 
