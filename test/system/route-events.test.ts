@@ -74,12 +74,16 @@ t.test('an operation that only reads leaves nothing', async (t) => {
   };
   const lock = { principalId: 'p-7f3a', reason: 'lost laptop' };
   const { lockId } = (await world.expect(201, 'kernel-admin', 'POST', '/v1/access/locks', lock)).body;
+  const principalId = `hu-${agentId}`;
+  const person =
+    "INSERT INTO people (id, kind, issuer, subject) VALUES ($1, 'human', 'https://issuer.example', 'alice')";
+  await world.sql(person, [principalId]);
   const bodies: Readonly<Record<string, unknown>> = { verifyProof: { proof: governance.proof } };
   for (const operation of OPERATIONS.filter((one) => !changesState(one))) {
     const { operationId, method } = operation;
     const { events, result } = await world.eventsOf(() =>
       world.changesOf(() =>
-        world.call('kernel-admin', method, pathOf(operation, { ...ids, lockId }), bodies[operationId]),
+        world.call('kernel-admin', method, pathOf(operation, { ...ids, lockId, principalId }), bodies[operationId]),
       ),
     );
     t.equal(result.result.status, 200, `${operationId}: ${result.result.text.slice(0, 300)}`);
