@@ -2,13 +2,12 @@ import type { CheckOutcome } from '../admission/chain.ts';
 import type { Denial } from '../admission/check.ts';
 import type { AdmissionService } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
+import { requireTimeLeft, requireUnchanged } from '../admission/unchanged.ts';
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
-import { StaleRead } from '../audit/errors.ts';
 import type { EventReceipt } from '../audit/event.ts';
 import { retryStale } from '../audit/retry.ts';
 import { recordDecision } from '../decisions/ledger.ts';
 import type { CodedError } from '../errors.ts';
-import { NotFound } from '../http/problem.ts';
 import { newId } from '../ids.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
 import type { Caller } from './caller.ts';
@@ -100,18 +99,10 @@ export function createScaleAgent({ audit, admission, runtimes, observe, log }: P
       chain: subject.workspaceId,
       claim,
       work: async (scope) => {
-        await requireUnchanged(scope, subject);
+        await requireUnchanged(admission, scope, subject);
         return work(scope);
       },
     });
-  }
-
-  async function requireUnchanged({ trx }: UnitScope, subject: AdmissionSubject): Promise<void> {
-    const now = await admission.reread(trx, subject.workspaceId, subject.agentId);
-    if (now === undefined) throw new NotFound();
-    if (now.fingerprint !== subject.fingerprint || now.policyHash !== subject.policy.hash) {
-      throw new StaleRead('the agent or its policy');
-    }
   }
 
   function report({ subject, caller }: Case, ruling: Ruling, decided: Scaled | AdmissionDenied): void {
@@ -137,9 +128,7 @@ async function decide(scope: UnitScope, one: Case, ruling: Ruling, shadow: unkno
     return new AdmissionDenied(id, ruling.denies, receipt);
   }
   // It may have expired while it waited for the chain.
-  if (subject.expiresAt !== null && subject.expiresAt.getTime() <= scope.now) {
-    throw new StaleRead('the time left to the agent');
-  }
+  requireTimeLeft(scope, subject);
   const decisionId = newId();
   const scaled = await change(scope, one, { decisionId, policyHash: subject.policy.hash });
   await record(scope, one, { id: decisionId, seq: scaled.auditEvent.seq, denies: [], shadow });

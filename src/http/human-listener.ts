@@ -26,7 +26,7 @@ export interface HumanListener {
 export interface HumanListenerOptions {
   readonly tls: Pick<TlsMaterial, 'key' | 'cert' | 'minVersion'>;
   /** Gets every connection of this listener, so that identity knows them. */
-  readonly connections: { add(socket: Socket): unknown };
+  readonly connections: WeakSet<Socket>;
 }
 
 /**
@@ -36,20 +36,17 @@ export interface HumanListenerOptions {
 export const humanListenerPlugin = fastifyPlugin(
   async (app: FastifyInstance, { tls, connections }: HumanListenerOptions) => {
     const server = createServer(withoutCertificates(tls));
-    const own = new WeakSet<Socket>();
     server.maxRequestsPerSocket = MAX_REQUESTS_PER_SOCKET;
     applySocketLimits(server);
     app.watchConnections(server);
-    server.on('secureConnection', (socket: Socket) => {
-      own.add(socket);
-      connections.add(socket);
-    });
+    server.on('secureConnection', (socket: Socket) => connections.add(socket));
     server.on('clientError', answerClientError);
     server.on('request', (request, response) => app.server.emit('request', request, response));
 
-    app.addHook('onRequest', async (request) => {
+    app.addHook('onRequest', (request, _reply, done) => {
       const path = request.routeOptions.url ?? '';
-      if (own.has(request.raw.socket) && MACHINES_ONLY.some((prefix) => path.startsWith(prefix))) throw new NotFound();
+      const isHuman = connections.has(request.raw.socket);
+      done(isHuman && MACHINES_ONLY.some((prefix) => path.startsWith(prefix)) ? new NotFound() : undefined);
     });
     app.decorate('humanListener', { server, listen: (at) => listen(server, at) });
     // Its requests need what is closed later.

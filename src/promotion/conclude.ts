@@ -1,6 +1,7 @@
 import type { Denial } from '../admission/check.ts';
 import type { AdmissionService, PolicyJudgement } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
+import { requireTimeLeft, requireUnchanged } from '../admission/unchanged.ts';
 import type { Caller } from '../agents/caller.ts';
 import type { AgentStatus } from '../agents/lifecycle.ts';
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
@@ -12,7 +13,6 @@ import type { NewProof } from './issue.ts';
 import type { DecisionLog } from './log.ts';
 import { settlePending } from './pending-store.ts';
 import { insertPromotion, insertProof, isManaged, makeGoverned } from './store.ts';
-import { requireTimeLeft, requireUnchanged } from './unchanged.ts';
 
 export interface ConclusionParts {
   readonly audit: AuditAppender;

@@ -1,4 +1,5 @@
 import type { Denial } from '../admission/check.ts';
+import { requireUnchanged } from '../admission/unchanged.ts';
 import type { Caller } from '../agents/caller.ts';
 import type { AgentView } from '../agents/schema.ts';
 import type { Claim, UnitScope } from '../audit/append.ts';
@@ -13,7 +14,6 @@ import { insertApproval, pendingOf, type StoredPromotion, storeRejection } from 
 import type { DecidedAnswer, PromoteParts } from './promote.ts';
 import type { PendingView, RejectedView } from './schema.ts';
 import { obstaclesOf } from './standing.ts';
-import { requireUnchanged } from './unchanged.ts';
 import { wire } from './wire.ts';
 
 /**

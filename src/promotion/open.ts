@@ -1,5 +1,6 @@
 import type { AdmissionService } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
+import { requireUnchanged } from '../admission/unchanged.ts';
 import type { Caller } from '../agents/caller.ts';
 import type { AuditAppender, UnitScope } from '../audit/append.ts';
 import { StaleRead } from '../audit/errors.ts';
@@ -12,7 +13,6 @@ import { lapse, requireSame } from './lapse.ts';
 import { lapsed, lapseOf, requireDecidable } from './pending.ts';
 import { findStored, pendingOf, type StoredPromotion } from './pending-store.ts';
 import { awaitsReapproval, type PromotionSettings } from './standing.ts';
-import { requireUnchanged } from './unchanged.ts';
 
 /** A promotion that is open, with its agent as it stands now. */
 export interface Open {

@@ -1,6 +1,7 @@
 import type { Denial } from '../admission/check.ts';
 import type { AdmissionService } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
+import { requireUnchanged } from '../admission/unchanged.ts';
 import type { Caller } from '../agents/caller.ts';
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import type { EventReceipt } from '../audit/event.ts';
@@ -20,7 +21,6 @@ import type { Recheck } from './recheck.ts';
 import type { ReleaseView } from './schema.ts';
 import type { PromotionSettings } from './standing.ts';
 import { insertProof, liftQuarantine } from './store.ts';
-import { requireUnchanged } from './unchanged.ts';
 
 /**
  * The one way out of quarantine: the checks of a revalidation again, and a proof of the active policy where the old one

@@ -1,6 +1,7 @@
 import type { Denial } from '../admission/check.ts';
 import type { AdmissionService, PolicyJudgement } from '../admission/service.ts';
 import type { AdmissionSubject } from '../admission/subject.ts';
+import { requireTimeLeft, requireUnchanged } from '../admission/unchanged.ts';
 import type { Caller } from '../agents/caller.ts';
 import type { AuditAppender, Claim, UnitScope } from '../audit/append.ts';
 import { StaleRead } from '../audit/errors.ts';
@@ -13,7 +14,6 @@ import { lapseOf, PENDING_MS } from './pending.ts';
 import { findPending, insertPending, pendingOf, type StoredPromotion } from './pending-store.ts';
 import type { PendingView } from './schema.ts';
 import type { LapseCause } from './table.ts';
-import { requireTimeLeft, requireUnchanged } from './unchanged.ts';
 
 export interface RequestParts {
   readonly audit: AuditAppender;

@@ -8,9 +8,6 @@ import { type RevocationList, readRevocationLists } from './crl.ts';
 import { RevocationInvalid } from './errors.ts';
 import { compileLists, NO_LISTS, type RevocationLists } from './lists.ts';
 
-/** Bytes of one file; a list of a hundred thousand entries has a third of that. */
-const MAX_FILE = 16_777_216;
-
 export interface CrlSource {
   readonly source: WatchedSource;
   current(): RevocationLists;
@@ -71,7 +68,6 @@ function authoritiesIn(bundle: Buffer | undefined): readonly X509Certificate[] {
 
 function readFile(path: string, bytes: Buffer = Buffer.alloc(0)): LoadedFile {
   try {
-    if (bytes.length > MAX_FILE) throw new RevocationInvalid('the file is too large');
     return { path, digest: sha256Digest(bytes), lists: readRevocationLists(bytes) };
   } catch (cause) {
     if (!(cause instanceof RevocationInvalid)) throw cause;

@@ -1,8 +1,8 @@
-import type { AdmissionService } from '../admission/service.ts';
-import type { AdmissionSubject } from '../admission/subject.ts';
 import type { UnitScope } from '../audit/append.ts';
 import { StaleRead } from '../audit/errors.ts';
 import { NotFound } from '../http/problem.ts';
+import type { AdmissionService } from './service.ts';
+import type { AdmissionSubject } from './subject.ts';
 
 /** Phase two, under the lock: the rows a decision rests on are the ones it was made on. Throws StaleRead, NotFound. */
 export async function requireUnchanged(
@@ -17,7 +17,7 @@ export async function requireUnchanged(
   }
 }
 
-/** An agent that may be promoted still has time left. Throws StaleRead: the next round sees it expired. */
+/** An agent that may go on still has time left. Throws StaleRead: the next round sees it expired. */
 export function requireTimeLeft({ now }: UnitScope, { expiresAt }: AdmissionSubject): void {
   if (expiresAt !== null && expiresAt.getTime() <= now) throw new StaleRead('the time left to the agent');
 }
