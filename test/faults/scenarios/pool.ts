@@ -28,7 +28,7 @@ async function exhaust(world: World, instance: Instance): Promise<void> {
   await holder.connect();
   const crowd: Promise<Outcome>[] = [];
   try {
-    await holder.query('BEGIN; LOCK TABLE agents, agent_counts IN ACCESS EXCLUSIVE MODE');
+    await holder.query('BEGIN; LOCK TABLE agents IN ACCESS EXCLUSIVE MODE');
     const list = { who: 'operator', workspaceId: 'demo', method: 'GET', headers: {} } as const;
     const ask = () => world.client.send(instance.apiUrl, { ...list, path: '/v1/workspaces/demo/agents' });
     crowd.push(...Array.from({ length: CROWD }, ask));
