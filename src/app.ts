@@ -13,6 +13,7 @@ import type { Clock } from './clock.ts';
 import type { CheckpointSettings } from './config/checkpoints.ts';
 import type { ManifestConfig } from './config/identity.ts';
 import type { LimitsConfig } from './config/limits.ts';
+import type { RuntimeConfig } from './config/runtime.ts';
 import { decisionRoutes } from './decisions/routes.ts';
 import type { Failpoints } from './failpoints.ts';
 import { accessLogPlugin } from './http/access-log.ts';
@@ -43,6 +44,7 @@ import { promotionPlugin } from './promotion/plugin.ts';
 import { retentionPlugin } from './retention/plugin.ts';
 import { pruningRoutes } from './retention/pruning-routes.ts';
 import { revalidationPlugin } from './revalidation/plugin.ts';
+import type { Isolation } from './runtime/isolation.ts';
 import { runtimePlugin } from './runtime/plugin.ts';
 import { signersPlugin } from './signers/plugin.ts';
 import { reattestationRoutes } from './signers/reattestation-routes.ts';
@@ -77,6 +79,9 @@ export interface AppParts {
   readonly auditSigningMode: 'event' | 'batch';
   readonly metrics: Metrics;
   readonly limits: LimitsConfig;
+  readonly runtime: RuntimeConfig;
+  /** Absent: every agent runs elsewhere, and there are no sandbox runs. */
+  readonly isolation: Isolation | undefined;
   readonly auditSigner: KeyedSigner;
   readonly proofSigner: KeyedSigner;
   /** Absent: this process makes no checkpoints. */
@@ -161,7 +166,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     observe: metrics.policy,
   });
   await app.register(admissionPlugin, { clock });
-  await app.register(runtimePlugin);
+  await app.register(runtimePlugin, { isolation: parts.isolation });
   await app.register(agentsPlugin, {
     clock,
     observe: metrics.agents,

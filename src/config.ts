@@ -4,6 +4,7 @@ import { type CheckpointSettings, readCheckpoints, signsCheckpoints } from './co
 import { type IdentityConfig, type ManifestConfig, readIdentity, readManifests } from './config/identity.ts';
 import { type LimitsConfig, readLimits } from './config/limits.ts';
 import { type Environment, SettingsReader } from './config/read.ts';
+import { type RuntimeConfig, readRuntime } from './config/runtime.ts';
 import { longSecret } from './config/safe-url.ts';
 import {
   CHECKPOINT,
@@ -42,6 +43,7 @@ export interface ServiceConfig {
   /** Absent: no checkpoints are made here. */
   readonly checkpoints?: (CheckpointSettings & { readonly signer: SignerConfig }) | undefined;
   readonly limits: LimitsConfig;
+  readonly runtime: RuntimeConfig;
   readonly auditSigningMode: 'event' | 'batch';
   readonly proofTtlDays: number;
   readonly opaBin: string | undefined;
@@ -179,6 +181,7 @@ function readShared(read: SettingsReader, env: Environment) {
       logLevel: read.required('CASTELLAN_LOG_LEVEL'),
       ops: { host: read.required('CASTELLAN_OPS_HOST'), port: read.integer('CASTELLAN_OPS_PORT') },
       limits: readLimits(read),
+      runtime: readRuntime(read),
       manifests: readManifests(read),
       auditSigningMode: read.text('CASTELLAN_AUDIT_SIGNING_MODE') === 'batch' ? ('batch' as const) : ('event' as const),
       proofTtlDays: read.integer('CASTELLAN_PROOF_TTL_DAYS'),
@@ -199,6 +202,11 @@ function readShared(read: SettingsReader, env: Environment) {
 /** The limits of a process that sets none. */
 export function defaultLimits(): LimitsConfig {
   return readLimits(new SettingsReader({}));
+}
+
+/** Where a process that sets nothing runs agents. */
+export function defaultRuntime(): RuntimeConfig {
+  return readRuntime(new SettingsReader({}));
 }
 
 /** The rules in force; `unset`: those of a process without NODE_ENV. Any other name means production. */

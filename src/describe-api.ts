@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import packageJson from '../package.json' with { type: 'json' };
 import { buildApp } from './app.ts';
 import { systemClock } from './clock.ts';
-import { defaultLimits } from './config.ts';
+import { defaultLimits, defaultRuntime } from './config.ts';
 import { verificationKey } from './crypto/verify.ts';
 import { renderOpenApiYaml } from './http/openapi.ts';
 import { Unauthenticated } from './identity/errors.ts';
@@ -39,6 +39,8 @@ export async function describeApi(): Promise<string> {
     auditTransactions: 1,
     auditSigningMode: 'event',
     limits: defaultLimits(),
+    runtime: defaultRuntime(),
+    isolation: undefined,
     metrics: createMetrics({ clock: systemClock, collectProcess: false }),
     auditSigner: throwAwaySigner('audit'),
     proofSigner: throwAwaySigner('proof'),

@@ -112,6 +112,8 @@ export async function startService(
       auditSigningMode: config.auditSigningMode,
       metrics,
       limits: config.limits,
+      runtime: config.runtime,
+      isolation: undefined,
       auditSigner: signers.audit,
       proofSigner: signers.proof,
       checkpoints: checkpointParts(config, signers.checkpoint),

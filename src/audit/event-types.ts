@@ -26,6 +26,16 @@ const manifest = {
 /** The registry as it stands after the change: its number, and the digest of its canonical form (docs/audit-format.md §4). */
 const registry = { registryVersion: Type.Optional(count), registryDigest: Type.Optional(digest) };
 
+/** A sandbox run is over; the digest is that of its kept results. */
+const sandboxEnd = payload({
+  agentId: id,
+  runId: id,
+  status: text,
+  results: Type.Array(text),
+  resultsDigest: digest,
+  connections: Type.Object({ allowed: count, denied: count }),
+});
+
 /** Every event Castellan writes, with the members of its payload. Names are never changed or reused. */
 export const EVENT_TYPES = {
   'workspace.created': payload({ workspaceId: text, displayName: text }),
@@ -65,7 +75,44 @@ export const EVENT_TYPES = {
     policyHash: digest,
     denies,
   }),
-  'agent.stopped': payload({ agentId: id, reason: Type.Optional(personal) }),
+  'agent.stopped': payload({
+    agentId: id,
+    cause: Type.Optional(Type.String({ description: 'stop-token, when somebody presented it' })),
+    reason: Type.Optional(personal),
+  }),
+  'agent.launched': payload({
+    agentId: id,
+    launchId: id,
+    decisionId: id,
+    specHash: text,
+    policyHash: digest,
+    replica: count,
+  }),
+  'agent.exited': payload({
+    agentId: id,
+    launchId: id,
+    replica: count,
+    cause: text,
+    exitCode: Type.Union([count, Type.Null()]),
+    signal: Type.Union([text, Type.Null()]),
+  }),
+  'agent.failed': payload({ agentId: id, code: text, launches: count }),
+  'sandbox.run.created': payload({
+    agentId: id,
+    runId: id,
+    specHash: text,
+    commands: count,
+    requestDigest: digest,
+    timeoutSeconds: count,
+    allowDomains: Type.Array(text),
+  }),
+  'sandbox.run.denied': payload({ agentId: id, decisionId: id, specHash: text, denies }),
+  'sandbox.run.completed': sandboxEnd,
+  'sandbox.run.failed': sandboxEnd,
+  'sandbox.run.timeout': sandboxEnd,
+  'sandbox.run.killed': sandboxEnd,
+  'sandbox.run.cancelled': sandboxEnd,
+  'sandbox.run.error': sandboxEnd,
   'agent.scaled': payload({
     agentId: id,
     decisionId: Type.Optional(id),

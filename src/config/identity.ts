@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 import { checkProxyIdentities } from './proxy-identities.ts';
 import type { SettingsReader } from './read.ts';
 import { safeUrl } from './safe-url.ts';
-import type { SettingName } from './settings.ts';
 
 /** SPIFFE-ID §2.1: lower-case letters, digits, dots, dashes, underscores. */
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
@@ -72,8 +71,8 @@ export function readIdentity(read: SettingsReader): IdentityConfig {
     reloadMs: read.integer('CASTELLAN_IDENTITY_RELOAD_MS'),
     revocation: {
       serials: serials(read),
-      serialsFile: path(read, 'CASTELLAN_IDENTITY_REVOKED_SERIALS_FILE'),
-      crlFiles: list(read, 'CASTELLAN_IDENTITY_CRL_FILES').map((file) => resolve(file)),
+      serialsFile: read.path('CASTELLAN_IDENTITY_REVOKED_SERIALS_FILE'),
+      crlFiles: read.list('CASTELLAN_IDENTITY_CRL_FILES').map((file) => resolve(file)),
       ocsp: read.text('CASTELLAN_IDENTITY_OCSP') === 'require' ? 'require' : 'off',
       ocspUrl: responderUrl(read),
     },
@@ -92,13 +91,13 @@ export function readManifests(read: SettingsReader): ManifestConfig {
 }
 
 function kernelApi(read: SettingsReader): Omit<KernelApiConfig, 'url'> {
-  const certFile = path(read, 'CASTELLAN_KERNEL_API_CERT_FILE');
-  const keyFile = path(read, 'CASTELLAN_KERNEL_API_KEY_FILE');
+  const certFile = read.path('CASTELLAN_KERNEL_API_CERT_FILE');
+  const keyFile = read.path('CASTELLAN_KERNEL_API_KEY_FILE');
   if ((certFile === undefined) !== (keyFile === undefined)) {
     read.problem('CASTELLAN_KERNEL_API_CERT_FILE and CASTELLAN_KERNEL_API_KEY_FILE belong together');
   }
   return {
-    caFile: path(read, 'CASTELLAN_KERNEL_API_CA_FILE'),
+    caFile: read.path('CASTELLAN_KERNEL_API_CA_FILE'),
     certFile,
     keyFile,
     token: read.text('CASTELLAN_KERNEL_API_TOKEN'),
@@ -107,11 +106,11 @@ function kernelApi(read: SettingsReader): Omit<KernelApiConfig, 'url'> {
 }
 
 function tokens(read: SettingsReader): TokenConfig | undefined {
-  const issuersFile = path(read, 'CASTELLAN_TOKEN_ISSUERS_FILE');
+  const issuersFile = read.path('CASTELLAN_TOKEN_ISSUERS_FILE');
   if (issuersFile === undefined) return undefined;
   return {
     issuersFile,
-    caFile: path(read, 'CASTELLAN_TOKEN_CA_FILE'),
+    caFile: read.path('CASTELLAN_TOKEN_CA_FILE'),
     toleranceSeconds: read.integer('CASTELLAN_TOKEN_CLOCK_TOLERANCE_SECONDS'),
   };
 }
@@ -121,8 +120,8 @@ function human(read: SettingsReader): HumanListenerConfig | undefined {
   if (read.text('CASTELLAN_TOKEN_ISSUERS_FILE') === undefined) {
     read.problem('CASTELLAN_HUMAN_PORT needs CASTELLAN_TOKEN_ISSUERS_FILE: without tokens nobody could use it');
   }
-  const certFile = path(read, 'CASTELLAN_HUMAN_TLS_CERT_FILE');
-  const keyFile = path(read, 'CASTELLAN_HUMAN_TLS_KEY_FILE');
+  const certFile = read.path('CASTELLAN_HUMAN_TLS_CERT_FILE');
+  const keyFile = read.path('CASTELLAN_HUMAN_TLS_KEY_FILE');
   if ((certFile === undefined) !== (keyFile === undefined)) {
     read.problem('CASTELLAN_HUMAN_TLS_CERT_FILE and CASTELLAN_HUMAN_TLS_KEY_FILE belong together');
   }
@@ -155,7 +154,7 @@ function trustDomain(read: SettingsReader): string {
 }
 
 function proxies(read: SettingsReader): string[] {
-  const names = list(read, 'CASTELLAN_MESH_PROXY_IDENTITIES');
+  const names = read.list('CASTELLAN_MESH_PROXY_IDENTITIES');
   checkProxyIdentities(read, names, read.required('CASTELLAN_IDENTITY_TRUST_DOMAIN'));
   return names;
 }
@@ -168,21 +167,9 @@ function responderUrl(read: SettingsReader): string | undefined {
 }
 
 function serials(read: SettingsReader): string[] {
-  const names = list(read, 'CASTELLAN_IDENTITY_REVOKED_SERIALS').map((serial) => serial.toUpperCase());
+  const names = read.list('CASTELLAN_IDENTITY_REVOKED_SERIALS').map((serial) => serial.toUpperCase());
   if (names.some((serial) => !SERIAL.test(serial))) {
     read.problem('CASTELLAN_IDENTITY_REVOKED_SERIALS must be hex serial numbers, comma separated');
   }
   return names;
-}
-
-function list(read: SettingsReader, name: SettingName): string[] {
-  return (read.text(name) ?? '')
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '');
-}
-
-function path(read: SettingsReader, name: SettingName): string | undefined {
-  const value = read.text(name);
-  return value === undefined ? undefined : resolve(value);
 }

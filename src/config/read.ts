@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 
 import { SETTINGS, type Setting, type SettingName } from './settings.ts';
 
@@ -62,6 +63,25 @@ export class SettingsReader {
     if (number >= min && number <= max) return number;
     this.problem(`${name} must be a whole number from ${min} to ${max}`);
     return min;
+  }
+
+  /** The items of a comma separated setting. */
+  list(name: SettingName): string[] {
+    return (this.text(name) ?? '')
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+  }
+
+  /** The setting as an absolute path. */
+  path(name: SettingName): string | undefined {
+    const value = this.text(name);
+    return value === undefined ? undefined : resolve(value);
+  }
+
+  /** A variable that is no setting of Castellan, by the name that a setting gives. */
+  variable(name: string): string | undefined {
+    return this.#env[name];
   }
 
   /** Names every CASTELLAN_ variable that is not a setting: a misspelt guard must not pass for an absent one. */

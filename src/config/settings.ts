@@ -1,4 +1,5 @@
 import { IDENTITY_SETTINGS } from './identity-settings.ts';
+import { RUNTIME_SETTINGS } from './runtime-settings.ts';
 
 /** How a setting's text is read. Every kind refuses what it cannot read; nothing falls back to a default. */
 export type SettingKind = 'text' | 'path' | 'url' | 'port' | 'integer' | 'boolean';
@@ -58,6 +59,7 @@ export const SETTINGS = {
   },
   CASTELLAN_OPS_PORT: { kind: 'port', default: '9464', doc: 'Port of the ops listener; 0: any free one.' },
   ...IDENTITY_SETTINGS,
+  ...RUNTIME_SETTINGS,
   AUDIT_SIGNING_KEY_SOURCE: { kind: 'text', default: 'local', oneOf: KEY_SOURCES, doc: 'Where the audit key is kept.' },
   AUDIT_SIGNING_KMS_KEY_ID: { kind: 'text', doc: 'KMS key of the audit signer, by its full ARN (kms).' },
   CASTELLAN_AUDIT_SIGNING_PKCS11_KEY: {

@@ -27,6 +27,7 @@ export const PROBLEM_TABLE = {
   MANIFEST_REPLAYED: { status: 403, title: 'The manifest was used before' },
   KILL_SWITCH: { status: 403, title: 'A kill switch is engaged' },
   WORKSPACE_SUSPENDED: { status: 403, title: 'The workspace is suspended' },
+  STOP_TOKEN_INVALID: { status: 403, title: 'It is not the stop token of the agent' },
   RELEASE_DENIED: { status: 403, title: 'The agent may not leave quarantine' },
   // One text for what does not exist and for what is not the caller's: the two must be indistinguishable.
   NOT_FOUND: { status: 404, title: 'Not found', detail: 'There is no such resource, or it is not yours to see.' },
@@ -55,6 +56,7 @@ export const PROBLEM_TABLE = {
   URI_TOO_LONG: { status: 414, title: 'The request target is too long' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The media type is not supported' },
   UNPROCESSABLE: { status: 422, title: 'The content is understood but cannot be used' },
+  RUNTIME_UNSUPPORTED: { status: 422, title: 'The runtime of the agent cannot be had here' },
   SPEC_NOT_CANONICAL: { status: 422, title: 'The spec has no canonical form' },
   POLICY_INVALID: { status: 422, title: 'The policy cannot be used' },
   SIGNER_INVALID: { status: 422, title: 'The signer cannot be used' },
@@ -70,6 +72,7 @@ export const PROBLEM_TABLE = {
   POLICY_COMPILER_UNAVAILABLE: { status: 503, title: 'There is no policy compiler' },
   POLICY_EVALUATION_FAILED: { status: 503, title: 'The policy could not be evaluated' },
   AUDIT_UNAVAILABLE: { status: 503, title: 'The audit log is unavailable' },
+  ISOLATION_UNAVAILABLE: { status: 503, title: 'Isolation cannot be had here' },
   OVERLOADED: { status: 503, title: 'The service is overloaded' },
   DRAINING: { status: 503, title: 'The service is shutting down' },
   HANDLER_TIMEOUT: { status: 503, title: 'The request took too long' },

@@ -47,6 +47,7 @@ export const PERMISSIONS = {
   'access.read': AUDITORS,
   'compliance.read': AUDITORS,
 
+  'agents.emergency-stop': [...OPERATORS, 'agent'],
   evaluate: [...OPERATORS, 'agent'],
   report: [...OPERATORS, 'agent'],
 } as const satisfies Record<string, readonly Role[]>;

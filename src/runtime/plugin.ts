@@ -1,18 +1,22 @@
 import fastifyPlugin from 'fastify-plugin';
 
-import type { RuntimeDriver } from './driver.ts';
+import { managedDriver } from './drivers/managed.ts';
+import type { Isolation } from './isolation.ts';
 import { createRuntimeRegistry, type RuntimeRegistry } from './registry.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
     readonly runtimes: RuntimeRegistry;
+    /** Undefined: nothing is run here. */
+    readonly isolation: Isolation | undefined;
   }
 }
 
-/** Decorates `app.runtimes` with the drivers that are on; agents without one of them run elsewhere. */
+/** Decorates `app.runtimes` with the driver that is on; agents without a runtime run elsewhere. */
 export const runtimePlugin = fastifyPlugin(
-  async (app, options: { readonly drivers?: readonly RuntimeDriver[] }) => {
-    app.decorate('runtimes', createRuntimeRegistry(options.drivers ?? []));
+  async (app, { isolation }: { readonly isolation: Isolation | undefined }) => {
+    app.decorate('isolation', isolation);
+    app.decorate('runtimes', createRuntimeRegistry(isolation === undefined ? [] : [managedDriver(isolation)]));
   },
   { name: 'runtime', fastify: '5.x' },
 );

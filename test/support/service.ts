@@ -9,7 +9,7 @@ import type { JobName } from '../../src/background.ts';
 import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
 import type { Clock } from '../../src/clock.ts';
 import { NO_KEY_SERVICES } from '../../src/config/signing.ts';
-import { defaultLimits, type ServiceConfig } from '../../src/config.ts';
+import { defaultLimits, defaultRuntime, type ServiceConfig } from '../../src/config.ts';
 import { type Service, startService } from '../../src/service.ts';
 import { generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
@@ -52,6 +52,8 @@ export interface TestServiceOptions {
   readonly auditSigningMode?: ServiceConfig['auditSigningMode'];
   readonly identity?: Partial<ServiceConfig['identity']>;
   readonly manifests?: ServiceConfig['manifests'];
+  /** By default nothing is run here. */
+  readonly runtime?: Partial<ServiceConfig['runtime']>;
   readonly api?: Partial<ServiceConfig['api']>;
   /** Checkpoints, with a key of their own; the rounds are the test's to make unless an interval is given. */
   readonly checkpoints?: Partial<Omit<NonNullable<ServiceConfig['checkpoints']>, 'signer'>>;
@@ -96,6 +98,7 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
     limits: { ...config.limits, ...options.limits },
     identity: { ...config.identity, ...options.identity },
     manifests: options.manifests ?? config.manifests,
+    runtime: { ...config.runtime, ...options.runtime },
     api: { ...config.api, ...options.api },
     checkpoints,
   };
@@ -138,6 +141,7 @@ function serviceConfig(database: TestDatabase, certsDir: string, signers: Servic
     signers,
     // The test's own work is on the service's event loop: its lateness says nothing here.
     limits: { ...defaultLimits(), maxWaitMs: 10_000, latencyMs: 10_000, eventLoopDelayMs: 600_000 },
+    runtime: { ...defaultRuntime(), driver: 'off' },
     auditSigningMode: 'event',
     proofTtlDays: 90,
     opaBin: undefined,

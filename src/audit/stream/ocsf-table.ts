@@ -76,6 +76,7 @@ const KILL_SWITCH = { type: 'Kill switch', id: 'scope' };
 const LOCK = { type: 'Access lock', id: 'lockId' };
 const ELEVATION = { type: 'Elevation', id: 'elevationId' };
 const PROOF = { type: 'Proof', id: 'proofId' };
+const SANDBOX_RUN = { type: 'Sandbox run', id: 'runId' };
 const REFUSED: Rest = { status: 'Failure', severity: 'Medium' };
 
 /** How each type of event is told. A type without a row does not compile; docs/streams.md shows this table. */
@@ -91,6 +92,17 @@ export const OCSF_TABLE: Readonly<Record<EventType, OcsfRow>> = {
   'agent.start.allowed': app('Start'),
   'agent.start.denied': app('Start', REFUSED),
   'agent.stopped': app('Stop', { severity: 'Low' }),
+  'agent.launched': app('Start'),
+  'agent.exited': app('Stop'),
+  'agent.failed': app('Stop', { status: 'Failure', severity: 'Medium' }),
+  'sandbox.run.created': app('Start', {}, SANDBOX_RUN),
+  'sandbox.run.denied': app('Start', REFUSED),
+  'sandbox.run.completed': app('Stop', {}, SANDBOX_RUN),
+  'sandbox.run.failed': app('Stop', {}, SANDBOX_RUN),
+  'sandbox.run.timeout': app('Stop', { severity: 'Low' }, SANDBOX_RUN),
+  'sandbox.run.killed': app('Stop', { severity: 'Medium' }, SANDBOX_RUN),
+  'sandbox.run.cancelled': app('Stop', {}, SANDBOX_RUN),
+  'sandbox.run.error': app('Stop', { status: 'Failure', severity: 'Medium' }, SANDBOX_RUN),
   'agent.scaled': entity('Update', AGENT),
   'agent.expired': app('Stop', { severity: 'Low' }),
   'agent.quarantined': entity('Suspend', AGENT, { severity: 'High' }),
@@ -160,8 +172,8 @@ function entity(activity: Activity<'entity'>, subject: OcsfSubject, rest?: Rest)
   return row('entity', activity, rest, subject);
 }
 
-function app(activity: Activity<'app'>, rest?: Rest): OcsfRow {
-  return row('app', activity, rest, AGENT);
+function app(activity: Activity<'app'>, rest?: Rest, subject: OcsfSubject = AGENT): OcsfRow {
+  return row('app', activity, rest, subject);
 }
 
 function log(activity: Activity<'log'>, rest?: Rest): OcsfRow {
