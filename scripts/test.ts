@@ -41,7 +41,8 @@ async function runTests(args: readonly string[]): Promise<void> {
   await makeDevelopmentCertificates(certs, { trustDomain: 'castellan.dev' });
   const server = await startTestServer();
   try {
-    const env = { ...server.env, TESTING_CERTS_DIR: certs };
+    // Hundreds of processes load the same modules; each would strip and compile them anew.
+    const env = { ...server.env, TESTING_CERTS_DIR: certs, NODE_COMPILE_CACHE: join(dir, 'compile-cache') };
     const reporter = process.stdout.isTTY ? 'terse' : 'silent';
     const code = await run('tap', [`--reporter=${reporter}`, `--output-file=${report}`, ...args], env);
     const text = readFileSync(report, 'utf8');
