@@ -30,6 +30,27 @@ const limits = {
   }),
 };
 
+const sandbox = {
+  maxCpu: Type.Number({ minimum: 0.01, maximum: 256, description: 'Cores of one sandbox run or replica' }),
+  maxMemoryMb: Type.Integer({ minimum: 8, maximum: 1_048_576, description: 'MiB of memory of one of them' }),
+  maxPids: Type.Integer({ minimum: 8, maximum: 65_536, description: 'Processes and threads of one of them' }),
+  maxDiskMb: Type.Integer({
+    minimum: 1,
+    maximum: 1_048_576,
+    description: 'MiB of the working directory of one of them',
+  }),
+  maxTimeoutSeconds: Type.Integer({ minimum: 1, maximum: 900, description: 'Time of one sandbox run' }),
+  maxConcurrentRuns: Type.Integer({
+    minimum: 0,
+    maximum: 1000,
+    description: 'Sandbox runs under way at once on one replica; 0: none at all',
+  }),
+  allowDomains: Type.Array(Type.String({ maxLength: 253, pattern: '^(\\*\\.)?[a-z0-9-]+(\\.[a-z0-9-]+)*$' }), {
+    maxItems: 100,
+    description: 'Hosts that sandbox runs and agents may ask to reach, `*.` for subdomains; none when absent',
+  }),
+};
+
 /** What a workspace has in force: its own settings over the defaults. */
 export const WorkspaceSettings = Type.Object(
   {
@@ -37,6 +58,18 @@ export const WorkspaceSettings = Type.Object(
     limits: Type.Object(
       { maxAgents: Type.Optional(limits.maxAgents), requestsPerSecond: Type.Optional(limits.requestsPerSecond) },
       closed,
+    ),
+    sandbox: Type.Object(
+      {
+        maxCpu: Type.Optional(sandbox.maxCpu),
+        maxMemoryMb: Type.Optional(sandbox.maxMemoryMb),
+        maxPids: Type.Optional(sandbox.maxPids),
+        maxDiskMb: Type.Optional(sandbox.maxDiskMb),
+        maxTimeoutSeconds: Type.Optional(sandbox.maxTimeoutSeconds),
+        maxConcurrentRuns: Type.Optional(sandbox.maxConcurrentRuns),
+        allowDomains: Type.Optional(sandbox.allowDomains),
+      },
+      { ...closed, description: 'Of sandbox runs and of agents that are run; they only lower what the service allows' },
     ),
   },
   closed,
@@ -57,6 +90,20 @@ export const WorkspaceSettingsPatch = Type.Object(
         closed,
       ),
     ),
+    sandbox: patched(
+      Type.Object(
+        {
+          maxCpu: patched(sandbox.maxCpu),
+          maxMemoryMb: patched(sandbox.maxMemoryMb),
+          maxPids: patched(sandbox.maxPids),
+          maxDiskMb: patched(sandbox.maxDiskMb),
+          maxTimeoutSeconds: patched(sandbox.maxTimeoutSeconds),
+          maxConcurrentRuns: patched(sandbox.maxConcurrentRuns),
+          allowDomains: patched(sandbox.allowDomains),
+        },
+        closed,
+      ),
+    ),
   },
   { ...closed, minProperties: 1 },
 );
@@ -73,6 +120,7 @@ export const DEFAULT_SETTINGS: WorkspaceSettings = {
   // Seconds; contract §5.
   defaultTtlSeconds: 86_400,
   limits: {},
+  sandbox: {},
 };
 
 /** What a row holds, checked. Throws WorkspaceSettingsUnusable: an edited row must not loosen anything silently. */
