@@ -31,6 +31,29 @@ const Containment = Type.Object(
   closed,
 );
 
+/** What one replica, or one sandbox run, asks for. */
+export const ResourcesSchema = Type.Object(
+  {
+    cpu: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 256, description: 'Cores' })),
+    memoryMb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
+    pids: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
+    diskMb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
+  },
+  closed,
+);
+
+/** The hosts it asks to reach. */
+export const NetworkSchema = Type.Object(
+  {
+    allowDomains: Type.Optional(
+      Type.Array(Type.String({ maxLength: 253, pattern: '^(\\*\\.)?[a-z0-9-]+(\\.[a-z0-9-]+)*$' }), {
+        maxItems: 100,
+      }),
+    ),
+  },
+  closed,
+);
+
 const Runtime = Type.Object(
   {
     command: Type.Optional(Type.Array(argument, { minItems: 1, maxItems: 64, description: 'Excludes image' })),
@@ -45,29 +68,8 @@ const Runtime = Type.Object(
         description: 'Never a secret; secretRef:n names one',
       }),
     ),
-    resources: Type.Optional(
-      Type.Object(
-        {
-          cpu: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 256, description: 'Cores' })),
-          memoryMb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
-          pids: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_536 })),
-          diskMb: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_048_576 })),
-        },
-        closed,
-      ),
-    ),
-    network: Type.Optional(
-      Type.Object(
-        {
-          allowDomains: Type.Optional(
-            Type.Array(Type.String({ maxLength: 253, pattern: '^(\\*\\.)?[a-z0-9-]+(\\.[a-z0-9-]+)*$' }), {
-              maxItems: 100,
-            }),
-          ),
-        },
-        closed,
-      ),
-    ),
+    resources: Type.Optional(ResourcesSchema),
+    network: Type.Optional(NetworkSchema),
     replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_REPLICAS })),
   },
   closed,
