@@ -11,9 +11,11 @@ export interface Tools {
   readonly setpriv: string;
   readonly prlimit: string;
   readonly sh: string;
+  readonly mkfifo: string;
   readonly mount: string;
   readonly umount: string;
   readonly rm: string;
+  readonly chmod: string;
 }
 
 /** By package of Debian and its kin; other distributions name them alike. */
@@ -25,7 +27,9 @@ const PACKAGES: Readonly<Record<keyof Tools, string>> = {
   mount: 'mount',
   umount: 'mount',
   sh: 'dash',
+  mkfifo: 'coreutils',
   rm: 'coreutils',
+  chmod: 'coreutils',
 };
 /** Where system programs are when the service was given no PATH; sbin is in few users' own. */
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -48,9 +52,11 @@ export async function findTools(searchPath: string | undefined): Promise<Tools> 
     setpriv: await find('setpriv'),
     prlimit: await find('prlimit'),
     sh: await find('sh'),
+    mkfifo: await find('mkfifo'),
     mount: await find('mount'),
     umount: await find('umount'),
     rm: await find('rm'),
+    chmod: await find('chmod'),
   };
   if (missing.length === 0) return tools;
   const packages = [...new Set(missing.map((name) => PACKAGES[name]))].join(' ');

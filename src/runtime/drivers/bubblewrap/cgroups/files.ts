@@ -1,0 +1,76 @@
+import { constants } from 'node:fs';
+import { readFile, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { words } from './proc.ts';
+
+const RMDIR_POLL_MS = 5;
+const EMPTY_LIMIT_MS = 10_000;
+
+/** Writes a file that is there: making one is nothing a cgroup can do. */
+export function put(dir: string, file: string, value: string | number): Promise<void> {
+  return writeFile(join(dir, file), `${value}`, { flag: constants.O_WRONLY });
+}
+
+/** The same for a file that this kernel may not have; answers whether it has. */
+export async function putIfThere(dir: string, file: string, value: string | number): Promise<boolean> {
+  try {
+    await put(dir, file, value);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** Undefined when there is no such file. */
+export async function take(dir: string, file: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(dir, file), 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENODEV') return undefined;
+    throw error;
+  }
+}
+
+export async function procsOf(dir: string): Promise<number[]> {
+  return words((await take(dir, 'cgroup.procs')) ?? '').map(Number);
+}
+
+/** SIGKILL to all in it, again and again until nothing is: what is forking could slip through one look. */
+export async function killAll(dir: string, { v2 }: { readonly v2: boolean }): Promise<void> {
+  const deadline = Date.now() + EMPTY_LIMIT_MS;
+  for (let procs = await procsOf(dir); procs.length > 0; procs = await procsOf(dir)) {
+    const atOnce = v2 && (await putIfThere(dir, 'cgroup.kill', 1));
+    // 0: a process of another pid namespace, which cannot be named from here.
+    if (!atOnce) for (const pid of procs) if (pid > 0) killOne(pid);
+    if (Date.now() > deadline) throw new Error('a cgroup is not empty in spite of SIGKILL');
+    await delay(RMDIR_POLL_MS);
+  }
+}
+
+/** EBUSY is given out for a moment after the last process has gone. */
+export async function removeCgroup(dir: string): Promise<void> {
+  for (const deadline = Date.now() + EMPTY_LIMIT_MS; ; await delay(RMDIR_POLL_MS)) {
+    try {
+      await rmdir(dir);
+      return;
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return;
+      if (codeOf(error) !== 'EBUSY' || Date.now() > deadline) throw error;
+    }
+  }
+}
+
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+function killOne(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error;
+  }
+}

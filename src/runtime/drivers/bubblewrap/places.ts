@@ -1,0 +1,199 @@
+import { chown, mkdir, readdir, rmdir, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { BubblewrapConfig } from '../../../config/runtime.ts';
+import { IsolationUnavailable } from '../../errors.ts';
+import type { Limits } from '../../isolation.ts';
+import { codeOf } from './cgroups/files.ts';
+import type { Group } from './cgroups/group.ts';
+import { type CgroupTree, openTree, readPlan } from './cgroups/tree.ts';
+import { opaqueName, ownerName, thisOwner } from './owner.ts';
+import type { CommandCgroup, Place, Places, ScratchSizes, Slot } from './place.ts';
+import { createSlots, type Slots } from './slots.ts';
+import { openStateDir } from './state-dir.ts';
+import { sweepCgroups, sweepStateDir } from './sweep.ts';
+import type { Tools } from './tools.ts';
+import { mountWorkspace, plainWorkspace, type Workspace } from './workspaces.ts';
+
+const MIB = 1024 ** 2;
+/** /tmp, /dev/shm and /run inside. */
+const SCRATCH: ScratchSizes = { tmp: 64 * MIB, shm: 64 * MIB, run: 4 * MIB };
+/** Processes of the chain itself: outer bwrap, its init, the relay of the egress and its connections' forks. */
+const CHAIN_PIDS = 4;
+const NO_GROUP: CommandCgroup = {
+  joinPaths: [],
+  kill: async () => undefined,
+  usage: async () => ({ peakMemoryBytes: null, cpuMs: null }),
+  oomKills: async () => 0,
+};
+
+interface Ground {
+  /** Directory of this service in the state directory. */
+  readonly dir: string;
+  readonly slots: Slots | undefined;
+  /** Absent: limits are degraded. */
+  readonly tree: CgroupTree | undefined;
+  readonly mounts: boolean;
+}
+
+export interface PlacesOptions {
+  readonly config: BubblewrapConfig;
+  readonly tools: Tools;
+  /** Of the service; 0 gives each place a user of its own. */
+  readonly uid: number;
+}
+
+export function createPlaces(options: PlacesOptions): Places {
+  const { config, tools, uid } = options;
+  const name = ownerName(thisOwner());
+  let ground: Promise<Ground> | undefined;
+  let used = 0;
+  let limits: Places['limits'] = 'enforced';
+
+  const prepare = () => {
+    ground ??= layGround().catch((error: unknown) => {
+      ground = undefined;
+      throw error;
+    });
+    return ground;
+  };
+
+  async function layGround(): Promise<Ground> {
+    const state = await openStateDir(config.stateDir, uid);
+    const plan = await readPlan(config.cgroup);
+    await sweepCgroups(plan);
+    await sweepStateDir(tools, state);
+    const tree = await openTree(plan, name).catch((error: unknown) => {
+      if (!config.degradedLimits || !(error instanceof IsolationUnavailable)) throw error;
+      return undefined;
+    });
+    const mounts = uid === 0;
+    if (!mounts && !config.degradedLimits) {
+      await tree?.close();
+      throw new IsolationUnavailable({
+        check: 'workspaces',
+        observed: 'an ordinary user can mount nothing, so that disk cannot be limited',
+        fix: 'Run the service as root, or accept that with CASTELLAN_RUNTIME_DEGRADED_LIMITS=true',
+      });
+    }
+    limits = tree !== undefined && mounts ? 'enforced' : 'degraded';
+    const dir = join(state.path, name);
+    await mkdir(dir, { recursive: true, mode: uid === 0 ? 0o711 : 0o700 });
+    const slots = uid === 0 ? createSlots({ dir: state.slots, ownerName: name, uidBase: config.uidBase }) : undefined;
+    return { dir, slots, tree, mounts };
+  }
+
+  async function open(asked: Limits): Promise<Place> {
+    const at = await prepare();
+    if (used >= config.slots) {
+      throw new IsolationUnavailable({
+        check: 'slots',
+        observed: `all ${config.slots} places are in use`,
+        fix: 'End what runs, or raise CASTELLAN_RUNTIME_SLOTS',
+      });
+    }
+    used += 1;
+    const undo: (() => Promise<unknown>)[] = [
+      async () => {
+        used -= 1;
+      },
+    ];
+    const release = once(() => unwind(undo));
+    try {
+      const slot = await at.slots?.take();
+      if (slot !== undefined) undo.push(async () => at.slots?.give(slot));
+      const opaque = opaqueName();
+      const dir = join(at.dir, opaque);
+      await mkdir(dir, { mode: slot === undefined ? 0o700 : 0o710 });
+      undo.push(() => removeFlat(dir));
+      if (slot !== undefined) await chown(dir, uid, slot.gid);
+      const workspace = await openWorkspace(at, join(dir, 'workspace'), asked, slot);
+      undo.push(() => workspace.remove());
+      const group = await at.tree?.open(opaque, groupLimits(asked));
+      if (group !== undefined) undo.push(() => group.remove());
+      return placeOf({ slot, dir, workspace, group, limits: asked, release });
+    } catch (error) {
+      await release();
+      throw error;
+    }
+  }
+
+  function openWorkspace({ mounts }: Ground, dir: string, { diskBytes }: Limits, slot: Slot | undefined) {
+    if (!mounts) return plainWorkspace(tools, dir);
+    return mountWorkspace(tools, dir, diskBytes, slot ?? { uid, gid: uid });
+  }
+
+  return {
+    prepare: async () => void (await prepare()),
+    open,
+    get limits() {
+      return limits;
+    },
+    slots: {
+      get used() {
+        return used;
+      },
+      total: config.slots,
+    },
+    sweep: async () => {
+      await sweepCgroups(await readPlan(config.cgroup));
+      await sweepStateDir(tools, await openStateDir(config.stateDir, uid));
+    },
+    close: async () => {
+      const at = await ground?.catch(() => undefined);
+      ground = undefined;
+      if (at === undefined) return;
+      await at.tree?.close();
+      await rmdir(at.dir);
+    },
+  };
+}
+
+function groupLimits({ cpu, pids, memoryBytes, diskBytes }: Limits) {
+  const { tmp, shm, run } = SCRATCH;
+  return { cpu, pids: pids + CHAIN_PIDS, memoryBytes: memoryBytes + diskBytes + tmp + shm + run };
+}
+
+function placeOf(parts: {
+  slot: Slot | undefined;
+  dir: string;
+  workspace: Workspace;
+  group: Group | undefined;
+  limits: Limits;
+  release: () => Promise<void>;
+}): Place {
+  const { slot, dir, workspace, group, limits, release } = parts;
+  return {
+    slot,
+    limits,
+    dir,
+    workspaceDir: workspace.dir,
+    scratch: SCRATCH,
+    enter: async () => group?.enter() ?? NO_GROUP,
+    isDiskFull: () => workspace.isFull(),
+    release,
+  };
+}
+
+/** Newest first. What cannot be undone keeps what it rests on, above all its user id; the rest is undone all the same. */
+async function unwind(undo: readonly (() => Promise<unknown>)[]): Promise<void> {
+  for (const step of undo.toReversed()) await step();
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}
+
+/** What the service itself has put there: no directories. */
+async function removeFlat(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    await unlink(join(dir, name)).catch((error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error;
+    });
+  }
+  await rmdir(dir);
+}

@@ -1,0 +1,62 @@
+import { chmod, lstat, mkdir, realpath } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import { IsolationUnavailable } from '../../errors.ts';
+import { codeOf } from './cgroups/files.ts';
+
+/** Passed through by whoever knows the name of what is below; listed and written by its owner alone. */
+const PASSABLE = 0o711;
+const PRIVATE = 0o700;
+
+export interface StateDir {
+  readonly path: string;
+  /** Claims of user ids, shared by all services of this machine with this directory. */
+  readonly slots: string;
+}
+
+/**
+ * The directory for what isolated processes need. Isolated processes with ids of their own must be able to pass through it to
+ * their workspace, whose name nobody can guess; those of an ordinary user are that user.
+ */
+export async function openStateDir(setting: string | undefined, uid: number): Promise<StateDir> {
+  const asked = setting ?? join(tmpdir(), `castellan-runtime-${uid}`);
+  const mode = uid === 0 ? PASSABLE : PRIVATE;
+  try {
+    await mkdir(asked, { recursive: setting !== undefined, mode }).catch((error: unknown) => {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    });
+    const path = setting === undefined ? asked : await realpath(asked);
+    const found = await lstat(path);
+    if (!found.isDirectory()) throw refused(asked, 'is no directory');
+    // Somebody else was first in a directory that all may write: what they can write is no place for this.
+    if (found.uid !== uid) throw refused(asked, `belongs to user ${found.uid}`);
+    if ((found.mode & 0o777) !== mode) await chmod(path, mode);
+    const slots = join(path, 'slots');
+    await mkdir(slots, { recursive: true, mode: PRIVATE });
+    if (uid === 0) await requirePassable(path);
+    return { path, slots };
+  } catch (error) {
+    const code = codeOf(error);
+    if (error instanceof IsolationUnavailable || code === undefined) throw error;
+    throw refused(asked, `cannot be used: ${code}`, error);
+  }
+}
+
+async function requirePassable(path: string): Promise<void> {
+  for (let at = path; at !== '/'; at = dirname(at)) {
+    if (((await lstat(at)).mode & 0o001) === 0)
+      throw refused(path, `cannot be reached by other users: ${at} does not let them through`);
+  }
+}
+
+function refused(path: string, observed: string, cause?: unknown): IsolationUnavailable {
+  return new IsolationUnavailable(
+    {
+      check: 'state-dir',
+      observed: `${path} ${observed}`,
+      fix: "Name a directory of the service's user with CASTELLAN_RUNTIME_STATE_DIR, in which nobody else can write",
+    },
+    cause,
+  );
+}
