@@ -32,6 +32,9 @@ import { createVerifiedEnvelopes, type VerifiedEnvelopes } from './verified-enve
 /** What keeps an agent from being promoted before any policy is asked. */
 const PROMOTION_LINKS = [sandboxExpiry, proofPresence, storedSpec, quarantine, workspaceState];
 
+/** What keeps the commands of an agent from being tried in a sandbox; its proof and its policy say nothing about that. */
+const SANDBOX_RUN_LINKS = [sandboxExpiry, storedSpec, quarantine, killSwitch, workspaceState];
+
 /** Who asks, from the request's principal. */
 interface AdmissionActor {
   readonly id: string;
@@ -70,6 +73,8 @@ export interface AdmissionService {
   evaluate(subject: AdmissionSubject): Promise<AdmissionResult>;
   /** Whether an agent may be asked about at all for promotion; empty when nothing stands in the way. Never rejects. */
   beforePromotion(subject: AdmissionSubject): Promise<readonly Denial[]>;
+  /** Whether a sandbox run of the agent may be made; empty when nothing stands in the way. Never rejects. */
+  beforeSandboxRun(subject: AdmissionSubject): Promise<readonly Denial[]>;
   /**
    * Whether the proof an agent has still holds, whatever policy it is of; empty when it does. Rejects with
    * AdmissionOverloaded when that could not be found out in time.
@@ -191,6 +196,11 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     return denies;
   }
 
+  async function beforeSandboxRun(subject: AdmissionSubject): Promise<readonly Denial[]> {
+    const { denies } = await runChain(SANDBOX_RUN_LINKS, subject, { timeoutMs, onFailure });
+    return denies;
+  }
+
   async function proofHolds(subject: AdmissionSubject): Promise<readonly Denial[]> {
     const { denies, timedOut } = await runChain(proofLinks, subject, { timeoutMs, onFailure });
     // What only took long must not cost an agent its place.
@@ -232,6 +242,7 @@ export function createAdmissionService(options: AdmissionOptions): AdmissionServ
     loadMany,
     evaluate,
     beforePromotion,
+    beforeSandboxRun,
     proofHolds,
     judge,
     reread,

@@ -13,7 +13,7 @@ export interface DecisionReason {
 export interface DecisionRecord {
   readonly workspaceId: string;
   readonly id: string;
-  readonly kind: 'start' | 'scale' | 'promotion' | 'release';
+  readonly kind: 'start' | 'launch' | 'scale' | 'promotion' | 'release';
   readonly agentId: string;
   readonly denies: readonly DecisionReason[];
   /** Nothing denies it, and humans have the last word. */
@@ -38,7 +38,7 @@ export async function recordDecision(trx: Trx, record: DecisionRecord): Promise<
       id: record.id,
       kind: record.kind,
       agent_id: record.agentId,
-      action: `agent.${record.kind}`,
+      action: record.kind === 'sandbox.run' ? record.kind : `agent.${record.kind}`,
       effect: effectOf(record).effect,
       tier,
       codes,

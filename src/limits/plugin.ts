@@ -28,6 +28,8 @@ export interface Limits {
    * RetryLater when the workspace is sent too much, or has its share of places.
    */
   charge(request: FastifyRequest, workspaceId: string): void;
+  /** For a request that goes on for long and has bounds of its own: it gives its place back now. */
+  release(request: FastifyRequest): void;
   stats(): LimitStats;
 }
 
@@ -111,6 +113,12 @@ export const limitsPlugin = fastifyPlugin(
         if (placeOf === '') return;
         if (!gates[lane].move(placeOf, workspaceId)) throw limitReached('in_flight', lane, 0);
         request.placeOf = workspaceId;
+      },
+      release: (request) => {
+        const { placeOf } = request;
+        if (placeOf === '') return;
+        request.placeOf = '';
+        gates[laneOfRequest(request)].leave(placeOf);
       },
       stats: () => ({
         lanes: perLane((lane) => ({
