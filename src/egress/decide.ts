@@ -6,6 +6,7 @@ import { sameTarget, type Target, type TargetProblem } from './target.ts';
 /** Why a connection was refused, or did not come to be. */
 export type EgressCode =
   | TargetProblem
+  | 'BAD_REQUEST' // a head that can be read in several ways, or is none for a proxy
   | 'NOT_ON_ALLOWLIST'
   | 'PORT_NOT_ALLOWED'
   | 'ADDRESS_NOT_PUBLIC' // of the addresses of the name at least one

@@ -3,12 +3,16 @@ import { Transform } from 'node:stream';
 import { decide } from './decide.ts';
 import { dial } from './dial.ts';
 import { EgressFailure } from './failure.ts';
-import type { EgressSession, OpenDecision } from './session.ts';
+import type { EgressSession, OpenDecision, Place } from './session.ts';
 import type { Target } from './target.ts';
 
-/** Decides about a target and connects to it. Rejects with EgressFailure, decided and recorded. */
-export async function reach(session: EgressSession, target: Target, ended: AbortSignal) {
+/** Decides about a target and connects to it. Rejects with EgressFailure, recorded. */
+export async function reach(session: EgressSession, target: Target, place: Place | undefined, ended: AbortSignal) {
   const { host, port } = target;
+  if (place === undefined) {
+    session.deny(host, port, 'TOO_MANY_CONNECTIONS');
+    throw new EgressFailure('TOO_MANY_CONNECTIONS');
+  }
   const timeout = AbortSignal.timeout(session.limits.connectMs);
   const verdict = await inTime(decide(target, session.allows, session.rules), timeout, ended).catch((error) => {
     session.deny(host, port, 'TIMEOUT');

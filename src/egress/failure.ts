@@ -1,7 +1,7 @@
 import { CodedError } from '../errors.ts';
 import type { EgressCode } from './decide.ts';
 
-/** Why an exchange was ended by the proxy. */
+/** Why the proxy ended an exchange. */
 export class EgressFailure extends CodedError {
   readonly code: EgressCode;
 
@@ -12,6 +12,7 @@ export class EgressFailure extends CodedError {
 }
 
 const STATUS: Partial<Record<EgressCode, number>> = {
+  BAD_REQUEST: 400,
   BAD_TARGET: 400,
   HOST_MISMATCH: 400,
   TOO_MANY_CONNECTIONS: 503,
@@ -23,9 +24,4 @@ const STATUS: Partial<Record<EgressCode, number>> = {
 /** What the client is told; 403 for whatever was decided against it. */
 export function statusOf(code: EgressCode): number {
   return STATUS[code] ?? 403;
-}
-
-/** What an exchange was ended for: by us, or because a side went away. */
-export function codeOf(error: unknown): EgressCode {
-  return error instanceof EgressFailure ? error.code : 'UNREACHABLE';
 }

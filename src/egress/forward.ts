@@ -2,35 +2,16 @@ import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders,
 import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 
+import { type Asked, readForward } from './asked.ts';
 import { meter, reach, watchIdle } from './exchange.ts';
-import { codeOf, EgressFailure, statusOf } from './failure.ts';
-import { headProblem } from './head.ts';
+import { EgressFailure, statusOf } from './failure.ts';
+import { headBytes } from './head.ts';
+import { passedHeaders, requestFraming } from './passed-headers.ts';
+import { refuseRequest } from './refuse.ts';
 import type { EgressSession, OpenDecision } from './session.ts';
-import { readAbsolute, readAuthority, sameTarget, type Target } from './target.ts';
-import { shown } from './tunnel.ts';
 
-const MAX_HEAD_BYTES = 16_384;
-/** Of one connection only (RFC 9110 §7.6.1), and what is for the proxy. Framing and Host are written anew. */
-const NOT_PASSED = new Set([
-  'connection',
-  'proxy-connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authentication-info',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-  'expect',
-  'host',
-]);
-
-interface Asked {
-  readonly target: Target;
-  readonly path: string;
-}
+/** Of an answer. */
+const MAX_HEAD_BYTES = 65_536;
 
 /** One absolute-form request (RFC 9112 §3.2.2) and its answer, on a connection to the host of its own. Never rejects. */
 export async function forward(request: IncomingMessage, response: ServerResponse, session: EgressSession) {
@@ -38,106 +19,83 @@ export async function forward(request: IncomingMessage, response: ServerResponse
   response.once('close', () => gone.abort());
   const place = session.enter(() => request.socket.destroy());
   try {
-    const asked = readAsked(request, session, place === undefined);
-    const { upstream, decision } = await reach(session, asked.target, gone.signal);
-    gone.signal.addEventListener('abort', () => upstream.destroy());
+    const asked = readForward(request, session);
+    const { upstream, decision } = await reach(session, asked.target, place, gone.signal);
+    gone.signal.addEventListener('abort', () => upstream.destroy(), { once: true });
     try {
       await exchange(request, response, { asked, upstream, decision, session });
       decision.end();
     } catch (error) {
-      decision.end(codeOf(error));
+      decision.end(gone.signal.aborted ? undefined : codeOf(error));
       throw error;
     } finally {
       upstream.destroy();
     }
   } catch (error) {
+    const code = codeOf(error);
+    // Too late for a status; a body that ends before its length says that something is missing.
     if (response.headersSent) request.socket.destroy();
-    else refuseRequest(response, codeOf(error));
+    else refuseRequest(request, statusOf(code), code);
   } finally {
     place?.leave();
   }
 }
 
+/** Rejects with the EgressFailure that ended it, or with whatever went wrong on one side. */
 async function exchange(
   request: IncomingMessage,
   response: ServerResponse,
   parts: { asked: Asked; upstream: Socket; decision: OpenDecision; session: EgressSession },
 ): Promise<void> {
   const { asked, upstream, decision, session } = parts;
-  const idle = watchIdle(session.limits, () => upstream.destroy(new EgressFailure('TIMEOUT')));
+  let failure: EgressFailure | undefined;
+  const fail = (code: EgressFailure['code']) => {
+    failure ??= new EgressFailure(code);
+    upstream.destroy(failure);
+  };
+  const count = (direction: 'in' | 'out', message: IncomingMessage) => {
+    if (!decision.count(direction, headBytes(message))) throw new EgressFailure('BYTE_LIMIT');
+  };
+  const idle = watchIdle(session.limits, () => fail('TIMEOUT'));
   try {
+    count('out', request);
     if (request.headers.expect !== undefined) response.writeContinue();
-    const onward = httpRequest({
-      createConnection: () => upstream,
-      method: request.method ?? '',
-      path: asked.path,
-      headers: onwardHeaders(request, asked.target),
-      setHost: false,
-      maxHeaderSize: MAX_HEAD_BYTES,
-    });
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    onward.on('response', resolve).on('error', reject);
-    onward.on('upgrade', () => reject(new EgressFailure('UNREACHABLE')));
-    const out = meter(decision, 'out', idle.seen).on('error', reject);
+    const onward = send(request, asked, upstream);
+    const answered = answerTo(onward);
+    const out = meter(decision, 'out', idle.seen).on('error', () => fail('BYTE_LIMIT'));
     request.pipe(out).pipe(onward);
-    const answer = await promise;
+    const answer = await answered;
+    idle.seen();
+    count('in', answer);
     response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? '', passedHeaders(answer));
     await pipeline(answer, meter(decision, 'in', idle.seen), response);
+  } catch (error) {
+    throw failure ?? error;
   } finally {
     idle.stop();
   }
 }
 
-function readAsked(request: IncomingMessage, session: EgressSession, full: boolean): Asked {
-  const asked = readAbsolute(request.url ?? '');
-  const deny = (code: EgressFailure['code'], { host, port }: Target) => {
-    session.deny(host, port, code);
-    return new EgressFailure(code);
-  };
-  if (typeof asked === 'string') throw deny(asked, { host: shown(request.url ?? ''), port: 0 });
-  const { target } = asked;
-  if (full) throw deny('TOO_MANY_CONNECTIONS', target);
-  const { host } = request.headers;
-  const named = host === undefined ? target : readAuthority(host, 80);
-  if (typeof named === 'string' || !sameTarget(named, target)) throw deny('HOST_MISMATCH', target);
-  if (headProblem(request) || request.method === 'TRACE') throw deny('BAD_TARGET', target);
-  return asked;
-}
-
-function onwardHeaders(request: IncomingMessage, { host, port }: Target): OutgoingHttpHeaders {
-  const framing = request.headers['transfer-encoding'] !== undefined;
-  return {
+function send(request: IncomingMessage, { target: { host, port }, path }: Asked, upstream: Socket) {
+  const headers: OutgoingHttpHeaders = {
     host: port === 80 ? host : `${host}:${port}`,
     ...passedHeaders(request),
-    ...(framing ? { 'transfer-encoding': 'chunked' } : {}),
-    // A request without a body says so, or Node would send an empty one in chunks.
-    ...(framing ||
-    request.headers['content-length'] !== undefined ||
-    request.method === 'GET' ||
-    request.method === 'HEAD'
-      ? {}
-      : { 'content-length': '0' }),
+    ...requestFraming(request),
     connection: 'close',
   };
+  const options = { createConnection: () => upstream, path, headers, setHost: false, maxHeaderSize: MAX_HEAD_BYTES };
+  return httpRequest({ ...options, method: request.method ?? 'GET' });
 }
 
-/** Headers for the other side, by name; of a name that comes several times every value. */
-function passedHeaders({ rawHeaders, headers }: IncomingMessage): OutgoingHttpHeaders {
-  const named = (headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase());
-  const passed = new Map<string, string[]>();
-  for (const [index, value] of rawHeaders.entries()) {
-    if (index % 2 === 0) continue;
-    const name = (rawHeaders[index - 1] ?? '').toLowerCase();
-    if (NOT_PASSED.has(name) || (named.includes(name) && name !== 'content-length')) continue;
-    const values = passed.get(name) ?? [];
-    values.push(value);
-    passed.set(name, values);
-  }
-  return Object.fromEntries([...passed].map(([name, values]) => [name, values.length === 1 ? values[0] : values]));
+/** An upgrade is no answer: nobody has asked for one. */
+function answerTo(onward: ReturnType<typeof httpRequest>): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    onward.on('response', resolve);
+    onward.on('error', reject);
+    onward.on('upgrade', () => reject(new EgressFailure('UNREACHABLE')));
+  });
 }
 
-function refuseRequest(response: ServerResponse, code: EgressFailure['code']): void {
-  if (response.destroyed) return;
-  response.writeHead(statusOf(code), { 'content-type': 'text/plain', connection: 'close' });
-  response.end(`${code}\n`);
+function codeOf(error: unknown): EgressFailure['code'] {
+  return error instanceof EgressFailure ? error.code : 'UNREACHABLE';
 }

@@ -1,37 +1,38 @@
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 import { forward } from './forward.ts';
+import { refuse, refuseRequest } from './refuse.ts';
 import type { EgressSession } from './session.ts';
-import { refuse, tunnel } from './tunnel.ts';
+import { tunnel } from './tunnel.ts';
 
 const MAX_HEAD_BYTES = 16_384;
 const MAX_HEADERS = 128;
+const UNKNOWN = [407, 'PROXY_AUTHENTICATION_REQUIRED', 'proxy-authenticate: Basic realm="egress"'] as const;
 
 /** Speaks the proxy's HTTP on sockets that others accept. */
 export interface EgressFront {
   serve(socket: Duplex): void;
-  /** Sockets that are open. */
-  readonly size: number;
   close(): void;
 }
 
 export interface FrontOptions {
   /** Whose request that is; undefined: nobody's, and it is refused with 407. */
   readonly sessionOf: (request: IncomingMessage) => EgressSession | undefined;
+  /** Sockets open at once. */
   readonly sockets: number;
+  /** Until the head of a request is there. */
   readonly headMs: number;
 }
 
 /**
  * The parser and the writer are Node's own: what goes on to a host is written anew from what was understood, never copied.
- * One request at a time on a connection: who sends a second before the answer to the first is cut off.
+ * One request at a time on a connection: who sends a second one before the answer to the first is cut off.
  */
 export function createFront({ sessionOf, sockets: maxSockets, headMs }: FrontOptions): EgressFront {
-  const sockets = new Set<Duplex>();
-  const waits = new WeakMap<Duplex, { start(): void; stop(): void }>();
+  const sockets = new Map<Duplex, HeadWait>();
   const busy = new WeakSet<Duplex>();
-  // Its own time limits hold only for sockets that it accepted itself; those here are `waits` and the idle limit.
+  // Its own time limits hold only for sockets that it accepted itself; here they are HeadWait and the idle limit.
   const server = createServer({ maxHeaderSize: MAX_HEAD_BYTES, keepAliveTimeout: 0, requestTimeout: 0 });
   server.maxHeadersCount = MAX_HEADERS;
 
@@ -41,23 +42,19 @@ export function createFront({ sessionOf, sockets: maxSockets, headMs }: FrontOpt
       return false;
     }
     busy.add(socket);
-    waits.get(socket)?.stop();
+    sockets.get(socket)?.stop();
     return true;
   };
-
-  const onRequest = (request: IncomingMessage, response: Parameters<typeof forward>[1]) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     if (!begins(socket)) return;
     const session = sessionOf(request);
-    if (session === undefined) {
-      refuse(socket, 407, 'PROXY_AUTHENTICATION_REQUIRED');
-      return;
-    }
+    if (session === undefined) return refuseRequest(request, ...UNKNOWN);
     response.once('finish', () => {
-      // What is left of a body nobody wants; there is no end to it that we would wait for.
+      // The rest of a body that nobody waits for.
       if (!request.complete) socket.destroy();
       busy.delete(socket);
-      waits.get(socket)?.start();
+      sockets.get(socket)?.again();
     });
     void forward(request, response, session);
   };
@@ -66,49 +63,48 @@ export function createFront({ sessionOf, sockets: maxSockets, headMs }: FrontOpt
   server.on('connect', (request, socket, head) => {
     if (!begins(socket)) return;
     const session = sessionOf(request);
-    if (session === undefined) refuse(socket, 407, 'PROXY_AUTHENTICATION_REQUIRED');
+    if (session === undefined) refuse(socket, ...UNKNOWN);
     else void tunnel(request, socket, head, session);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    const [status, code] = error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'HEAD_TOO_LARGE'] : [400, 'BAD_REQUEST'];
     if (busy.has(socket)) socket.destroy();
-    else refuse(socket, status, code);
+    else if (error.code === 'HPE_HEADER_OVERFLOW') refuse(socket, 431, 'HEAD_TOO_LARGE');
+    else refuse(socket, 400, 'BAD_REQUEST');
   });
 
   return {
     serve: (socket) => {
       socket.on('error', () => undefined);
-      if (sockets.size >= maxSockets) {
-        refuse(socket, 503, 'TOO_MANY_CONNECTIONS');
-        return;
-      }
-      sockets.add(socket);
-      const wait = headWait(socket, headMs);
-      waits.set(socket, wait);
+      // Without an answer: one would have to be waited for, and that is what there is no place for.
+      if (sockets.size >= maxSockets) return void socket.destroy();
+      const wait = waitForHead(socket, headMs);
+      sockets.set(socket, wait);
       socket.once('close', () => {
         wait.stop();
         sockets.delete(socket);
       });
       server.emit('connection', socket);
     },
-    get size() {
-      return sockets.size;
-    },
     close: () => {
-      for (const socket of [...sockets]) socket.destroy();
+      for (const socket of [...sockets.keys()]) socket.destroy();
     },
   };
 }
 
+interface HeadWait {
+  stop(): void;
+  /** For a further request on the same connection. */
+  again(): void;
+}
+
 /** Ends a socket on which no whole head comes in time. */
-function headWait(socket: Duplex, headMs: number) {
-  const begin = () => setTimeout(() => refuse(socket, 408, 'TIMEOUT'), headMs).unref();
-  let timer = begin();
+function waitForHead(socket: Duplex, headMs: number): HeadWait {
+  let timer = setTimeout(() => refuse(socket, 408, 'TIMEOUT'), headMs).unref();
   return {
-    start: () => {
-      clearTimeout(timer);
-      timer = begin();
-    },
     stop: () => clearTimeout(timer),
+    again: () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => socket.destroy(), headMs).unref();
+    },
   };
 }

@@ -1,18 +1,19 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Headers of which a second one is a way to be read in two ways. */
-const ONCE = new Set(['host', 'content-length', 'transfer-encoding', 'proxy-authorization']);
+/** Headers of which a second one would be a second reading. */
+const ONCE = ['host', 'content-length', 'transfer-encoding', 'proxy-authorization'];
 
-/** Whether a head can be read in more than one way; the parser has refused most that can. */
-export function headProblem({ rawHeaders, headers }: IncomingMessage): boolean {
+/** Whether a head says one thing to everybody; the parser has refused most of those that do not. */
+export function hasOneReading({ rawHeaders, headers }: IncomingMessage): boolean {
   const names = rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
-  const seen = new Set<string>();
-  for (const name of names) {
-    if (ONCE.has(name) && seen.has(name)) return true;
-    seen.add(name);
-  }
+  if (ONCE.some((once) => names.filter((name) => name === once).length > 1)) return false;
   const length = headers['content-length'];
   const coding = headers['transfer-encoding'];
-  if (length !== undefined && (coding !== undefined || !/^\d{1,15}$/.test(length))) return true;
-  return coding !== undefined && coding.toLowerCase() !== 'chunked';
+  if (length !== undefined && (coding !== undefined || !/^\d{1,15}$/.test(length))) return false;
+  return coding === undefined || coding.toLowerCase() === 'chunked';
+}
+
+/** About the bytes of a head; what leaves in headers leaves as well. */
+export function headBytes({ rawHeaders, url }: IncomingMessage): number {
+  return rawHeaders.reduce((sum, text) => sum + text.length + 2, (url ?? '').length);
 }

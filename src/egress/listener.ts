@@ -63,7 +63,7 @@ export function createEgressListener(rules: EgressRules, address: HostPort): Egr
     },
     register: ({ credential = newCredential(), ...options }) => {
       const { username } = credential;
-      registered.get(username)?.session.close();
+      void registered.get(username)?.session.close();
       const session = createSession({ ...options, rules });
       registered.set(username, { session, digest: digestOf(credential) });
       return {
@@ -76,15 +76,16 @@ export function createEgressListener(rules: EgressRules, address: HostPort): Egr
         },
         close: async () => {
           if (registered.get(username)?.session === session) registered.delete(username);
-          session.close();
+          await session.close();
         },
       };
     },
     close: async () => {
-      for (const { session } of registered.values()) session.close();
+      const ended = [...registered.values()].map(({ session }) => session.close());
       registered.clear();
+      const closed = server.listening ? new Promise<void>((done) => server.close(() => done())) : undefined;
       front.close();
-      if (server.listening) await new Promise<void>((done) => server.close(() => done()));
+      await Promise.all([...ended, closed]);
     },
   };
 }

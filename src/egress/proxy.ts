@@ -42,11 +42,11 @@ export function openEgress(options: SessionOptions): EgressProxy {
       return session.omittedDecisions;
     },
     close: async () => {
-      session.close();
-      front.close();
       const ended = [...closers].map((close) => close());
       closers.clear();
-      await Promise.all(ended);
+      const exchanges = session.close();
+      front.close();
+      await Promise.all([...ended, exchanges]);
     },
   };
 }

@@ -47,6 +47,11 @@ export interface OpenDecision {
   end(code?: EgressCode, verdict?: EgressDecision['verdict']): void;
 }
 
+/** One of the exchanges that a sandbox may have under way. */
+export interface Place {
+  leave(): void;
+}
+
 /** What the proxy knows of one sandbox. */
 export interface EgressSession {
   readonly allows: Allowlist;
@@ -56,11 +61,11 @@ export interface EgressSession {
   readonly decisions: readonly EgressDecision[];
   readonly omittedDecisions: number;
   /** A place for one exchange, ended with `end` when the session closes; undefined when there is none. */
-  enter(end: () => void): { leave(): void } | undefined;
+  enter(end: () => void): Place | undefined;
   deny(host: string, port: number, code: EgressCode): void;
   allow(host: string, port: number): OpenDecision;
-  /** Ends every exchange; none begins any more. */
-  close(): void;
+  /** Ends every exchange, and resolves when they have; none begins any more. */
+  close(): Promise<void>;
 }
 
 export interface SessionOptions {
@@ -80,6 +85,7 @@ export function createSession({ allowDomains, rules, limits, onDecision }: Sessi
   let omitted = 0;
   let bytes = 0;
   let closed = false;
+  const empty = Promise.withResolvers<void>();
 
   const record = (host: string, port: number, verdict: EgressDecision['verdict'], code?: EgressCode) => {
     const at = timestamp(rules.now());
@@ -107,7 +113,12 @@ export function createSession({ allowDomains, rules, limits, onDecision }: Sessi
     enter: (end) => {
       if (closed || under.size >= all.connections) return undefined;
       under.add(end);
-      return { leave: () => under.delete(end) };
+      return {
+        leave: () => {
+          under.delete(end);
+          if (closed && under.size === 0) empty.resolve();
+        },
+      };
     },
     deny: (host, port, code) => told(record(host, port, 'denied', code)),
     allow: (host, port) => {
@@ -132,7 +143,9 @@ export function createSession({ allowDomains, rules, limits, onDecision }: Sessi
     },
     close: () => {
       closed = true;
+      if (under.size === 0) empty.resolve();
       for (const end of [...under]) end();
+      return empty.promise;
     },
   };
 }

@@ -48,6 +48,12 @@ export function readAbsolute(url: string): { readonly target: Target; readonly p
   return { target, path: path.startsWith('?') ? `/${path}` : path };
 }
 
+/** What was asked for, as far as it goes into a record: printable, not without end, of a URL only its authority. */
+export function shownTarget(text: string): string {
+  const authority = /^[a-z]+:\/\/([^/?#]*)/i.exec(text)?.[1] ?? text;
+  return authority.replaceAll(/[^\x21-\x7e]/g, '?').slice(0, MAX_NAME);
+}
+
 export function sameTarget(a: Target, b: Target): boolean {
   return a.host === b.host && a.port === b.port;
 }
