@@ -1,0 +1,187 @@
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { close } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { promisify } from 'node:util';
+
+import type { OutputSink } from '../../isolation.ts';
+import { bwrapArguments, encodeArguments, FD } from './arguments.ts';
+import type { ChainHost } from './chain-host.ts';
+import { insideScript, OUTSIDE, RELAY_READY } from './chain-scripts.ts';
+import { drain } from './drain.ts';
+import { sandboxEnvironment } from './environment.ts';
+import type { Fifo } from './fifos.ts';
+import { createKill } from './kill.ts';
+import type { CommandCgroup, Place, Slot } from './place.ts';
+import { resourceLimits } from './resource-limits.ts';
+import { signalCommand } from './signal-command.ts';
+import { readStatus } from './status.ts';
+
+const closeFile = promisify(close);
+
+export interface ChainSpec {
+  /** Program and arguments, looked up by PATH. */
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Contents of /run/secrets. */
+  readonly secrets?: ReadonlyMap<string, Buffer> | undefined;
+  /** Host path of the egress proxy's socket; absent: no network at all. */
+  readonly egressSocket?: string | undefined;
+  /** Seconds of CPU that one process may use; absent: no bound of its own. */
+  readonly cpuSeconds?: number | undefined;
+  readonly onOutput: OutputSink;
+}
+
+export interface ChainExit {
+  /** Whether the command itself ran; without it the exit code is nobody's. */
+  readonly started: boolean;
+  /** As a shell says it: 128 and the signal's number for what a signal has ended. */
+  readonly exitCode: number | null;
+}
+
+/** One isolated process tree. */
+export interface Chain {
+  readonly cgroup: CommandCgroup;
+  /** Whether the command runs; false: it never will. */
+  readonly started: Promise<boolean>;
+  /** Never rejects; no process is left, and all output has been given, when it resolves. */
+  readonly exited: Promise<ChainExit>;
+  /** To the command's own process; false when it is gone. */
+  signal(name: NodeJS.Signals): Promise<boolean>;
+  /** Resolves when all is ended. */
+  kill(): Promise<void>;
+}
+
+/**
+ * Starts a command isolated: sh, which joins the cgroups → prlimit → setpriv → bwrap → sh, the first process inside → the
+ * command. Throws for what cannot be asked (a NUL), or when the machine has no process or descriptor left.
+ */
+export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec): Promise<Chain> {
+  const args = bwrapInput(host, place, spec);
+  const cgroup = await place.enter();
+  const stdout = await host.fifos.take();
+  const stderr = await host.fifos.take();
+  const outputs = [
+    drain(stdout.readFd, (chunk) => spec.onOutput('stdout', chunk)),
+    drain(stderr.readFd, (chunk) => spec.onOutput('stderr', chunk)),
+  ];
+  const finish = async () => {
+    await Promise.all(outputs.map(({ ended }) => ended));
+    stdout.giveBack();
+    stderr.giveBack();
+  };
+  let child: ChildProcess;
+  try {
+    child = spawnChain(host.tools.sh, commandLine(host, place, spec, cgroup), stdioOf(spec, stdout, stderr));
+  } catch (error) {
+    await Promise.all([closeFile(stdout.writeFd), closeFile(stderr.writeFd)]);
+    await finish();
+    throw error;
+  }
+  // All of what follows before the first wait: the process may end at any time.
+  const ended = endOf(child);
+  const pipes = pipesOf(child);
+  const status = readStatus(pipes(FD.status));
+  pipes(FD.args).end(args);
+  pipes(FD.seccomp).end(host.seccomp);
+  for (const [index, secret] of [...(spec.secrets?.values() ?? [])].entries()) pipes(FD.secrets + index).end(secret);
+  if (spec.egressSocket !== undefined) answerRelay(pipes(FD.relay));
+  const kill = createKill({ pid: child.pid, firstProcess: status.firstProcess, ended, cgroup });
+  await Promise.all([closeFile(stdout.writeFd), closeFile(stderr.writeFd)]);
+
+  const exited = ended.then(async (exitCode): Promise<ChainExit> => {
+    await finish();
+    const started = await status.started;
+    for (const pipe of child.stdio) pipe?.destroy();
+    return { started, exitCode: started ? exitCode : null };
+  });
+  return {
+    cgroup,
+    started: status.started,
+    exited,
+    signal: async (name) => signalCommand(await status.firstProcess, spec.egressSocket !== undefined, name),
+    kill: async () => {
+      await kill();
+      await exited;
+    },
+  };
+}
+
+function bwrapInput(host: ChainHost, place: Place, spec: ChainSpec): Buffer {
+  const { egressSocket, secrets } = spec;
+  const { toolchains, system, etcDir } = host;
+  const env = sandboxEnvironment({ env: spec.env, toolchains, hasEgress: egressSocket !== undefined });
+  const { workspaceDir, scratch } = place;
+  return encodeArguments(
+    bwrapArguments({ system, etcDir, toolchains, workspaceDir, scratch, env, egressSocket, secrets }),
+  );
+}
+
+function commandLine({ tools }: ChainHost, place: Place, spec: ChainSpec, cgroup: CommandCgroup): string[] {
+  const hasEgress = spec.egressSocket !== undefined;
+  return [
+    ...['-c', OUTSIDE, 'sh', ...cgroup.joinPaths, '--'],
+    ...[tools.prlimit, ...resourceLimits(place.limits, spec.cpuSeconds)],
+    ...[tools.setpriv, '--no-new-privs', ...identity(place.slot)],
+    ...[tools.bwrap, '--args', `${FD.args}`, '--'],
+    ...['/bin/sh', '-c', insideScript({ hasEgress }), 'sh', `${place.limits.pids}`],
+    ...(hasEgress ? [tools.socat] : []),
+    ...spec.command,
+  ];
+}
+
+/** Without it bwrap as root is nearly no sandbox: whatever got out would be root. */
+function identity(slot: Slot | undefined): string[] {
+  if (slot === undefined) return [];
+  const { uid, gid } = slot;
+  return ['--reuid', `${uid}`, '--regid', `${gid}`, '--clear-groups', '--bounding-set=-all', '--inh-caps=-all'];
+}
+
+/** By number, as in FD. Standard output and error are FIFOs, which can be opened again by their path; the rest bwrap reads. */
+function stdioOf(spec: ChainSpec, stdout: Fifo, stderr: Fifo): StdioOptions {
+  const secrets = [...(spec.secrets?.keys() ?? [])].map(() => 'pipe' as const);
+  return [
+    ...(['ignore', stdout.writeFd, stderr.writeFd, 'pipe', 'pipe', 'pipe', 'ignore'] as const),
+    spec.egressSocket === undefined ? 'ignore' : 'pipe',
+    ...secrets,
+  ];
+}
+
+function spawnChain(sh: string, args: readonly string[], stdio: StdioOptions): ChildProcess {
+  // bwrap's own environment can be read inside as long as it lives, and so can the directory that it was started in.
+  const child = spawn(sh, args, { env: {}, cwd: '/', detached: true, stdio });
+  if (child.pid !== undefined) return child;
+  // Told by an event too, which nobody needs then.
+  child.once('error', () => undefined);
+  throw new Error('the machine starts no process');
+}
+
+/** The exit code as a shell says it. */
+function endOf(child: ChildProcess): Promise<number | null> {
+  const { promise, resolve } = Promise.withResolvers<number | null>();
+  child.once('exit', (code) => resolve(code));
+  return promise;
+}
+
+function pipesOf(child: ChildProcess): (fd: number) => Duplex {
+  return (fd) => {
+    const pipe = child.stdio[fd];
+    if (!(pipe instanceof Socket)) throw new Error(`no pipe at descriptor ${fd}`);
+    // What is written to a process that has ended goes nowhere; its end is seen elsewhere.
+    pipe.on('error', () => undefined);
+    return pipe;
+  };
+}
+
+/** Hears that the relay accepts connections, and answers it. What else comes is for nobody: the relay is theirs by then. */
+function answerRelay(pipe: Duplex): void {
+  let heard = '';
+  const onData = (chunk: Buffer) => {
+    heard = `${heard}${chunk.toString('latin1')}`.slice(-1024);
+    if (!heard.includes(RELAY_READY)) return;
+    pipe.off('data', onData);
+    pipe.resume();
+    pipe.write('\n');
+  };
+  pipe.on('data', onData);
+}

@@ -1,0 +1,61 @@
+import { execFile } from 'node:child_process';
+import { close, constants, open } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const openFile = promisify(open);
+const closeFile = promisify(close);
+const run = promisify(execFile);
+
+/** One process makes so many: a process each would cost every command 2 ms. */
+const BATCH = 16;
+
+/** Both ends of one FIFO. What Node makes itself are socket pairs: `echo > /dev/stderr` fails in them. */
+export interface Fifo {
+  readonly readFd: number;
+  readonly writeFd: number;
+  /** For the next, once both ends are closed everywhere: nothing stays in a FIFO that nobody has open. */
+  giveBack(): void;
+}
+
+export interface Fifos {
+  take(): Promise<Fifo>;
+}
+
+/** FIFOs of `dir`, which only the service may list. The slots may write to them, by the descriptors they are given. */
+export function createFifos(mkfifo: string, dir: string): Fifos {
+  const free: string[] = [];
+  let made = 0;
+  let making: Promise<void> | undefined;
+
+  async function make(): Promise<void> {
+    const paths = Array.from({ length: BATCH }, (_, index) => join(dir, `${made + index}`));
+    made += BATCH;
+    await run(mkfifo, ['-m', '622', ...paths], { cwd: '/', env: {} });
+    free.push(...paths);
+  }
+
+  async function takePath(): Promise<string> {
+    for (;;) {
+      const path = free.pop();
+      if (path !== undefined) return path;
+      making ??= make().finally(() => {
+        making = undefined;
+      });
+      await making;
+    }
+  }
+
+  return {
+    async take() {
+      const path = await takePath();
+      // Without a wait: a reader that need not have a writer, then a writer that has its reader.
+      const readFd = await openFile(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const writeFd = await openFile(path, constants.O_WRONLY).catch(async (error: unknown) => {
+        await closeFile(readFd);
+        throw error;
+      });
+      return { readFd, writeFd, giveBack: () => free.push(path) };
+    },
+  };
+}
