@@ -26,7 +26,7 @@ const manifest = {
 /** The registry as it stands after the change: its number, and the digest of its canonical form (docs/audit-format.md §4). */
 const registry = { registryVersion: Type.Optional(count), registryDigest: Type.Optional(digest) };
 
-/** A sandbox run is over; the digest is that of its kept results. */
+/** A sandbox run is over; the digest is that of its kept results, the cause why it ended before its time. */
 const sandboxEnd = payload({
   agentId: id,
   runId: id,
@@ -34,6 +34,7 @@ const sandboxEnd = payload({
   results: Type.Array(text),
   resultsDigest: digest,
   connections: Type.Object({ allowed: count, denied: count }),
+  cause: Type.Optional(text),
 });
 
 /** Every event Castellan writes, with the members of its payload. Names are never changed or reused. */

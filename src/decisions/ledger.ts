@@ -13,7 +13,7 @@ export interface DecisionReason {
 export interface DecisionRecord {
   readonly workspaceId: string;
   readonly id: string;
-  readonly kind: 'start' | 'launch' | 'scale' | 'promotion' | 'release';
+  readonly kind: 'start' | 'launch' | 'scale' | 'promotion' | 'release' | 'sandbox.run';
   readonly agentId: string;
   readonly denies: readonly DecisionReason[];
   /** Nothing denies it, and humans have the last word. */

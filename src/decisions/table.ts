@@ -3,7 +3,7 @@ import type { ColumnType } from 'kysely';
 export interface DecisionsTable {
   workspace_id: string;
   id: string;
-  kind: 'start' | 'launch' | 'scale' | 'promotion' | 'release';
+  kind: 'start' | 'launch' | 'scale' | 'promotion' | 'release' | 'sandbox.run';
   agent_id: string;
   action: string;
   effect: 'ALLOW' | 'DENY' | 'REQUIRE_APPROVAL';

@@ -4,6 +4,9 @@ import type { Limits } from './isolation.ts';
 
 const MIB = 1_048_576;
 
+/** Bytes that one command may write, on both streams together; beyond it is ended with output_limit. */
+export const OUTPUT_BYTES = 67_108_864;
+
 /** What a sandbox has where nobody says. */
 const DEFAULTS: ResourceCeilings = { cpu: 1, memoryMb: 512, pids: 128, diskMb: 256 };
 /** Less cannot be enforced, or is not enough for a shell. */
