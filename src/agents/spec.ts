@@ -62,8 +62,17 @@ export function readStoredSpec(bytes: Buffer, hash: string): AgentSpec {
 
 /** The replicas a stored spec asks for, else 1; throws AgentError UNPROCESSABLE when somebody made it ask for nonsense. */
 export function replicasOf(spec: unknown): number {
-  if (!checker.Check(spec)) throw new AgentError('UNPROCESSABLE', 'the stored spec is not valid');
-  return spec.runtime?.replicas ?? 1;
+  return specOf(spec).runtime?.replicas ?? 1;
+}
+
+/** A stored spec; throws AgentError UNPROCESSABLE when it is none. */
+export function specOf(spec: unknown): AgentSpec {
+  if (!isSpec(spec)) throw new AgentError('UNPROCESSABLE', 'the stored spec is not valid');
+  return spec;
+}
+
+export function isSpec(spec: unknown): spec is AgentSpec {
+  return checker.Check(spec);
 }
 
 /**

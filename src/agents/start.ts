@@ -16,6 +16,7 @@ import type { Caller } from './caller.ts';
 import { AdmissionDenied } from './errors.ts';
 import { found, known } from './lookup.ts';
 import { type Ruling, rulingOf } from './ruling.ts';
+import type { Runnable } from './runnable.ts';
 import type { StartView } from './schema.ts';
 import { replicasOf } from './spec.ts';
 import { runWrite } from './store.ts';
@@ -50,6 +51,8 @@ interface Parts {
   readonly audit: AuditAppender;
   readonly admission: StartAdmission;
   readonly runtimes: RuntimeRegistry;
+  /** Undefined: no agent is managed. */
+  readonly runnable?: Pick<Runnable, 'require'> | undefined;
   readonly observe: StartObserver;
   readonly log: DecisionLog;
 }
@@ -68,7 +71,7 @@ interface Decision {
   readonly receipt: EventReceipt;
 }
 
-export function createStartAgent({ audit, admission, runtimes, observe, log }: Parts): StartAgent {
+export function createStartAgent({ audit, admission, runtimes, runnable, observe, log }: Parts): StartAgent {
   return (workspaceId, agentId, request, caller, claim) =>
     retryStale(() => attempt(workspaceId, known(agentId), request.replicas, caller, claim));
 
@@ -90,6 +93,7 @@ export function createStartAgent({ audit, admission, runtimes, observe, log }: P
     ) {
       return { success: true, agentId, status, managed: driver.managed, alreadyRunning: true };
     }
+    if (driver.managed) await runnable?.require(subject);
     const outcome = await admission.evaluate(subject);
     const ruling = rulingOf(outcome);
     const one: Case = { subject, shadow: outcome.shadow, caller };
@@ -157,8 +161,10 @@ function requireUnchanged({ row, now }: Scope, subject: AdmissionSubject, ruling
 
 function allow(scope: Scope, one: Case, replicas: number, run: RunState, managed: boolean): Decision {
   const { workspaceId, agentId, mode, specVersion, specHash, policy } = one.subject;
+  const { id: callerId, kind, roles } = one.caller;
   const change = { status: run.status, managed, desiredReplicas: replicas, readyReplicas: run.readyReplicas };
-  scope.write(runWrite, { workspaceId, agentId, now: new Date(scope.now), ...change });
+  const by = managed ? { startedBy: { id: callerId, kind, roles } } : {};
+  scope.write(runWrite, { workspaceId, agentId, at: new Date(scope.now), ...change, ...by });
   const id = newId();
   const receipt = scope.append({
     type: 'agent.start.allowed',

@@ -28,10 +28,10 @@ export function createStopRunning(runtimes: RuntimeRegistry): StopRunning {
 
 export function createStopAgents(runtimes: RuntimeRegistry): StopAgents {
   return async (scope, workspaceId, running, { traceId, ...actor }) => {
-    const now = new Date(scope.now);
+    const at = new Date(scope.now);
     const changes = running.map(({ id: agentId, managed }) => {
       const { status, readyReplicas } = runtimes.driverOf(managed).onStop({ workspaceId, agentId, replicas: 0 });
-      return { workspaceId, agentId, now, status, desiredReplicas: 0, readyReplicas };
+      return { workspaceId, agentId, at, status, desiredReplicas: 0, readyReplicas };
     });
     if (changes.length > 0) await changeRuns(scope.trx, changes);
     for (const { agentId } of changes) {

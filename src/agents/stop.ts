@@ -126,7 +126,7 @@ function settle(
   change: RunChange,
   event: EventInput,
 ): StopView {
-  scope.write(runWrite, { workspaceId, agentId, now: new Date(scope.now), ...change });
+  scope.write(runWrite, { workspaceId, agentId, at: new Date(scope.now), ...change });
   return view(agentId, change.status, scope.append(event));
 }
 

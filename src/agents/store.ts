@@ -42,6 +42,10 @@ export interface RunChange {
   readonly desiredReplicas: number;
   readonly readyReplicas: number;
   readonly quarantine?: { readonly at: string; readonly by: string; readonly reason: string };
+  /** Of a start: the actor of the launches that follow from it. */
+  readonly startedBy?: { readonly id: string; readonly kind: string; readonly roles: readonly string[] };
+  /** Of a stop: its processes get no time to end. */
+  readonly now?: boolean;
 }
 
 /** True when the workspace exists; its rows are otherwise as empty as those of a workspace that does not. */
@@ -125,10 +129,10 @@ export async function findAgent(trx: Trx, workspaceId: string, agentId: string):
 export interface RunWrite extends RunChange {
   readonly workspaceId: string;
   readonly agentId: string;
-  readonly now: Date;
+  readonly at: Date;
 }
 
-const CHANGE_RUNS = voidRoutine('change_runs', 8);
+const CHANGE_RUNS = voidRoutine('change_runs', 10);
 
 /** The run states of units that share a transaction, in one statement. */
 export const runWrite: Write<RunWrite> = {
@@ -141,18 +145,24 @@ export const runWrite: Write<RunWrite> = {
       rows.map((row) => row.readyReplicas),
       rows.map((row) => row.managed ?? null),
       rows.map((row) => (row.quarantine === undefined ? null : JSON.stringify(row.quarantine))),
-      rows.map((row) => row.now),
+      rows.map((row) => row.at),
+      rows.map((row) => (row.startedBy === undefined ? null : JSON.stringify(row.startedBy))),
+      rows.map((row) => row.now === true),
     ]),
 };
 
 /** Run states that one unit changes by itself. */
-export async function changeRuns(trx: Trx, rows: readonly Omit<RunWrite, 'managed' | 'quarantine'>[]): Promise<void> {
+export async function changeRuns(
+  trx: Trx,
+  rows: readonly Omit<RunWrite, 'managed' | 'quarantine' | 'startedBy'>[],
+): Promise<void> {
   const nothing = rows.map(() => null);
   await sql`SELECT change_runs(
     ${rows.map((row) => row.workspaceId)}::text[], ${rows.map((row) => row.agentId)}::uuid[],
     ${rows.map((row) => row.status)}::text[], ${rows.map((row) => row.desiredReplicas)}::integer[],
     ${rows.map((row) => row.readyReplicas)}::integer[], ${nothing}::boolean[], ${nothing}::text[],
-    ${rows.map((row) => row.now)}::timestamptz[])`.execute(trx);
+    ${rows.map((row) => row.at)}::timestamptz[], ${nothing}::text[],
+    ${rows.map((row) => row.now === true)}::boolean[])`.execute(trx);
 }
 
 /** Agents that run, by id. */
@@ -185,6 +195,7 @@ export async function changeReplicas(
       desired_replicas: replicas,
       ready_replicas: sql<number>`CASE WHEN managed THEN ready_replicas ELSE ${replicas} END`,
       version: sql`version + 1`,
+      generation: sql`generation + 1`,
       updated_at: now,
     })
     .where('workspace_id', '=', workspaceId)
@@ -207,8 +218,18 @@ export type RunStateRow = KeyedRow & { status: AgentStatus; managed: boolean; ex
 
 export const runStateLookup = lookupBy<RunStateRow>('agents_run_states');
 
-/** Removes the agent; its specs and proofs stay as evidence. */
+/** In a unit of the workspace: whether a supervisor may still have processes of the agent, whatever its status is by now. */
+export async function mayHaveProcesses(trx: Trx, workspaceId: string, agentId: string): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT FROM agent_claims c WHERE c.workspace_id = ${workspaceId} AND c.agent_id = ${agentId}`.execute(trx);
+  return rows.length > 0;
+}
+
+/** Removes the agent with its output; its specs and proofs stay as evidence. */
 export async function deleteAgent(trx: Trx, workspaceId: string, agentId: string): Promise<void> {
+  await sql`
+    WITH logs AS (DELETE FROM agent_logs WHERE workspace_id = ${workspaceId} AND agent_id = ${agentId})
+    DELETE FROM agent_log_heads WHERE workspace_id = ${workspaceId} AND agent_id = ${agentId}`.execute(trx);
   await trx.deleteFrom('agents').where('workspace_id', '=', workspaceId).where('id', '=', agentId).execute();
   await trx
     .deleteFrom('agent_directory')

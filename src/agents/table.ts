@@ -24,6 +24,11 @@ export interface AgentsTable {
   proof_id: string | null;
   invalidation: NullableJson<{ at: string; denies: readonly Record<string, unknown>[] }>;
   quarantine: NullableJson<{ at: string; by: string; reason: string }>;
+  /** Rises with every change of what is wanted, and never else. */
+  generation: Generated<number>;
+  started_generation: Generated<number>;
+  started_by: NullableJson<{ id: string; kind: string; roles: readonly string[] }>;
+  stop_now: Generated<boolean>;
   forked_from: NullableJson<{ agentId: string; specVersion: number }>;
   /** A bigint; the storage's parsers give a number. */
   version: Generated<number>;

@@ -42,6 +42,8 @@ export interface Storage {
   transaction<T>(work: (session: Session) => Promise<T>): Promise<T>;
   /** One read-only snapshot over all workspaces as castellan_system (jobs, look-ups). */
   system<T>(work: (trx: Trx) => Promise<T>): Promise<T>;
+  /** One call of a function that writes, as castellan_system: what supervisors keep, which is no state of governance. */
+  systemCall<R extends Readonly<Record<string, unknown>>>(routine: Routine, values: readonly unknown[]): Promise<R[]>;
   /** Resolves when both logins get an answer from the server. */
   ping(): Promise<void>;
   /** How the database's schema compares with this release's migrations. */
@@ -71,7 +73,8 @@ export function createStorage(options: StorageOptions): Storage {
 
   const storage: Storage = {
     read: async (workspaceId, work) => inSnapshot(app.pool, beginIn(workspaceId), 'castellan_app', work),
-    call: (routine, values) => callOnce(app.pool, routine, values),
+    call: (routine, values) => callOnce(app.pool, 'castellan_app', routine, values),
+    systemCall: (routine, values) => callOnce(system.pool, 'castellan_system', routine, values),
     transaction: (work) => inSession(app.pool, 'castellan_app', work),
     system: (work) => inSnapshot(system.pool, `${SNAPSHOT}; SELECT current_user AS role`, 'castellan_system', work),
     ping: async () => {
@@ -96,13 +99,14 @@ function beginIn(workspaceId: string): string {
 
 async function callOnce<R extends Readonly<Record<string, unknown>>>(
   pool: pg.Pool,
+  role: ServiceRole,
   routine: Routine,
   values: readonly unknown[],
 ): Promise<R[]> {
   const client = await checkOut(pool);
   let failure: unknown;
   try {
-    return await callRoutine<R>(client, 'castellan_app', routine, values);
+    return await callRoutine<R>(client, role, routine, values);
   } catch (error) {
     failure = error;
     throw asUnavailable(error) ?? error;

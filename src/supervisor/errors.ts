@@ -1,0 +1,28 @@
+import { CodedError } from '../errors.ts';
+
+/** A secret that an agent needs cannot be had; names it, never what it holds. */
+export class SecretUnavailable extends CodedError {
+  readonly code = 'SECRET_UNAVAILABLE';
+
+  constructor(name: string, why: string, cause?: unknown) {
+    super(`secret ${name}: ${why}`, { cause });
+  }
+}
+
+/** Thrown inside a unit: the claim is lost, or something else is wanted of the agent by now. Nothing is kept. */
+export class Superseded extends CodedError {
+  readonly code = 'SUPERSEDED';
+
+  constructor() {
+    super('the agent is claimed by another supervisor, or not wanted as it was');
+  }
+}
+
+/** What presented itself as the stop token of an agent is not it, or the agent has none. */
+export class StopTokenInvalid extends CodedError {
+  readonly code = 'STOP_TOKEN_INVALID';
+
+  constructor() {
+    super('It is not the stop token of the agent.');
+  }
+}
