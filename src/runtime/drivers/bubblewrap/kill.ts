@@ -26,7 +26,7 @@ export function createKill(target: KillTarget): () => Promise<void> {
 
   async function kill(): Promise<void> {
     const { promise: late, resolve } = Promise.withResolvers<undefined>();
-    const timer = setTimeout(resolve, KERNEL_MS);
+    const timer = setTimeout(() => resolve(undefined), KERNEL_MS);
     // Not yet told in a chain that has just begun: comes within milliseconds.
     const first = await Promise.race([target.firstProcess, late]);
     // The number is nobody else's as long as bwrap has not ended, for it has not been waited for.
