@@ -46,6 +46,7 @@ import { pruningRoutes } from './retention/pruning-routes.ts';
 import { revalidationPlugin } from './revalidation/plugin.ts';
 import type { Isolation } from './runtime/isolation.ts';
 import { runtimePlugin } from './runtime/plugin.ts';
+import { sandboxRunsPlugin } from './sandbox-runs/plugin.ts';
 import { signersPlugin } from './signers/plugin.ts';
 import { reattestationRoutes } from './signers/reattestation-routes.ts';
 import { signerRoutes } from './signers/routes.ts';
@@ -171,6 +172,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     clock,
     observe: metrics.agents,
     promote: (...question) => app.promotion.batchAction(...question),
+    removeWith: (...question) => app.sandboxRuns.removeOf(...question),
   });
   const issuer = { signer: app.signers.proof, key: app.signers.proofKey, ttlMs: parts.proofTtlMs };
   const massIssuer = { ...issuer, signer: app.signers.proofInBackground };
@@ -198,6 +200,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(killSwitchPlugin);
   await app.register(templatesPlugin);
   await app.register(spawnPlugin);
+  await app.register(sandboxRunsPlugin, { clock, config: parts.runtime, observe: metrics.sandboxRuns });
+  metrics.watchSandboxRuns(app.sandboxRuns.stats);
   const verifyChain = createVerifyChain(parts.databaseUrl);
   const exportChain = createExportChain(parts.databaseUrl);
   await app.register(auditRoutes, {

@@ -24,7 +24,10 @@ export type JobName =
   | 'access-locks'
   | 'identity-files'
   | 'checkpoints'
-  | 'signer-ranges';
+  | 'signer-ranges'
+  | 'sandbox-runs'
+  | 'sandbox-recovery'
+  | 'sandbox-retention';
 
 type Job = PeriodicTask & { readonly name: JobName };
 
@@ -72,6 +75,10 @@ function tasksOf(app: FastifyInstance, { clock, checkpointsMs, reloadMs }: Backg
     { name: 'idempotency-expiry', everyMs: 60_000, run: (signal) => expireKeys({ storage, audit, clock }, signal) },
     { name: 'access-locks', everyMs: 500, run: () => app.refreshLocks() },
     { name: 'identity-files', everyMs: reloadMs, run: () => app.trust.look() },
+    // What may not go on ends within two seconds, wherever that was decided.
+    { name: 'sandbox-runs', everyMs: 500, run: () => app.sandboxRuns.watch() },
+    { name: 'sandbox-recovery', everyMs: 2000, run: (signal) => app.sandboxRuns.recover(signal) },
+    { name: 'sandbox-retention', everyMs: 600_000, run: (signal) => app.sandboxRuns.prune(signal) },
     { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
   ];
   if (checkpoints === undefined || checkpointsMs === undefined) return always;

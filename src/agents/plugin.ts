@@ -43,13 +43,23 @@ export interface AgentsPluginOptions {
   readonly observe: StartObserver;
   /** Promotes one agent of a batch; looked up when it is called, for promotion is registered later. */
   readonly promote: BatchActions['promote'];
+  /** In the unit that deletes an agent: what goes with it. Throws AgentError AGENT_RUNNING; looked up when it is called, too. */
+  readonly removeWith: (trx: Trx, workspaceId: string, agentId: string) => Promise<void>;
 }
 
 /** Agents and their routes. */
 export const agentsPlugin = fastifyPlugin(
-  async (app, { clock, observe, promote }: AgentsPluginOptions) => {
+  async (app, { clock, observe, promote, removeWith }: AgentsPluginOptions) => {
     const { storage, audit, admission, policy, runtimes, manifests, workspaceSettings, log } = app;
-    const service = createAgentService({ storage, audit, policy, runtimes, manifests, workspaces: workspaceSettings });
+    const service = createAgentService({
+      storage,
+      audit,
+      policy,
+      runtimes,
+      manifests,
+      workspaces: workspaceSettings,
+      removeWith,
+    });
     const lists = createAgentLists({ storage });
     const brakes = createAgentBrakes({ audit, runtimes });
     const start = createStartAgent({ audit, admission, runtimes, observe, log });

@@ -2,6 +2,7 @@ import type { AuditAppender, Claim } from '../audit/append.ts';
 import type { Manifests } from '../manifests/manifests.ts';
 import type { PolicyService } from '../policy/service.ts';
 import type { RuntimeRegistry } from '../runtime/registry.ts';
+import type { Trx } from '../storage/database.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { WorkspaceSettingsService } from '../workspace-settings/service.ts';
 import type { Caller } from './caller.ts';
@@ -12,7 +13,7 @@ import { agentView } from './representation.ts';
 import type { AgentView } from './schema.ts';
 import { parseSpec, toStoredSpec } from './spec.ts';
 import { createSpecChanges, type SourceTemplate, storedSpec } from './spec-changes.ts';
-import { type AgentRow, deleteAgent, findAgent } from './store.ts';
+import { type AgentRow, deleteAgent, findAgent, mayHaveProcesses } from './store.ts';
 
 /** An agent and the version of its row, which the ETag names. */
 export interface VersionedAgent {
@@ -83,10 +84,12 @@ interface Parts {
   readonly manifests: Pick<Manifests, 'present' | 'accept'>;
   /** Asked in the unit of a change, so that a suspension and a limit hold exactly. */
   readonly workspaces: Pick<WorkspaceSettingsService, 'requireActive' | 'requireRoom'>;
+  /** In the unit that deletes an agent: what goes with it. Throws AgentError AGENT_RUNNING. */
+  readonly removeWith?: (trx: Trx, workspaceId: string, agentId: string) => Promise<void>;
 }
 
 export function createAgentService(parts: Parts): AgentService {
-  const { storage, audit, policy, manifests, workspaces } = parts;
+  const { storage, audit, policy, manifests, workspaces, removeWith } = parts;
   const changes = createSpecChanges(parts);
 
   async function create(
@@ -171,6 +174,10 @@ export function createAgentService(parts: Parts): AgentService {
         precondition?.(Number(row.version));
         await workspaces.requireActive(scope.trx, workspaceId);
         if (isActive(row.status)) throw new AgentError('AGENT_RUNNING', 'stop the agent before deleting it');
+        if (row.managed && (await mayHaveProcesses(scope.trx, workspaceId, agentId))) {
+          throw new AgentError('AGENT_RUNNING', 'processes of the agent are being ended; delete it in a moment');
+        }
+        await removeWith?.(scope.trx, workspaceId, agentId);
         await deleteAgent(scope.trx, workspaceId, agentId);
         // The policy snapshot lists the invalidated agents.
         if (row.invalidation !== null) await policy.bumpRevision(scope.trx, workspaceId);

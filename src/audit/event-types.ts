@@ -35,6 +35,7 @@ const sandboxEnd = payload({
   resultsDigest: digest,
   connections: Type.Object({ allowed: count, denied: count }),
   cause: Type.Optional(text),
+  cancelledBy: Type.Optional(text),
 });
 
 /** Every event Castellan writes, with the members of its payload. Names are never changed or reused. */

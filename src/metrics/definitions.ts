@@ -7,6 +7,8 @@ const REQUEST_SECONDS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 /** Evaluation in process takes tens of microseconds; 0.5 ms is the promise. */
 const DECISION_SECONDS = [0.00002, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 1];
 const SIGN_SECONDS = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 5];
+/** `echo` takes tens of milliseconds; a run may take 15 minutes. */
+const RUN_SECONDS = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900];
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /** Every metric of the service, one line each, in a registry of its own. Names are those of the contract (§11). */
@@ -65,6 +67,9 @@ export function defineMetrics() {
     ),
     checkpointDeliveries: counter('checkpoint_deliveries_total', 'Notes handed to a sink', ['sink', 'outcome']),
     checkpointDelivered: gauge('checkpoint_delivered_size', 'Entries under the newest note that a sink has', ['sink']),
+    isolationAvailable: gauge('isolation_available', '1 while processes can be isolated here'),
+    isolationDegraded: gauge('isolation_degraded', '1 while that is without limits of memory, processes and disk'),
+    isolationSlots: gauge('isolation_slots', 'Places for isolated processes on this machine', ['state']),
     dbPoolConnections: gauge('db_pool_connections', 'Connections of a database pool', ['pool', 'state']),
     certificateDaysLeft: gauge(
       'certificate_days_left',
@@ -82,6 +87,14 @@ export function defineMetrics() {
       'issuer',
       'outcome',
     ]),
+    sandboxRuns: counter('sandbox_runs_total', 'Sandbox runs that ended here, by status', ['status']),
+    sandboxRunSeconds: histogram(
+      'sandbox_run_duration_seconds',
+      'From the row of a sandbox run to its kept end, the wait for a place included',
+      RUN_SECONDS,
+    ),
+    sandboxQueueDepth: gauge('sandbox_queue_depth', 'Sandbox runs that wait for a place on this replica'),
+    sandboxRunning: gauge('sandbox_running', 'Sandbox runs under way on this replica'),
     jobRoundSeconds: histogram('job_round_duration_seconds', 'One round of a periodic job', REQUEST_SECONDS, ['job']),
     jobFailures: counter('job_failures_total', 'Rounds of a periodic job that failed', ['job']),
   };

@@ -23,6 +23,12 @@ interface LimitStats {
   readonly pressure: number;
 }
 
+interface IsolationStats {
+  readonly available: boolean;
+  readonly degraded: boolean;
+  readonly slots: { readonly used: number; readonly total: number } | undefined;
+}
+
 /** A certificate or list, and the epoch ms it ends at. */
 interface Ending {
   readonly certificate: string;
@@ -88,6 +94,20 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
       keysFetched: (issuer: string, ok: boolean) =>
         metrics.tokenKeyFetches.inc({ issuer, outcome: ok ? 'fetched' : 'failed' }),
     },
+    sandboxRuns: {
+      ended: (status: string, seconds: number) => {
+        metrics.sandboxRuns.inc({ status });
+        metrics.sandboxRunSeconds.observe(seconds);
+      },
+    },
+    /** Shows the sandbox runs under way whenever the metrics are read. */
+    watchSandboxRuns: (read: () => { readonly running: number; readonly waiting: number }) => {
+      watchers.push(() => {
+        const { running, waiting } = read();
+        metrics.sandboxRunning.set(running);
+        metrics.sandboxQueueDepth.set(waiting);
+      });
+    },
     jobs: {
       finished: (job: string, seconds: number) => metrics.jobRoundSeconds.observe({ job }, seconds),
       failed: (job: string) => metrics.jobFailures.inc({ job }),
@@ -117,6 +137,17 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
     /** Shows the elevations in force whenever the metrics are read. */
     watchElevations: (count: () => number) => {
       watchers.push(() => metrics.breakGlassActive.set(count()));
+    },
+    /** Shows whether and how well is isolated, as of the last look, whenever the metrics are read. */
+    watchIsolation: (read: () => IsolationStats) => {
+      watchers.push(() => {
+        const { available, degraded, slots } = read();
+        metrics.isolationAvailable.set(available ? 1 : 0);
+        metrics.isolationDegraded.set(degraded ? 1 : 0);
+        if (slots === undefined) return;
+        metrics.isolationSlots.set({ state: 'used' }, slots.used);
+        metrics.isolationSlots.set({ state: 'free' }, slots.total - slots.used);
+      });
     },
     /** Shows the pool's connections whenever the metrics are read. */
     watchPool: (pool: string, count: () => PoolCounts) => {

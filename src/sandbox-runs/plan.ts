@@ -1,10 +1,17 @@
-import type { SandboxConfig, ResourceCeilings } from '../config/runtime.ts';
+import type { ResourceCeilings, SandboxConfig } from '../config/runtime.ts';
 import { canonicalBytes } from '../crypto/canonical-json.ts';
 import { type Digest, sha256Digest } from '../crypto/digest.ts';
 import { CodedError } from '../errors.ts';
 import { type FieldError, ValidationFailed } from '../http/problem.ts';
 import type { IsolationState, Limits } from '../runtime/isolation.ts';
-import { BeyondCeiling, ceilingsOf, OUTPUT_BYTES, resolveDomains, resolveLimits, resourcesOf } from '../runtime/limits.ts';
+import {
+  BeyondCeiling,
+  ceilingsOf,
+  OUTPUT_BYTES,
+  resolveDomains,
+  resolveLimits,
+  resourcesOf,
+} from '../runtime/limits.ts';
 import type { WorkspaceSettings } from '../workspace-settings/settings.ts';
 import {
   DEFAULT_TIMEOUT,
@@ -87,7 +94,8 @@ function requireBounded(tests: readonly string[], env: Readonly<Record<string, s
   const errors: FieldError[] = [];
   const size = (texts: readonly string[]) => texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   for (const [index, command] of tests.entries()) {
-    if (Buffer.byteLength(command) > 16_384) errors.push({ pointer: `/tests/${index}`, detail: 'has over 16,384 bytes' });
+    if (Buffer.byteLength(command) > 16_384)
+      errors.push({ pointer: `/tests/${index}`, detail: 'has over 16,384 bytes' });
   }
   if (size(tests) > MAX_COMMANDS_BYTES) {
     errors.push({ pointer: '/tests', detail: `must not have over ${MAX_COMMANDS_BYTES} bytes together` });

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
 
 import { NetworkSchema, ResourcesSchema } from '../agents/spec-schema.ts';
@@ -129,7 +130,12 @@ export const RunList = Type.Object({
   next_cursor: nullable(Type.String(), 'Null on the last page'),
 });
 
-export const Events = Type.String({ description: 'Server-sent events: command, stdout, stderr, result, end' });
+/** Many events, sent as they come. */
+export const Events = {
+  description:
+    'Server-sent events: `command`, `stdout`, `stderr` and `result` of each command, and `end`; comments in between keep the connection open',
+  content: { 'text/event-stream': { schema: Type.Unsafe<Readable>({ type: 'string' }) } },
+};
 
 export type RunStatus = (typeof RUN_STATUSES)[number];
 export type RunRequest = Static<typeof RunBody>;

@@ -215,7 +215,7 @@ export function createRunUnits(parts: {
   return { deny, create, start, end, cancel };
 }
 
-/** The end of an open run. A caller who asked for it before is its actor. */
+/** The end of an open run. */
 async function conclude(
   { trx, append, now }: UnitScope,
   row: RunRow,
@@ -225,6 +225,8 @@ async function conclude(
   const outcomes = commands.map(({ result }) => result);
   const status = how.status ?? statusOf(outcomes);
   const { bytes, digest } = toStored({ commands, connections });
+  // Asked for in a unit before, or in this one.
+  const cancelledBy = by === CASTELLAN ? row.cancelled_by : by.id;
   const isOpen = await endRun(trx, row.workspace_id, row.id, {
     status,
     cause: cause ?? null,
@@ -245,6 +247,7 @@ async function conclude(
       resultsDigest: digest,
       connections: countConnections(connections),
       ...(cause === undefined ? {} : { cause }),
+      ...(cause === 'caller' && cancelledBy !== null ? { cancelledBy } : {}),
     },
     traceId,
   });

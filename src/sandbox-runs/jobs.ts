@@ -1,0 +1,88 @@
+import type { AuditAppender } from '../audit/append.ts';
+import type { Clock } from '../clock.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { ActiveRun } from './active.ts';
+import { type Host, SILENT_MS } from './hosts.ts';
+import { notRun } from './results.ts';
+import { deleteRuns, type ForeignRun, findForeign, findOld, findOpen } from './store.ts';
+import type { RunUnits } from './units.ts';
+
+/** Runs looked up at a time. */
+const ROUND = 500;
+const DAY_MS = 86_400_000;
+
+/** The periodic work on sandbox runs. */
+export interface RunJobs {
+  /** Ends the runs of this process that may not go on, or that somebody wants to end; says that it lives. */
+  watch(): Promise<void>;
+  /** Ends the runs whose process is gone. */
+  recover(signal: AbortSignal): Promise<void>;
+  /** Deletes runs that were kept long enough. */
+  prune(signal: AbortSignal): Promise<void>;
+}
+
+export function createRunJobs(parts: {
+  readonly storage: Storage;
+  readonly audit: AuditAppender;
+  readonly clock: Clock;
+  readonly host: Host;
+  readonly units: Pick<RunUnits, 'end'>;
+  readonly active: ReadonlyMap<string, ActiveRun>;
+  readonly retentionDays: number;
+}): RunJobs {
+  const { storage, audit, clock, host, units, active, retentionDays } = parts;
+
+  async function watch(): Promise<void> {
+    // Those that come meanwhile may not be in what is read.
+    const runs = [...active.values()];
+    if (runs.length === 0) return;
+    await host.beat();
+    const open = await storage.system((trx) => findOpen(trx, host.instance, new Date(clock())));
+    const causes = new Map(open.map(({ id, cause }) => [id, cause]));
+    for (const run of runs) {
+      const cause = causes.get(run.key.runId);
+      // One that has ended without this process, such as in the unit of a cancellation elsewhere.
+      if (cause === undefined) run.cancel('caller');
+      else if (cause !== null) run.cancel(cause);
+    }
+  }
+
+  async function recover(signal: AbortSignal): Promise<void> {
+    const search = { place: host.place, silentMs: SILENT_MS, limit: ROUND };
+    const runs = await storage.system((trx) => findForeign(trx, host.instance, search));
+    const failures: unknown[] = [];
+    for (const run of host.lost(runs)) {
+      if (signal.aborted) return;
+      // One workspace that cannot be written to must not keep the runs of another open.
+      await endLost(run).catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  function endLost({ workspace_id: workspaceId, id: runId, agent_id: agentId, commands }: ForeignRun): Promise<void> {
+    return units.end(
+      { workspaceId, agentId, runId },
+      // What came of them nobody knows; nothing of them is left.
+      {
+        commands: commands.map((command) => notRun(command, 'setup_failed')),
+        connections: [],
+        status: 'error',
+        cause: 'replica_lost',
+      },
+    );
+  }
+
+  async function prune(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const before = new Date(clock() - retentionDays * DAY_MS);
+      const old = await storage.system((trx) => findOld(trx, before, ROUND));
+      for (const [chain, rows] of Map.groupBy(old, (row) => row.workspace_id)) {
+        const ids = rows.map((row) => row.id);
+        await audit.commit({ chain, work: ({ trx }) => deleteRuns(trx, chain, ids) });
+      }
+      if (old.length < ROUND) return;
+    }
+  }
+
+  return { watch, recover, prune };
+}
