@@ -24,6 +24,7 @@ import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { createOpsServer, type OpsServer } from './ops.ts';
 import { openPolicyParts } from './policy/parts.ts';
 import { readinessChecks, requireSchema } from './readiness.ts';
+import type { Isolation } from './runtime/isolation.ts';
 import { SignerMismatch } from './signers/errors.ts';
 import type { KeyedSigner } from './signers/verified-signer.ts';
 import { createStorage } from './storage/storage.ts';
@@ -59,6 +60,8 @@ export async function startService(
     clock?: Clock;
     checkLogins?: boolean;
     failpoints?: Failpoints;
+    /** For tests that script it; by default that of the settings. */
+    isolation?: Isolation;
     /** For tests that count what a request leaves. */
     withoutJobs?: readonly JobName[];
   },
@@ -113,7 +116,7 @@ export async function startService(
       metrics,
       limits: config.limits,
       runtime: config.runtime,
-      isolation: undefined,
+      isolation: options.isolation,
       auditSigner: signers.audit,
       proofSigner: signers.proof,
       checkpoints: checkpointParts(config, signers.checkpoint),

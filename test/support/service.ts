@@ -10,6 +10,7 @@ import { makeDevelopmentCertificates } from '../../src/certs/development.ts';
 import type { Clock } from '../../src/clock.ts';
 import { NO_KEY_SERVICES } from '../../src/config/signing.ts';
 import { defaultLimits, defaultRuntime, type ServiceConfig } from '../../src/config.ts';
+import type { Isolation } from '../../src/runtime/isolation.ts';
 import { type Service, startService } from '../../src/service.ts';
 import { generateEd25519 } from '../../src/signers/drivers/local/ed25519.ts';
 import { type TestDatabase, testDatabase } from './database.ts';
@@ -54,6 +55,8 @@ export interface TestServiceOptions {
   readonly manifests?: ServiceConfig['manifests'];
   /** By default nothing is run here. */
   readonly runtime?: Partial<ServiceConfig['runtime']>;
+  /** One that the test scripts. */
+  readonly isolation?: Isolation;
   readonly api?: Partial<ServiceConfig['api']>;
   /** Checkpoints, with a key of their own; the rounds are the test's to make unless an interval is given. */
   readonly checkpoints?: Partial<Omit<NonNullable<ServiceConfig['checkpoints']>, 'signer'>>;
@@ -106,6 +109,7 @@ export async function testService(t: Tap, options: TestServiceOptions = {}): Pro
     logger: pino({ level: 'silent' }),
     withoutJobs: options.withoutJobs ?? [],
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
   });
   t.teardown(() => service.close());
   await service.ensureWorkspace('demo');
