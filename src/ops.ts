@@ -7,8 +7,18 @@ const CHECK_DEADLINE = 1_000;
 /** Ms an outcome is kept: probes of many watchers cost one round. */
 const CACHE_MS = 1_000;
 
-/** Resolves when the dependency is there. Its error's code is shown, its message never. */
-type ReadinessCheck = (signal: AbortSignal) => Promise<void>;
+/** What a check says of itself; all of it is shown. */
+export interface CheckNote {
+  readonly ok: boolean;
+  /** A code. */
+  readonly detail: string;
+  readonly check?: string;
+  readonly observed?: string;
+  readonly fix?: string;
+}
+
+/** Resolves when the dependency is there, or with what it says. An error's code is shown, its message never. */
+type ReadinessCheck = (signal: AbortSignal) => Promise<CheckNote | undefined>;
 
 export interface OpsOptions {
   readonly checks: Readonly<Record<string, ReadinessCheck>>;
@@ -26,7 +36,7 @@ export interface OpsServer {
 
 interface Readiness {
   readonly status: 'ready' | 'unavailable';
-  readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail?: string }>>;
+  readonly checks: Readonly<Record<string, { readonly ok: boolean } & Partial<CheckNote>>>;
 }
 
 /** The listener for kubelet and Prometheus: `/livez`, `/readyz`, `/metrics` and nothing else. */
@@ -92,7 +102,7 @@ async function runChecks(checks: OpsOptions['checks']): Promise<Readiness> {
   return { status: ready ? 'ready' : 'unavailable', checks: Object.fromEntries(outcomes) };
 }
 
-async function runCheck(check: ReadinessCheck): Promise<{ ok: boolean; detail?: string }> {
+async function runCheck(check: ReadinessCheck): Promise<{ readonly ok: boolean } & Partial<CheckNote>> {
   const abort = new AbortController();
   const { promise: late, resolve } = Promise.withResolvers<'late'>();
   const timer = setTimeout(() => {
@@ -101,7 +111,8 @@ async function runCheck(check: ReadinessCheck): Promise<{ ok: boolean; detail?: 
   }, CHECK_DEADLINE);
   try {
     const outcome = await Promise.race([check(abort.signal), late]);
-    return outcome === 'late' ? { ok: false, detail: 'TIMEOUT' } : { ok: true };
+    if (outcome === 'late') return { ok: false, detail: 'TIMEOUT' };
+    return outcome ?? { ok: true };
   } catch (error) {
     return { ok: false, detail: error instanceof CodedError ? error.code : 'FAILED' };
   } finally {

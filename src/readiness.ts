@@ -4,6 +4,7 @@ import { AuditError } from './audit/errors.ts';
 import { uncoveredChains } from './audit/plugin.ts';
 import type { Clock } from './clock.ts';
 import { ConfigError } from './config.ts';
+import type { CheckNote, OpsOptions } from './ops.ts';
 import { databaseTime, type Storage } from './storage/storage.ts';
 import { TrustExpired } from './trust/errors.ts';
 import type { Ending } from './trust/watched.ts';
@@ -12,8 +13,12 @@ import type { Ending } from './trust/watched.ts';
 const MAX_SKEW_MS = 5000;
 
 /** What must hold for a replica to be asked: by name, each rejects with what is wrong. */
-export function readinessChecks(app: FastifyInstance, clock: Clock) {
-  return {
+export function readinessChecks(
+  app: FastifyInstance,
+  clock: Clock,
+  isolation: (() => Promise<CheckNote | undefined>) | undefined,
+): OpsOptions['checks'] {
+  const checks = {
     database: () => app.storage.ping(),
     migrations: () => requireSchema(app.storage),
     policy: () => app.policy.ready(),
@@ -26,6 +31,8 @@ export function readinessChecks(app: FastifyInstance, clock: Clock) {
       if (uncovered.length > 0) throw new AuditError('CHAIN_UNCOVERED', 'events wait to be signed over');
     },
   };
+  const silent = Object.entries(checks).map(([name, check]) => [name, () => check().then(() => undefined)] as const);
+  return { ...Object.fromEntries(silent), ...(isolation === undefined ? {} : { isolation }) };
 }
 
 async function requireAgreedTime(app: FastifyInstance, clock: Clock): Promise<void> {

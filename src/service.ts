@@ -6,6 +6,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { type AppParts, buildApp } from './app.ts';
 import { backgroundJobs, type JobName } from './background.ts';
 import { readFiles } from './boot/files.ts';
+import { openIsolation, watchIsolation } from './boot/isolation.ts';
 import { requireSafeLogins } from './boot/logins.ts';
 import { ocspReports, staple } from './boot/ocsp.ts';
 import { openTrustFiles } from './boot/trust.ts';
@@ -98,7 +99,10 @@ export async function startService(
   const policy = await orClose([storage], () =>
     openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
   );
-  const app = await orClose([storage, policy.engine], () =>
+  const isolation = openIsolation(config.runtime, { logger, searchPath: config.searchPath });
+  const isolated = isolation && watchIsolation(isolation, { required: config.runtime.required, logger });
+  if (isolation !== undefined) metrics.watchIsolation(() => ({ known: isolated?.known(), slots: isolation.slots }));
+  const app = await orClose([storage, policy.engine, ...(isolation === undefined ? [] : [isolation])], () =>
     buildApp({
       version: packageJson.version,
       logger,
@@ -143,7 +147,7 @@ export async function startService(
     withoutJobs,
   });
   const ops = createOpsServer({
-    checks: readinessChecks(app, clock),
+    checks: readinessChecks(app, clock, isolated?.check),
     readMetrics: metrics.read,
     isDraining: () => app.isDraining,
     clock,
@@ -155,6 +159,7 @@ export async function startService(
     await app.signers.trial();
     await app.policy.ready();
     await app.trust.recordStart();
+    isolated?.begin();
     const opsUrl = await ops.listen(config.ops);
     const humanUrl = identity.human && (await app.humanListener?.listen(identity.human));
     // One address: for `localhost` Fastify makes a server for each, with nothing of what is hung on the app's own.

@@ -24,8 +24,8 @@ interface LimitStats {
 }
 
 interface IsolationStats {
-  readonly available: boolean;
-  readonly degraded: boolean;
+  /** Of the last look. */
+  readonly known: { readonly available: boolean; readonly limits?: 'enforced' | 'degraded' } | undefined;
   readonly slots: { readonly used: number; readonly total: number } | undefined;
 }
 
@@ -141,9 +141,9 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
     /** Shows whether and how well is isolated, as of the last look, whenever the metrics are read. */
     watchIsolation: (read: () => IsolationStats) => {
       watchers.push(() => {
-        const { available, degraded, slots } = read();
-        metrics.isolationAvailable.set(available ? 1 : 0);
-        metrics.isolationDegraded.set(degraded ? 1 : 0);
+        const { known, slots } = read();
+        metrics.isolationAvailable.set(known?.available === true ? 1 : 0);
+        metrics.isolationDegraded.set(known?.limits === 'degraded' ? 1 : 0);
         if (slots === undefined) return;
         metrics.isolationSlots.set({ state: 'used' }, slots.used);
         metrics.isolationSlots.set({ state: 'free' }, slots.total - slots.used);

@@ -200,6 +200,8 @@ export interface Isolation {
   /** Whether it can be had: cheap, from the last check, which `recheck` makes again. */
   state(): Promise<IsolationState>;
   recheck(): Promise<IsolationState>;
+  /** Of this machine, where the driver has them. */
+  readonly slots?: { readonly used: number; readonly total: number };
   /** Throws IsolationUnavailable. */
   openSandbox(request: SandboxRequest): Promise<Sandbox>;
   readonly agents: LocalHost | ClusterHost;

@@ -16,6 +16,8 @@ declare module 'fastify' {
 export const runtimePlugin = fastifyPlugin(
   async (app, { isolation }: { readonly isolation: Isolation | undefined }) => {
     app.decorate('isolation', isolation);
+    // After what runs with it, which is registered later, and before the storage, where the ends of runs are recorded.
+    app.addHook('onClose', async () => isolation?.close());
     app.decorate('runtimes', createRuntimeRegistry(isolation === undefined ? [] : [managedDriver(isolation)]));
   },
   { name: 'runtime', fastify: '5.x' },

@@ -41,7 +41,7 @@ export function isGone(owner: Owner): boolean {
 
 /** A name that tells nothing, also to what runs inside. */
 export function opaqueName(): string {
-  return randomBytes(12).toString('hex');
+  return randomBytes(8).toString('hex');
 }
 
 /** proc(5): the 22nd field of stat; the name before it may hold spaces and brackets. Undefined: there is no such process. */

@@ -47,9 +47,14 @@ export interface ScratchSizes {
   readonly run: number;
 }
 
+export interface PreparedPlaces {
+  /** Directory for what all chains of the service share: everybody may pass through, nobody list. */
+  readonly sharedDir: string;
+}
+
 export interface Places {
   /** Directories and cgroups of the service itself; what cannot be had is an IsolationUnavailable. Once, however often it is called. */
-  prepare(): Promise<void>;
+  prepare(): Promise<PreparedPlaces>;
   /** Throws IsolationUnavailable, also when every slot is taken. */
   open(limits: Limits): Promise<Place>;
   /** Whether memory, processes and disk are limited; known after `prepare`. */

@@ -13,7 +13,7 @@ import { createSlots, type Slots } from './slots.ts';
 import { openStateDir } from './state-dir.ts';
 import { sweepCgroups, sweepStateDir } from './sweep.ts';
 import type { Tools } from './tools.ts';
-import { mountWorkspace, plainWorkspace, type Workspace } from './workspaces.ts';
+import { mountWorkspace, plainWorkspace, removeTree, type Workspace } from './workspaces.ts';
 
 const MIB = 1024 ** 2;
 /** /tmp, /dev/shm and /run inside. */
@@ -30,6 +30,7 @@ const NO_GROUP: CommandCgroup = {
 interface Ground {
   /** Directory of this service in the state directory. */
   readonly dir: string;
+  readonly sharedDir: string;
   readonly slots: Slots | undefined;
   /** Absent: limits are degraded. */
   readonly tree: CgroupTree | undefined;
@@ -78,9 +79,10 @@ export function createPlaces(options: PlacesOptions): Places {
     }
     limits = tree !== undefined && mounts ? 'enforced' : 'degraded';
     const dir = join(state.path, name);
-    await mkdir(dir, { recursive: true, mode: uid === 0 ? 0o711 : 0o700 });
+    const sharedDir = join(dir, 'shared');
+    await mkdir(sharedDir, { recursive: true, mode: uid === 0 ? 0o711 : 0o700 });
     const slots = uid === 0 ? createSlots({ dir: state.slots, ownerName: name, uidBase: config.uidBase }) : undefined;
-    return { dir, slots, tree, mounts };
+    return { dir, sharedDir, slots, tree, mounts };
   }
 
   async function open(asked: Limits): Promise<Place> {
@@ -124,7 +126,7 @@ export function createPlaces(options: PlacesOptions): Places {
   }
 
   return {
-    prepare: async () => void (await prepare()),
+    prepare: async () => ({ sharedDir: (await prepare()).sharedDir }),
     open,
     get limits() {
       return limits;
@@ -144,6 +146,7 @@ export function createPlaces(options: PlacesOptions): Places {
       ground = undefined;
       if (at === undefined) return;
       await at.tree?.close();
+      await removeTree(tools, at.sharedDir);
       await rmdir(at.dir);
     },
   };

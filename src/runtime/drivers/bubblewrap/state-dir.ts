@@ -9,6 +9,9 @@ import { codeOf } from './cgroups/files.ts';
 const PASSABLE = 0o711;
 const PRIVATE = 0o700;
 
+/** Sockets are made in it, whose path has 107 bytes at most, and names of ours take up to 70 of them (unix(7)). */
+const MAX_PATH_BYTES = 107 - 70;
+
 export interface StateDir {
   readonly path: string;
   /** Claims of user ids, shared by all services of this machine with this directory. */
@@ -28,6 +31,7 @@ export async function openStateDir(setting: string | undefined, uid: number): Pr
     });
     const path = setting === undefined ? asked : await realpath(asked);
     const found = await lstat(path);
+    if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw refused(asked, `is longer than ${MAX_PATH_BYTES} bytes`);
     if (!found.isDirectory()) throw refused(asked, 'is no directory');
     // Somebody else was first in a directory that all may write: what they can write is no place for this.
     if (found.uid !== uid) throw refused(asked, `belongs to user ${found.uid}`);
