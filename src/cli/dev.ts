@@ -3,6 +3,7 @@ import { link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 
+import { closeInheritedDescriptors } from '../boot/descriptors.ts';
 import { makeDevelopmentCertificates } from '../certs/development.ts';
 import { NO_KEY_SERVICES } from '../config/signing.ts';
 import { type DevConfig, loadDevConfig, type ServiceConfig } from '../config.ts';
@@ -40,6 +41,7 @@ async function dev(argv: readonly string[], io: CommandIo): Promise<number> {
     return EXIT.ok;
   }
   const config = loadDevConfig(io.env);
+  closeInheritedDescriptors();
   const logger = createLogger(config.service.logLevel);
   const stopped = stopSignal(logger);
   const cleanup: Cleanup = [];

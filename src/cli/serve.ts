@@ -1,3 +1,4 @@
+import { closeInheritedDescriptors } from '../boot/descriptors.ts';
 import type { Environment } from '../config/read.ts';
 import {
   ConfigError,
@@ -35,6 +36,7 @@ async function serve(argv: readonly string[], io: CommandIo): Promise<number> {
     return EXIT.ok;
   }
   const config = await validConfig(io.env);
+  closeInheritedDescriptors();
   const logger = createLogger(config.logLevel);
   const stopped = stopSignal(logger);
   const service = await startService(config, { logger, checkLogins: true });
