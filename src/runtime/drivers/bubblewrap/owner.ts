@@ -9,28 +9,44 @@ import { codeOf } from './cgroups/files.ts';
  */
 export interface Owner {
   readonly pid: number;
-  /** Clock ticks since boot. */
+  /** Clock ticks since boot, to the base of 36 as all long numbers: the path of a socket is to be short. */
   readonly started: string;
   readonly boot: string;
   /** Inode of the namespace that the pid counts in. */
   readonly pidNamespace: string;
+  /** Of several in one process. */
+  readonly instance: string;
 }
 
-const NAME = /^castellan-(\d+)-(\d+)-([0-9a-f]{8})-(\d+)(?:-service)?$/;
+/** Of the cgroup that the service itself is moved into. */
+export const SERVICE_SUFFIX = '-service';
 
-export function thisOwner(): Owner {
-  return { pid: process.pid, started: startOf('self') ?? '', boot: bootId(), pidNamespace: pidNamespace() };
+const NAME = /^castellan-(\d+)-([0-9a-z]+)-([0-9a-f]{6})-([0-9a-z]+)-(\d+)(?:-service)?$/;
+
+let instances = 0;
+
+/** A new one with every call: each isolation of this process has directories of its own. */
+export function newOwner(): Owner {
+  instances += 1;
+  return {
+    pid: process.pid,
+    started: startOf('self') ?? '',
+    boot: bootId(),
+    pidNamespace: pidNamespace(),
+    instance: `${instances}`,
+  };
 }
 
-export function ownerName({ pid, started, boot, pidNamespace }: Owner): string {
-  return `castellan-${pid}-${started}-${boot}-${pidNamespace}`;
+export function ownerName({ pid, started, boot, pidNamespace, instance }: Owner): string {
+  return `castellan-${pid}-${started}-${boot}-${pidNamespace}-${instance}`;
 }
 
 /** Undefined for a name that is not an owner's. */
 export function parseOwner(name: string): Owner | undefined {
-  const [, pid, started, boot, pidNamespace] = NAME.exec(name) ?? [];
-  if (pid === undefined || started === undefined || boot === undefined || pidNamespace === undefined) return undefined;
-  return { pid: Number(pid), started, boot, pidNamespace };
+  const [, pid, started, boot, pidNamespace, instance] = NAME.exec(name) ?? [];
+  if (pid === undefined || started === undefined || boot === undefined) return undefined;
+  if (pidNamespace === undefined || instance === undefined) return undefined;
+  return { pid: Number(pid), started, boot, pidNamespace, instance };
 }
 
 /** Only what surely lives no more: a pid of another namespace, such as another container's, says nothing here. */
@@ -41,7 +57,7 @@ export function isGone(owner: Owner): boolean {
 
 /** A name that tells nothing, also to what runs inside. */
 export function opaqueName(): string {
-  return randomBytes(8).toString('hex');
+  return randomBytes(6).toString('base64url');
 }
 
 /** proc(5): the 22nd field of stat; the name before it may hold spaces and brackets. Undefined: there is no such process. */
@@ -50,7 +66,7 @@ function startOf(pid: number | 'self'): string | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const [state, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     // A zombie does nothing any more.
-    return state === 'Z' || state === 'X' ? undefined : rest[18];
+    return state === 'Z' || state === 'X' ? undefined : short(rest[18] ?? '0');
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESRCH') return undefined;
     throw error;
@@ -58,9 +74,13 @@ function startOf(pid: number | 'self'): string | undefined {
 }
 
 function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8);
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 6);
 }
 
 function pidNamespace(): string {
-  return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
+  return short(/\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0');
+}
+
+function short(decimal: string): string {
+  return Number(decimal).toString(36);
 }

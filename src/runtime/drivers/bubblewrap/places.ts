@@ -7,7 +7,7 @@ import type { Limits } from '../../isolation.ts';
 import { codeOf } from './cgroups/files.ts';
 import type { Group } from './cgroups/group.ts';
 import { type CgroupTree, openTree, readPlan } from './cgroups/tree.ts';
-import { opaqueName, ownerName, thisOwner } from './owner.ts';
+import { newOwner, opaqueName, ownerName } from './owner.ts';
 import type { CommandCgroup, Place, Places, ScratchSizes, Slot } from './place.ts';
 import { createSlots, type Slots } from './slots.ts';
 import { openStateDir } from './state-dir.ts';
@@ -46,7 +46,7 @@ export interface PlacesOptions {
 
 export function createPlaces(options: PlacesOptions): Places {
   const { config, tools, uid } = options;
-  const name = ownerName(thisOwner());
+  const name = ownerName(newOwner());
   let ground: Promise<Ground> | undefined;
   let used = 0;
   let limits: Places['limits'] = 'enforced';

@@ -9,8 +9,8 @@ import { codeOf } from './cgroups/files.ts';
 const PASSABLE = 0o711;
 const PRIVATE = 0o700;
 
-/** Sockets are made in it, whose path has 107 bytes at most, and names of ours take up to 70 of them (unix(7)). */
-const MAX_PATH_BYTES = 107 - 70;
+/** Sockets are made in it, whose path has 107 bytes at most, and names of ours take up to 52 of them (unix(7)). */
+const MAX_PATH_BYTES = 107 - 52;
 
 export interface StateDir {
   readonly path: string;

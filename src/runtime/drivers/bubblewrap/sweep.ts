@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { codeOf, killAll, procsOf, removeCgroup } from './cgroups/files.ts';
 import type { CgroupPlan } from './cgroups/plan.ts';
 import { parseMountinfo } from './cgroups/proc.ts';
-import { isGone, parseOwner } from './owner.ts';
+import { isGone, parseOwner, SERVICE_SUFFIX } from './owner.ts';
 import { sweepSlots } from './slots.ts';
 import type { StateDir } from './state-dir.ts';
 import type { Tools } from './tools.ts';
@@ -17,7 +17,7 @@ export async function sweepCgroups(plan: CgroupPlan): Promise<void> {
     const v2 = plan.unified.includes(dir);
     for (const name of await goneIn(dir)) {
       // What a service had started besides isolated processes is nobody's to kill.
-      const isService = name.endsWith('-service');
+      const isService = name.endsWith(SERVICE_SUFFIX);
       if (!isService || (await procsOf(join(dir, name))).length === 0) await removeGroups(join(dir, name), v2);
     }
   }

@@ -1,5 +1,6 @@
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
+import { parseOwner, SERVICE_SUFFIX } from '../owner.ts';
 import { type Mount, type OwnCgroup, parseMountinfo, parseSelfCgroup } from './proc.ts';
 
 /** What limits need. */
@@ -31,13 +32,15 @@ export function planCgroups(mountinfo: string, selfCgroup: string, setting: stri
   return { unified: unified === undefined ? [] : unifiedDirs(mounts, unified, setting), v1 };
 }
 
-function unifiedDirs(mounts: readonly Mount[], own: OwnCgroup, setting: string | undefined): string[] {
+function unifiedDirs(mounts: readonly Mount[], place: OwnCgroup, setting: string | undefined): string[] {
   const mount = mounts.find(({ type }) => type === 'cgroup2');
-  const dir = mount && directoryOf(mount, own, setting);
+  const dir = mount && directoryOf(mount, place, setting);
   if (mount === undefined || dir === undefined) return [];
   if (setting !== undefined) return [dir];
-  const dirs = [dir];
-  for (let at = dir; at !== mount.point && at.length > mount.point.length; dirs.push(at)) at = join(at, '..');
+  // Where another isolation of this process has moved it: one level up it was before.
+  const own = basename(dir).endsWith(SERVICE_SUFFIX) && parseOwner(basename(dir)) !== undefined ? dirname(dir) : dir;
+  const dirs = [own];
+  for (let at = own; at !== mount.point && at.length > mount.point.length; dirs.push(at)) at = join(at, '..');
   return dirs;
 }
 

@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { IsolationUnavailable } from '../../../errors.ts';
+import { SERVICE_SUFFIX } from '../owner.ts';
 import { codeOf, procsOf, put, removeCgroup, take } from './files.ts';
 import { type Group, type GroupLimits, type GroupParents, makeGroup } from './group.ts';
 import { type CgroupPlan, CONTROLLERS, type Controller, planCgroups } from './plan.ts';
@@ -67,7 +68,7 @@ export async function openTree(plan: CgroupPlan, ownerName: string): Promise<Cgr
       return { unified: undefined, unifiedControllers: [], v1 };
     }
     if (base.controllers.length > 0) {
-      moved = await moveService(base.dir, `${ownerName}-service`, base.controllers);
+      moved = await moveService(base.dir, `${ownerName}${SERVICE_SUFFIX}`, base.controllers);
     }
     const unified = await child(base.dir);
     if (base.controllers.length > 0)
