@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { RuntimePlan } from '../agents/runtime-plan.ts';
 import { CodedError } from '../errors.ts';
 import { newId } from '../ids.ts';
 import type { LocalHost, OutputSink, Replica } from '../runtime/isolation.ts';
@@ -9,25 +8,20 @@ import { type Claim, wantedReplicas } from './claim.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { AskPermit } from './permit.ts';
 import type { Places } from './places.ts';
-import { type Attempt, createSlot, isHopeless, neverRan, type Slot } from './slot.ts';
+import type { Preparation, PreparedLaunch } from './prepare.ts';
+import { type Attempt, createSlot, isHopeless, isItsOwn, neverRan, type Slot } from './slot.ts';
 import type { LaunchObserver, SupervisorLog } from './supervisor.ts';
 
 /** Tries to write down the end of a process while the database is away, and ms before each further one. */
 const WRITES = 5;
 const WRITE_AGAIN_MS = 1000;
 
-/** What a process gets that its spec names. */
-export interface PreparedLaunch {
-  readonly plan: RuntimePlan;
-  readonly secrets: ReadonlyMap<string, Buffer>;
-}
-
 export interface LocalAgentParts {
   readonly host: LocalHost;
   /** False: launching would only fail, for no fault of the agent's. */
   readonly isAvailable: () => Promise<boolean>;
   readonly askPermit: AskPermit;
-  readonly prepare: (subject: Parameters<Parameters<AskPermit>[0]['prepare']>[0]) => Promise<PreparedLaunch>;
+  readonly prepare: Preparation;
   readonly outcomes: Outcomes;
   /** Launches under way at once. */
   readonly launching: Places;
@@ -260,9 +254,4 @@ export function createLocalAgent(parts: LocalAgentParts, first: Claim): LocalAge
       await Promise.all(open.map(({ slot }) => slot.done));
     },
   };
-}
-
-/** Codes for what only the agent, its spec or its workspace can be blamed for; they count as ends of a process. */
-function isItsOwn(code: string): boolean {
-  return code === 'SECRET_UNAVAILABLE' || code === 'UNPROCESSABLE';
 }

@@ -94,3 +94,8 @@ export function isHopeless(error: unknown): error is RuntimeUnsupported {
 export function neverRan(cause: ReplicaExit['cause']): Pick<ReplicaExit, 'cause' | 'exitCode' | 'signal'> {
   return { cause, exitCode: null, signal: null };
 }
+
+/** Codes for what only the agent, its spec or its workspace can be blamed for; they count as ends of a process. */
+export function isItsOwn(code: string): boolean {
+  return code === 'SECRET_UNAVAILABLE' || code === 'UNPROCESSABLE';
+}
