@@ -6,8 +6,8 @@ const CLOSE_ON_EXEC = 0o2000000;
 
 /**
  * Closes what this process was started with beside its three streams: every program that it starts would have it too, also
- * what is isolated (Node sees to the lowest of them only). To be called when settings have been read (one may name such a descriptor) and before native libraries
- * open anything; all that Node opens is closed for others anyway. Gives the numbers.
+ * what is isolated. Node itself sees to the lowest of them only. To be called when settings have been read (one may name such
+ * a descriptor) and before native libraries open anything; all that Node opens is closed for others anyway. Gives the numbers.
  */
 export function closeInheritedDescriptors(): number[] {
   if (process.platform !== 'linux') return [];

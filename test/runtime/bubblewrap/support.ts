@@ -37,7 +37,7 @@ export async function isolationParts(t: Tap): Promise<IsolationParts & { readonl
     await places.close();
     await rm(dir, { recursive: true });
   });
-  return { host, places, egressRules: createEgressRules({ internalHosts: [], listen: undefined }) };
+  return { host, places, egressRules: createEgressRules({ internalHosts: [] }) };
 }
 
 export interface RunOptions {
