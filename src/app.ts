@@ -54,6 +54,7 @@ import type { KeyedSigner } from './signers/verified-signer.ts';
 import { spawnPlugin } from './spawn/plugin.ts';
 import { storagePlugin } from './storage/plugin.ts';
 import type { Storage } from './storage/storage.ts';
+import { supervisorPlugin } from './supervisor/plugin.ts';
 import { templatesPlugin } from './templates/plugin.ts';
 import { type TrustPluginOptions, trustPlugin } from './trust/plugin.ts';
 import { suspensionGuardPlugin } from './workspace-settings/guard.ts';
@@ -170,6 +171,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(runtimePlugin, { isolation: parts.isolation });
   await app.register(agentsPlugin, {
     clock,
+    ceilings: parts.runtime.ceilings,
     observe: metrics.agents,
     promote: (...question) => app.promotion.batchAction(...question),
     removeWith: (...question) => app.sandboxRuns.removeOf(...question),
@@ -200,6 +202,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await app.register(killSwitchPlugin);
   await app.register(templatesPlugin);
   await app.register(spawnPlugin);
+  await app.register(supervisorPlugin, { clock, random, config: parts.runtime, observe: metrics.supervision });
+  metrics.watchSupervised(() => app.supervisor?.supervised ?? 0);
   await app.register(sandboxRunsPlugin, { clock, config: parts.runtime, observe: metrics.sandboxRuns });
   metrics.watchSandboxRuns(app.sandboxRuns.stats);
   const verifyChain = createVerifyChain(parts.databaseUrl);

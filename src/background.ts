@@ -10,6 +10,8 @@ import { closeRanges } from './signers/close-ranges.ts';
 
 export type JobName =
   | 'expiry'
+  | 'supervision'
+  | 'agent-logs'
   | 'kill-switch'
   | 'suspension'
   | 'workspace-ceilings'
@@ -59,7 +61,7 @@ export function backgroundJobs(app: FastifyInstance, options: BackgroundOptions)
 }
 
 function tasksOf(app: FastifyInstance, { clock, checkpointsMs, reloadMs }: BackgroundOptions): Job[] {
-  const { checkpoints, storage, audit } = app;
+  const { checkpoints, storage, audit, supervisor } = app;
   const always: Job[] = [
     { name: 'expiry', everyMs: 2000, run: (signal) => app.agents.expireDue(signal) },
     { name: 'suspension', everyMs: 2000, run: (signal) => app.workspaces.finish(signal) },
@@ -81,6 +83,13 @@ function tasksOf(app: FastifyInstance, { clock, checkpointsMs, reloadMs }: Backg
     { name: 'sandbox-retention', everyMs: 600_000, run: (signal) => app.sandboxRuns.prune(signal) },
     { name: 'denied-access', everyMs: 10_000, run: () => app.accessRecorder.flush() },
   ];
+  if (supervisor !== undefined) {
+    always.push(
+      // A third of a second, so that what must end at once has ended within two.
+      { name: 'supervision', everyMs: 350, run: supervisor.round },
+      { name: 'agent-logs', everyMs: 500, run: supervisor.flushLogs },
+    );
+  }
   if (checkpoints === undefined || checkpointsMs === undefined) return always;
   const { round } = checkpoints;
   return [

@@ -1,6 +1,7 @@
 import fastifyPlugin from 'fastify-plugin';
 
 import type { Clock } from '../clock.ts';
+import type { ResourceCeilings } from '../config/runtime.ts';
 import { claimAs } from '../idempotency/keyed-request.ts';
 import { isUuid } from '../ids.ts';
 import type { Trx } from '../storage/database.ts';
@@ -11,6 +12,7 @@ import { found } from './lookup.ts';
 import { agentView } from './representation.ts';
 import { agentRoutes } from './routes.ts';
 import { runRoutes } from './run-routes.ts';
+import { createRunnable, type Runnable } from './runnable.ts';
 import { createScaleAgent, type ScaleAgent } from './scale.ts';
 import type { AgentView } from './schema.ts';
 import { type AgentService, createAgentService } from './service.ts';
@@ -26,6 +28,8 @@ declare module 'fastify' {
       readonly create: AgentService['create'];
       readonly start: StartAgent;
       readonly stop: AgentBrakes['stop'];
+      /** Undefined: nothing is run here. */
+      readonly runnable: Runnable | undefined;
       readonly stopRunning: StopRunning;
       readonly stopAgents: StopAgents;
       readonly scale: ScaleAgent;
@@ -40,6 +44,7 @@ declare module 'fastify' {
 
 export interface AgentsPluginOptions {
   readonly clock: Clock;
+  readonly ceilings: ResourceCeilings;
   readonly observe: StartObserver;
   /** Promotes one agent of a batch; looked up when it is called, for promotion is registered later. */
   readonly promote: BatchActions['promote'];
@@ -49,8 +54,9 @@ export interface AgentsPluginOptions {
 
 /** Agents and their routes. */
 export const agentsPlugin = fastifyPlugin(
-  async (app, { clock, observe, promote, removeWith }: AgentsPluginOptions) => {
-    const { storage, audit, admission, policy, runtimes, manifests, workspaceSettings, log } = app;
+  async (app, { clock, ceilings, observe, promote, removeWith }: AgentsPluginOptions) => {
+    const { storage, audit, admission, policy, runtimes, isolation, manifests, workspaceSettings, log } = app;
+    const runnable = createRunnable({ isolation, ceilings, storage, settings: workspaceSettings });
     const service = createAgentService({
       storage,
       audit,
@@ -62,7 +68,7 @@ export const agentsPlugin = fastifyPlugin(
     });
     const lists = createAgentLists({ storage });
     const brakes = createAgentBrakes({ audit, runtimes });
-    const start = createStartAgent({ audit, admission, runtimes, observe, log });
+    const start = createStartAgent({ audit, admission, runtimes, runnable, observe, log });
     const batch = createRunBatch({
       log,
       actions: {
@@ -81,6 +87,7 @@ export const agentsPlugin = fastifyPlugin(
       create: service.create,
       start,
       stop: brakes.stop,
+      runnable,
       stopRunning: createStopRunning(runtimes),
       stopAgents: createStopAgents(runtimes),
       scale: createScaleAgent({ audit, admission, runtimes, observe, log }),

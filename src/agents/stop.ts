@@ -12,11 +12,14 @@ type Scope = PreparedScope<RunStateRow>;
 
 /** What ends or forbids running. These are brakes: they commit even when no signature can be had (audit.md). */
 export interface AgentBrakes {
-  /** Ends running; an agent that does not run stays as it is, without an event. */
+  /**
+   * Ends running; an agent that does not run stays as it is, without an event. With a `cause` its processes get no time to
+   * end, also when it is stopping already.
+   */
   stop(
     workspaceId: string,
     agentId: string,
-    request: { reason?: string },
+    request: { readonly reason?: string; readonly cause?: 'stop-token' },
     caller: Caller,
     claim?: Claim<StopView>,
   ): Promise<StopView>;
@@ -38,22 +41,29 @@ export function createAgentBrakes(parts: { audit: AuditAppender; runtimes: Runti
   async function stop(
     workspaceId: string,
     agentId: string,
-    { reason }: { reason?: string },
+    { reason, cause }: { readonly reason?: string; readonly cause?: 'stop-token' },
     caller: Caller,
     claim?: Claim<StopView>,
   ): Promise<StopView> {
     return brake(workspaceId, agentId, claim, (scope, row) => {
+      const now = cause !== undefined;
       const result = transition(row.status, 'stop');
-      if (!('to' in result)) return unchanged(row);
+      if (!('to' in result) && !(now && row.status === 'stopping')) return unchanged(row);
       const change = isActive(row.status)
         ? stopped(workspaceId, row)
-        : { status: result.to, desiredReplicas: 0, readyReplicas: 0 };
-      return settle(scope, row, change, {
-        type: 'agent.stopped',
-        actor: caller,
-        payload: { agentId, ...(reason === undefined ? {} : { reason }) },
-        traceId: caller.traceId,
-      });
+        : { status: 'stopped' as const, desiredReplicas: 0, readyReplicas: 0 };
+      const why = { ...(cause === undefined ? {} : { cause }), ...(reason === undefined ? {} : { reason }) };
+      return settle(
+        scope,
+        row,
+        { ...change, now },
+        {
+          type: 'agent.stopped',
+          actor: caller,
+          payload: { agentId, ...why },
+          traceId: caller.traceId,
+        },
+      );
     });
   }
 

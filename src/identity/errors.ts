@@ -78,7 +78,8 @@ export interface DeniedAccess {
     | 'ALL_WORKSPACES_NEEDED'
     | 'NOT_DECLARED'
     | 'OWN_REQUEST'
-    | 'NOT_A_HUMAN';
+    | 'NOT_A_HUMAN'
+    | 'STOP_TOKEN';
   readonly principalId: string;
   readonly method: string;
   /** The route's pattern, never the path: bounded, and free of what the caller typed. */
@@ -89,9 +90,9 @@ export interface DeniedAccess {
 
 /** A known caller who may not. The audit slice turns it into `access.denied`; identity itself writes nothing. */
 export class AccessDenied extends CodedError {
-  readonly code: 'NOT_FOUND' | 'PERMISSION_DENIED';
+  readonly code: 'NOT_FOUND' | 'PERMISSION_DENIED' | 'STOP_TOKEN_INVALID';
   readonly access: DeniedAccess;
-  constructor(code: 'NOT_FOUND' | 'PERMISSION_DENIED', access: DeniedAccess, message = 'The caller may not do this.') {
+  constructor(code: AccessDenied['code'], access: DeniedAccess, message = 'The caller may not do this.') {
     super(message);
     this.code = code;
     this.access = access;

@@ -53,6 +53,14 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
       allowed: () => metrics.agentStartsAllowed.inc(),
       denied: (code: string) => metrics.agentStartsDenied.inc({ reason: reasonLabel(code) }),
     },
+    supervision: {
+      launched: (outcome: 'launched' | 'denied' | 'failed') => metrics.agentLaunches.inc({ outcome }),
+      restarted: () => metrics.agentRestarts.inc(),
+    },
+    /** Shows the agents supervised here whenever the metrics are read. */
+    watchSupervised: (count: () => number) => {
+      watchers.push(() => metrics.agentsSupervised.set(count()));
+    },
     admission: { finished: (seconds: number) => metrics.admissionSeconds.observe(seconds) },
     promotion: {
       attempted: () => metrics.promotionAttempts.inc(),

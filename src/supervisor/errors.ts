@@ -17,12 +17,3 @@ export class Superseded extends CodedError {
     super('the agent is claimed by another supervisor, or not wanted as it was');
   }
 }
-
-/** What presented itself as the stop token of an agent is not it, or the agent has none. */
-export class StopTokenInvalid extends CodedError {
-  readonly code = 'STOP_TOKEN_INVALID';
-
-  constructor() {
-    super('It is not the stop token of the agent.');
-  }
-}

@@ -8,7 +8,9 @@ import type { EventBody } from './body.ts';
 export const UNSIGNED_TYPES: ReadonlySet<string> = new Set([
   'access.denied',
   'access.lock.placed',
+  'agent.exited',
   'agent.expired',
+  'agent.failed',
   'agent.invalidated',
   'agent.quarantined',
   'agent.stopped',
