@@ -14,7 +14,12 @@ import { podSpecs, restrictedProblems } from './support/pod-security.ts';
 const SANDBOX = 'registry.example/castellan-sandbox:0.1.0';
 const AGENTS = { enabled: true, image: SANDBOX };
 const ON = { enabled: true };
-const EVERYTHING = { agents: AGENTS, autoscaling: ON, serviceMonitor: ON, remoteSigner: ON };
+const EVERYTHING = {
+  agents: { ...AGENTS, runtimeClass: 'gvisor' },
+  autoscaling: ON,
+  serviceMonitor: ON,
+  remoteSigner: ON,
+};
 
 const sorted = (objects: readonly Manifest[]) => [...objects].sort((a, b) => (identity(a) < identity(b) ? -1 : 1));
 /** The namespace of the release is not the chart's to make. */
@@ -47,7 +52,7 @@ t.test('whatever is chosen, it is as Kubernetes knows it, and every pod is restr
   t.same(
     new Set(objects.map((object) => member(object, 'metadata', 'namespace'))),
     new Set([undefined, 'elsewhere', 'castellan-agents']),
-    'only the namespace of the agents is in none',
+    'what is in none is of the cluster',
   );
   t.match(JSON.stringify(find(objects, 'RoleBinding')?.['subjects']), '"namespace":"elsewhere"');
   t.match(
@@ -90,8 +95,13 @@ const REFUSED: readonly (readonly [why: string, values: Manifest, says: RegExp])
   ['agents without an image', { agents: ON }, /agents\/image must NOT have fewer/],
   [
     'a setting that the chart makes',
-    { agents: AGENTS, settings: { CASTELLAN_RUNTIME_DRIVER: 'off' } },
+    { agents: AGENTS, settings: { CASTELLAN_EGRESS_PORT: '1' } },
     /settings property name must be valid/,
+  ],
+  [
+    'the driver, which agents.enabled says',
+    { settings: { CASTELLAN_RUNTIME_DRIVER: 'auto' } },
+    /settings property name/,
   ],
   ['an amount', { agents: { quota: { pods: 'many' } } }, /quota\/pods must match/],
 ];
@@ -101,7 +111,7 @@ t.test('values that are refused', async (t) => {
     t.match(valueProblems(values).join('\n'), says, why);
     t.throws(() => helmObjects({ values }), why);
   }
-  t.same(valueProblems({ settings: { CASTELLAN_RUNTIME_DRIVER: 'off' } }), []);
+  t.same(valueProblems({ settings: { CASTELLAN_EGRESS_PORT: '1' } }), [], 'without agents it is a setting like others');
   const shared = { values: { agents: { ...AGENTS, namespace: 'castellan' } } };
   t.throws(() => helmObjects(shared), /another namespace/, 'agents beside the service');
 });
