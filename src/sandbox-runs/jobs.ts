@@ -41,8 +41,8 @@ export function createRunJobs(parts: {
     const causes = new Map(open.map(({ id, cause }) => [id, cause]));
     for (const run of runs) {
       const cause = causes.get(run.key.runId);
-      // One that has ended without this process, such as in the unit of a cancellation elsewhere.
-      if (cause === undefined) run.cancel('caller');
+      // One that somebody else has ended: as waiting, or because this process was silent for too long.
+      if (cause === undefined) run.cancel('replica_lost');
       else if (cause !== null) run.cancel(cause);
     }
   }
