@@ -10,7 +10,7 @@ import { words } from './proc.ts';
 import { isOfService, type Moved, moveService } from './service.ts';
 
 const FIX =
-  'Run the service as root, or as a systemd unit with Delegate=yes, or name a cgroup that it may write with CASTELLAN_RUNTIME_CGROUP';
+  'Run the service as root, or as a systemd unit with Delegate=yes, or name a cgroup that it may write with CASTELLAN_RUNTIME_CGROUP; or accept no limits with CASTELLAN_RUNTIME_DEGRADED_LIMITS=true';
 
 /** The cgroups of this service, in which those of its places are made. */
 export interface CgroupTree {
