@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { createEgressRules } from '../../../src/egress/rules.ts';
+import { createEgressRules, type EgressRules } from '../../../src/egress/rules.ts';
 import { createChainHost } from '../../../src/runtime/drivers/bubblewrap/chain-host.ts';
 import type { Places } from '../../../src/runtime/drivers/bubblewrap/place.ts';
 import { createPlaces } from '../../../src/runtime/drivers/bubblewrap/places.ts';
@@ -16,9 +16,11 @@ const MIB = 1024 ** 2;
 export const LIMITS: Limits = { cpu: 1, memoryBytes: 128 * MIB, pids: 64, diskBytes: 16 * MIB };
 
 /** The parts of the driver on this machine, in a state directory of the test's own, taken away at its end. */
-export async function isolationParts(t: Tap): Promise<IsolationParts & { readonly places: Places }> {
+export async function isolationParts(
+  t: Tap,
+  egressRules: EgressRules = createEgressRules({ internalHosts: [] }),
+): Promise<IsolationParts & { readonly places: Places }> {
   const dir = await mkdtemp(join(tmpdir(), 'c-iso-'));
-  const { chmod, mkdir } = await import('node:fs/promises');
   await chmod(dir, 0o711);
   await mkdir(join(dir, 'chains'), { mode: 0o711 });
   const tools = await findTools(process.env['PATH']);
@@ -37,7 +39,7 @@ export async function isolationParts(t: Tap): Promise<IsolationParts & { readonl
     await places.close();
     await rm(dir, { recursive: true });
   });
-  return { host, places, egressRules: createEgressRules({ internalHosts: [] }) };
+  return { host, places, egressRules };
 }
 
 export interface RunOptions {
