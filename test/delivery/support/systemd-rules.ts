@@ -19,7 +19,7 @@ const KNOWN = [
 ];
 /** Of root's power what the chain and its ground need, and nothing else. */
 const CAPABILITIES = [
-  ...['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_FOWNER', 'CAP_KILL', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SETUID'],
+  ...['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_KILL', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SETUID'],
   'CAP_SYS_ADMIN',
 ];
 /** Without these nothing can be isolated: namespaces, a whole /proc, cgroups; and JavaScript is compiled as it runs. */
