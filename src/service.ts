@@ -99,7 +99,7 @@ export async function startService(
   const policy = await orClose([storage], () =>
     openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
   );
-  const isolation = openIsolation(config.runtime, { logger, searchPath: config.searchPath });
+  const isolation = options.isolation ?? openIsolation(config.runtime, { logger, searchPath: config.searchPath });
   const isolated = isolation && watchIsolation(isolation, { required: config.runtime.required, logger });
   if (isolation !== undefined) metrics.watchIsolation(() => ({ known: isolated?.known(), slots: isolation.slots }));
   const app = await orClose([storage, policy.engine, ...(isolation === undefined ? [] : [isolation])], () =>
@@ -120,7 +120,7 @@ export async function startService(
       metrics,
       limits: config.limits,
       runtime: config.runtime,
-      isolation: options.isolation,
+      isolation,
       auditSigner: signers.audit,
       proofSigner: signers.proof,
       checkpoints: checkpointParts(config, signers.checkpoint),
