@@ -5,6 +5,7 @@ import { type BenchOptions, readOptions, USAGE } from './options.ts';
 import { append } from './phases/append.ts';
 import { checkpoints } from './phases/checkpoints.ts';
 import { identity } from './phases/identity.ts';
+import { isolation } from './phases/isolation.ts';
 import { locks } from './phases/locks.ts';
 import { memory } from './phases/memory.ts';
 import { overload } from './phases/overload.ts';
@@ -44,6 +45,7 @@ const PHASES: readonly Phase[] = [
   memory,
   rotation,
   locks,
+  isolation,
   overload,
 ];
 const RESULTS = new URL('./results/', import.meta.url);

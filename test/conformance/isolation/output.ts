@@ -80,7 +80,7 @@ export const OUTPUT: readonly Statement[] = [
       assert.equal(stdout.bytes, LONG + 12);
       assert.equal(stdout.truncated, true);
       assert.match(stdout.text, /^first\nx+/);
-      assert.match(stdout.text, /x+\nlast\n$/);
+      assert.ok(stdout.text.endsWith('x\nlast\n'));
       assert.ok(stdout.text.length > 100_000 && stdout.text.length < 150_000, `${stdout.text.length} kept`);
     },
   },
