@@ -11,7 +11,7 @@ const HEADER = `// Made from openapi.yaml by \`node scripts/build-client-types.t
 // biome-ignore-all lint: generated
 `;
 
-const JSONL = 'application/jsonl';
+const TEXTS = ['application/jsonl', 'text/event-stream'];
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 /** Keywords that change the type. Any other keyword that is not in IGNORED stops the generator: a guess would be a wrong type. */
 const TYPED = new Set('$ref type enum const anyOf properties required additionalProperties items'.split(' '));
@@ -94,7 +94,7 @@ function bodyOf(answer: unknown, indent: string): string {
 /** The media type of content that is a text of lines; undefined for JSON and for none. */
 function textTypeOf(answer: unknown): string | undefined {
   const content = record(answer)['content'];
-  return content !== undefined && JSONL in record(content) ? JSONL : undefined;
+  return content === undefined ? undefined : TEXTS.find((type) => type in record(content));
 }
 
 /** The schema of the JSON content; undefined when there is no content. */

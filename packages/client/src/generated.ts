@@ -70,6 +70,291 @@ export interface Operations {
       readonly mode: "sandbox";
     } };
   };
+  /** Run commands in a sandbox of their own, and wait for what comes of them unless async; the agent itself is not run. `POST /api/v1/agent/{agent_id}/sandbox/run` */
+  runSandbox: {
+    input: { params: {
+      readonly agent_id: string;
+    }; body: {
+      /** Commands, each run by `sh -c` one after another in one working directory, also after a failure */
+      readonly tests: readonly string[];
+      /** Of the whole run, from when it starts; default 60, or less where the workspace allows less */
+      readonly timeout_seconds?: number;
+      /** Never a secret, and no secretRef: it is not kept, but the commands may print it */
+      readonly env?: { readonly [name: string]: string };
+      readonly resources?: {
+        /** Cores */
+        readonly cpu?: number;
+        readonly memoryMb?: number;
+        readonly pids?: number;
+        readonly diskMb?: number;
+      };
+      readonly network?: {
+        readonly allowDomains?: readonly string[];
+      };
+      /** Answer at once; the run may wait for a place */
+      readonly async?: boolean;
+    } };
+    answer: { status: 200; body: {
+      /** UUIDv7 */
+      readonly run_id: string;
+      /** UUIDv7 */
+      readonly agent_id: string;
+      readonly status: "queued" | "running" | "passed" | "failed" | "killed" | "timeout" | "error";
+      /** RFC 3339 UTC with milliseconds */
+      readonly created_at: string;
+      readonly created_by: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly started_at?: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly ended_at?: string;
+      /** Why it ended before its time, such as caller or kill_switch */
+      readonly cause?: string;
+      readonly limits: {
+        /** Cores */
+        readonly cpu: number;
+        readonly memoryMb: number;
+        readonly pids: number;
+        readonly diskMb: number;
+        readonly timeout_seconds: number;
+        /** A command that writes more is ended: output_limit */
+        readonly output_bytes: number;
+      };
+      readonly isolation: {
+        readonly driver: string;
+        readonly version: string;
+        readonly limits: "enforced" | "degraded";
+        readonly network: "none" | "allowlist";
+      };
+      /** Of each command; empty until the run has ended */
+      readonly results: readonly ({
+        readonly command: string;
+        readonly result: "ok" | "failed" | "timeout" | "oom" | "output_limit" | "disk_limit" | "cancelled" | "setup_failed";
+        /** Null when the command did not end by itself */
+        readonly exit_code: number | null;
+        /** Its head and its tail */
+        readonly stdout: string;
+        /** Its head and its tail */
+        readonly stderr: string;
+        /** Something of stdout or stderr is left out */
+        readonly truncated: boolean;
+        readonly duration_ms: number;
+        readonly signal?: string;
+        readonly usage?: {
+          readonly peak_memory_bytes: number | null;
+          readonly cpu_ms: number | null;
+        };
+      })[];
+      /** What the egress proxy decided, at most the first 1,000 */
+      readonly connections?: readonly ({
+        /** RFC 3339 UTC with milliseconds */
+        readonly at: string;
+        readonly host: string;
+        readonly port: number;
+        readonly verdict: "allowed" | "denied";
+        readonly code?: string;
+        readonly bytes_out: number;
+        readonly bytes_in: number;
+      })[];
+    } } | { status: 202; body: {
+      /** UUIDv7 */
+      readonly run_id: string;
+      readonly status: "queued";
+    } };
+  };
+  /** Sandbox runs of the agent by id, that is by time, without results. `GET /api/v1/agent/{agent_id}/sandbox/runs` */
+  listSandboxRuns: {
+    input: { params: {
+      readonly agent_id: string;
+    }; query?: {
+      readonly status?: "queued" | "running" | "passed" | "failed" | "killed" | "timeout" | "error";
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: {
+      readonly runs: readonly ({
+        /** UUIDv7 */
+        readonly run_id: string;
+        /** UUIDv7 */
+        readonly agent_id: string;
+        readonly status: "queued" | "running" | "passed" | "failed" | "killed" | "timeout" | "error";
+        /** RFC 3339 UTC with milliseconds */
+        readonly created_at: string;
+        readonly created_by: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly started_at?: string;
+        /** RFC 3339 UTC with milliseconds */
+        readonly ended_at?: string;
+        /** Why it ended before its time, such as caller or kill_switch */
+        readonly cause?: string;
+        readonly limits: {
+          /** Cores */
+          readonly cpu: number;
+          readonly memoryMb: number;
+          readonly pids: number;
+          readonly diskMb: number;
+          readonly timeout_seconds: number;
+          /** A command that writes more is ended: output_limit */
+          readonly output_bytes: number;
+        };
+        readonly isolation: {
+          readonly driver: string;
+          readonly version: string;
+          readonly limits: "enforced" | "degraded";
+          readonly network: "none" | "allowlist";
+        };
+      })[];
+      /** Null on the last page */
+      readonly next_cursor: string | null;
+    } };
+  };
+  /** A sandbox run as far as it has come, with its results once it has ended. `GET /api/v1/agent/{agent_id}/sandbox/runs/{run_id}` */
+  getSandboxRun: {
+    input: { params: {
+      readonly agent_id: string;
+      readonly run_id: string;
+    } };
+    answer: { status: 200; body: {
+      /** UUIDv7 */
+      readonly run_id: string;
+      /** UUIDv7 */
+      readonly agent_id: string;
+      readonly status: "queued" | "running" | "passed" | "failed" | "killed" | "timeout" | "error";
+      /** RFC 3339 UTC with milliseconds */
+      readonly created_at: string;
+      readonly created_by: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly started_at?: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly ended_at?: string;
+      /** Why it ended before its time, such as caller or kill_switch */
+      readonly cause?: string;
+      readonly limits: {
+        /** Cores */
+        readonly cpu: number;
+        readonly memoryMb: number;
+        readonly pids: number;
+        readonly diskMb: number;
+        readonly timeout_seconds: number;
+        /** A command that writes more is ended: output_limit */
+        readonly output_bytes: number;
+      };
+      readonly isolation: {
+        readonly driver: string;
+        readonly version: string;
+        readonly limits: "enforced" | "degraded";
+        readonly network: "none" | "allowlist";
+      };
+      /** Of each command; empty until the run has ended */
+      readonly results: readonly ({
+        readonly command: string;
+        readonly result: "ok" | "failed" | "timeout" | "oom" | "output_limit" | "disk_limit" | "cancelled" | "setup_failed";
+        /** Null when the command did not end by itself */
+        readonly exit_code: number | null;
+        /** Its head and its tail */
+        readonly stdout: string;
+        /** Its head and its tail */
+        readonly stderr: string;
+        /** Something of stdout or stderr is left out */
+        readonly truncated: boolean;
+        readonly duration_ms: number;
+        readonly signal?: string;
+        readonly usage?: {
+          readonly peak_memory_bytes: number | null;
+          readonly cpu_ms: number | null;
+        };
+      })[];
+      /** What the egress proxy decided, at most the first 1,000 */
+      readonly connections?: readonly ({
+        /** RFC 3339 UTC with milliseconds */
+        readonly at: string;
+        readonly host: string;
+        readonly port: number;
+        readonly verdict: "allowed" | "denied";
+        readonly code?: string;
+        readonly bytes_out: number;
+        readonly bytes_in: number;
+      })[];
+    } };
+  };
+  /** End a sandbox run that waits or runs; one that has ended stays as it is, without an event. `POST /api/v1/agent/{agent_id}/sandbox/runs/{run_id}/cancel` */
+  cancelSandboxRun: {
+    input: { params: {
+      readonly agent_id: string;
+      readonly run_id: string;
+    }; body?: { readonly [name: string]: never } };
+    answer: { status: 200; body: {
+      /** UUIDv7 */
+      readonly run_id: string;
+      /** UUIDv7 */
+      readonly agent_id: string;
+      readonly status: "queued" | "running" | "passed" | "failed" | "killed" | "timeout" | "error";
+      /** RFC 3339 UTC with milliseconds */
+      readonly created_at: string;
+      readonly created_by: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly started_at?: string;
+      /** RFC 3339 UTC with milliseconds */
+      readonly ended_at?: string;
+      /** Why it ended before its time, such as caller or kill_switch */
+      readonly cause?: string;
+      readonly limits: {
+        /** Cores */
+        readonly cpu: number;
+        readonly memoryMb: number;
+        readonly pids: number;
+        readonly diskMb: number;
+        readonly timeout_seconds: number;
+        /** A command that writes more is ended: output_limit */
+        readonly output_bytes: number;
+      };
+      readonly isolation: {
+        readonly driver: string;
+        readonly version: string;
+        readonly limits: "enforced" | "degraded";
+        readonly network: "none" | "allowlist";
+      };
+      /** Of each command; empty until the run has ended */
+      readonly results: readonly ({
+        readonly command: string;
+        readonly result: "ok" | "failed" | "timeout" | "oom" | "output_limit" | "disk_limit" | "cancelled" | "setup_failed";
+        /** Null when the command did not end by itself */
+        readonly exit_code: number | null;
+        /** Its head and its tail */
+        readonly stdout: string;
+        /** Its head and its tail */
+        readonly stderr: string;
+        /** Something of stdout or stderr is left out */
+        readonly truncated: boolean;
+        readonly duration_ms: number;
+        readonly signal?: string;
+        readonly usage?: {
+          readonly peak_memory_bytes: number | null;
+          readonly cpu_ms: number | null;
+        };
+      })[];
+      /** What the egress proxy decided, at most the first 1,000 */
+      readonly connections?: readonly ({
+        /** RFC 3339 UTC with milliseconds */
+        readonly at: string;
+        readonly host: string;
+        readonly port: number;
+        readonly verdict: "allowed" | "denied";
+        readonly code?: string;
+        readonly bytes_out: number;
+        readonly bytes_in: number;
+      })[];
+    } };
+  };
+  /** The output of a sandbox run as server-sent events while it comes, or from what is kept; Last-Event-ID resumes. `GET /api/v1/agent/{agent_id}/sandbox/runs/{run_id}/output` */
+  followSandboxRun: {
+    input: { params: {
+      readonly agent_id: string;
+      readonly run_id: string;
+    } };
+    answer: { status: 200; body: string };
+  };
   /** Change the replicas of a running agent; more of them pass admission, as a start does. `POST /api/v1/agent/{agent_id}/scale` */
   scaleSpawnedAgent: {
     input: { params: {
@@ -1669,6 +1954,28 @@ export interface Operations {
     } };
     answer: { status: 204; body: undefined };
   };
+  /** Stop an agent at once, without grace, by the stop token that its spec names; needs no signer. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/emergency-stop` */
+  emergencyStopAgent: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; body: {
+      /** human.stopToken of the agent's spec */
+      readonly stopToken: string;
+    } };
+    answer: { status: 200; body: {
+      readonly success: true;
+      /** UUIDv7 */
+      readonly agentId: string;
+      readonly status: "stopped" | "starting" | "running" | "stopping" | "failed" | "quarantined";
+      /** Null when nothing had to change */
+      readonly auditEvent: {
+        readonly chain: string;
+        readonly seq: number;
+        readonly hash: string;
+      } | null;
+    } };
+  };
   /** A new sandbox agent with the spec of this one. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/fork` */
   forkAgent: {
     input: { params: {
@@ -1850,6 +2157,23 @@ export interface Operations {
         readonly hash: string;
       } | null;
     } };
+  };
+  /** What the processes of an agent have written, as far as it is kept; with follow as it comes. `GET /v1/workspaces/{workspaceId}/agents/{agentId}/logs` */
+  getAgentLogs: {
+    input: { params: {
+      readonly workspaceId: string;
+      readonly agentId: string;
+    }; query?: {
+      /** Server-sent events: what is kept and then what comes; Last-Event-ID resumes */
+      readonly follow?: boolean;
+      /** Only so many of the newest entries; excludes cursor */
+      readonly tail?: number;
+      /** Default 50 */
+      readonly limit?: number;
+      /** The nextCursor of the page before; opaque */
+      readonly cursor?: string;
+    } };
+    answer: { status: 200; body: string };
   };
   /** Ask the policy to make a sandbox agent a governed one, or approvers where the workspace wants them; a denial is an answer. `POST /v1/workspaces/{workspaceId}/agents/{agentId}/promote` */
   promoteAgent: {
@@ -3195,6 +3519,23 @@ export interface Operations {
         /** All callers' requests to the workspace; it only lowers what the service allows */
         readonly requestsPerSecond?: number;
       };
+      /** Of sandbox runs and of agents that are run; they only lower what the service allows */
+      readonly sandbox: {
+        /** Cores of one sandbox run or replica */
+        readonly maxCpu?: number;
+        /** MiB of memory of one of them */
+        readonly maxMemoryMb?: number;
+        /** Processes and threads of one of them */
+        readonly maxPids?: number;
+        /** MiB of the working directory of one of them */
+        readonly maxDiskMb?: number;
+        /** Time of one sandbox run */
+        readonly maxTimeoutSeconds?: number;
+        /** Sandbox runs under way at once on one replica; 0: none at all */
+        readonly maxConcurrentRuns?: number;
+        /** Hosts that sandbox runs and agents may ask to reach, `*.` for subdomains; none when absent */
+        readonly allowDomains?: readonly string[];
+      };
     } } | { status: 304; body: undefined };
   };
   /** Merge a patch (RFC 7396) into the settings; null takes one back to its default; honours If-Match. `PATCH /v1/workspaces/{workspaceId}/settings` */
@@ -3209,6 +3550,15 @@ export interface Operations {
         readonly maxAgents?: number | null;
         readonly requestsPerSecond?: number | null;
       } | null;
+      readonly sandbox?: {
+        readonly maxCpu?: number | null;
+        readonly maxMemoryMb?: number | null;
+        readonly maxPids?: number | null;
+        readonly maxDiskMb?: number | null;
+        readonly maxTimeoutSeconds?: number | null;
+        readonly maxConcurrentRuns?: number | null;
+        readonly allowDomains?: readonly string[] | null;
+      } | null;
     } };
     answer: { status: 200; body: {
       /** Approvals that a promotion needs, each of another human than the requester; 0: policy alone decides */
@@ -3222,6 +3572,23 @@ export interface Operations {
         readonly maxAgents?: number;
         /** All callers' requests to the workspace; it only lowers what the service allows */
         readonly requestsPerSecond?: number;
+      };
+      /** Of sandbox runs and of agents that are run; they only lower what the service allows */
+      readonly sandbox: {
+        /** Cores of one sandbox run or replica */
+        readonly maxCpu?: number;
+        /** MiB of memory of one of them */
+        readonly maxMemoryMb?: number;
+        /** Processes and threads of one of them */
+        readonly maxPids?: number;
+        /** MiB of the working directory of one of them */
+        readonly maxDiskMb?: number;
+        /** Time of one sandbox run */
+        readonly maxTimeoutSeconds?: number;
+        /** Sandbox runs under way at once on one replica; 0: none at all */
+        readonly maxConcurrentRuns?: number;
+        /** Hosts that sandbox runs and agents may ask to reach, `*.` for subdomains; none when absent */
+        readonly allowDomains?: readonly string[];
       };
     } };
   };
@@ -3252,6 +3619,11 @@ export interface Operations {
 
 export const OPERATIONS = {
   spawnAgent: {"method":"POST","path":"/api/v1/agent/spawn","readOnly":false,"answers":{"201":["agent_id","status","mode"]}},
+  runSandbox: {"method":"POST","path":"/api/v1/agent/{agent_id}/sandbox/run","readOnly":false,"answers":{"200":["run_id","agent_id","status","created_at","created_by","limits","isolation","results"],"202":["run_id","status"]}},
+  listSandboxRuns: {"method":"GET","path":"/api/v1/agent/{agent_id}/sandbox/runs","readOnly":true,"answers":{"200":["runs","next_cursor"]}},
+  getSandboxRun: {"method":"GET","path":"/api/v1/agent/{agent_id}/sandbox/runs/{run_id}","readOnly":true,"answers":{"200":["run_id","agent_id","status","created_at","created_by","limits","isolation","results"]}},
+  cancelSandboxRun: {"method":"POST","path":"/api/v1/agent/{agent_id}/sandbox/runs/{run_id}/cancel","readOnly":false,"answers":{"200":["run_id","agent_id","status","created_at","created_by","limits","isolation","results"]}},
+  followSandboxRun: {"method":"GET","path":"/api/v1/agent/{agent_id}/sandbox/runs/{run_id}/output","readOnly":true,"answers":{"200":"text/event-stream"}},
   scaleSpawnedAgent: {"method":"POST","path":"/api/v1/agent/{agent_id}/scale","readOnly":false,"answers":{"200":["success","agent_id","status","managed","replicas","previous_replicas","audit_event"]}},
   startSpawnedAgent: {"method":"POST","path":"/api/v1/agent/{agent_id}/start","readOnly":false,"answers":{"200":["success","agent_id","status","managed"]}},
   stopSpawnedAgent: {"method":"POST","path":"/api/v1/agent/{agent_id}/stop","readOnly":false,"answers":{"200":["success","agent_id","status","audit_event"]}},
@@ -3302,11 +3674,13 @@ export const OPERATIONS = {
   getAgent: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}","readOnly":true,"answers":{"200":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"],"304":null}},
   patchAgent: {"method":"PATCH","path":"/v1/workspaces/{workspaceId}/agents/{agentId}","readOnly":false,"answers":{"200":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"]}},
   deleteAgent: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/agents/{agentId}","readOnly":false,"answers":{"204":null}},
+  emergencyStopAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/emergency-stop","readOnly":false,"answers":{"200":["success","agentId","status","auditEvent"]}},
   forkAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/fork","readOnly":false,"answers":{"201":["id","workspaceId","name","mode","status","managed","spec","specVersion","specHash","expiresAt","desiredReplicas","readyReplicas","since","createdAt","createdBy","updatedAt"]}},
   getAgentGovernance: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/governance","readOnly":true,"answers":{"200":["governance"]}},
   getAgentKillSwitch: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch","readOnly":true,"answers":{"200":["scope","engaged","auditEvent"]}},
   engageAgentKillSwitch: {"method":"PUT","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent","stopping"]}},
   clearAgentKillSwitch: {"method":"DELETE","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/kill-switch","readOnly":false,"answers":{"200":["scope","engaged","auditEvent"]}},
+  getAgentLogs: {"method":"GET","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/logs","readOnly":true,"answers":{"200":"text/event-stream"}},
   promoteAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/promote","readOnly":false,"answers":{"200":["success","promotionId","decisionId"],"202":["promotionId","state","agentId","decisionId","approvals","approvalsRequired","expiresAt"]}},
   quarantineAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/quarantine","readOnly":false,"answers":{"200":["success","agentId","status","auditEvent"]}},
   releaseAgent: {"method":"POST","path":"/v1/workspaces/{workspaceId}/agents/{agentId}/release","readOnly":false,"answers":{"200":["success","agentId","status","decisionId","proofId","auditEvent"]}},
@@ -3345,7 +3719,7 @@ export const OPERATIONS = {
   rejectPromotion: {"method":"POST","path":"/v1/workspaces/{workspaceId}/promotions/{promotionId}/reject","readOnly":false,"answers":{"200":["success","promotionId","agentId","state","auditEvent"]}},
   verifyProof: {"method":"POST","path":"/v1/workspaces/{workspaceId}/proofs/verify","readOnly":true,"answers":{"200":["valid"]}},
   resumeWorkspace: {"method":"POST","path":"/v1/workspaces/{workspaceId}/resume","readOnly":false,"answers":{"200":["workspaceId","displayName","state","createdAt","createdBy"]}},
-  getWorkspaceSettings: {"method":"GET","path":"/v1/workspaces/{workspaceId}/settings","readOnly":true,"answers":{"200":["approvalsRequired","reapproveOnPolicyChange","defaultTtlSeconds","limits"],"304":null}},
-  patchWorkspaceSettings: {"method":"PATCH","path":"/v1/workspaces/{workspaceId}/settings","readOnly":false,"answers":{"200":["approvalsRequired","reapproveOnPolicyChange","defaultTtlSeconds","limits"]}},
+  getWorkspaceSettings: {"method":"GET","path":"/v1/workspaces/{workspaceId}/settings","readOnly":true,"answers":{"200":["approvalsRequired","reapproveOnPolicyChange","defaultTtlSeconds","limits","sandbox"],"304":null}},
+  patchWorkspaceSettings: {"method":"PATCH","path":"/v1/workspaces/{workspaceId}/settings","readOnly":false,"answers":{"200":["approvalsRequired","reapproveOnPolicyChange","defaultTtlSeconds","limits","sandbox"]}},
   suspendWorkspace: {"method":"POST","path":"/v1/workspaces/{workspaceId}/suspend","readOnly":false,"answers":{"200":["workspaceId","displayName","state","createdAt","createdBy","stopped","stopping"]}},
 } as const;
