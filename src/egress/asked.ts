@@ -40,6 +40,8 @@ function knownTarget(request: IncomingMessage, session: EgressSession, target: T
 function requireHost(request: IncomingMessage, session: EgressSession, target: Target, defaultPort: number): void {
   if (!hasOneReading(request)) throw denied(session, target, 'BAD_REQUEST');
   const { host } = request.headers;
+  // Of CONNECT the parser does not ask for one (RFC 9112 §3.2); clients of HTTP/1.0 send none.
+  if (host === undefined && request.httpVersion !== '1.0') throw denied(session, target, 'BAD_REQUEST');
   const named = host === undefined ? target : readAuthority(host, defaultPort);
   if (typeof named === 'string' || !sameTarget(named, target)) throw denied(session, target, 'HOST_MISMATCH');
 }

@@ -23,10 +23,10 @@ export async function forward(request: IncomingMessage, response: ServerResponse
     const { upstream, decision } = await reach(session, asked.target, place, gone.signal);
     gone.signal.addEventListener('abort', () => upstream.destroy(), { once: true });
     try {
-      await exchange(request, response, { asked, upstream, decision, session });
+      await exchange(request, response, { asked, upstream, decision, session, gone: gone.signal });
       decision.end();
     } catch (error) {
-      decision.end(gone.signal.aborted ? undefined : codeOf(error));
+      decision.end(error instanceof EgressFailure || !gone.signal.aborted ? codeOf(error) : undefined);
       throw error;
     } finally {
       upstream.destroy();
@@ -45,9 +45,9 @@ export async function forward(request: IncomingMessage, response: ServerResponse
 async function exchange(
   request: IncomingMessage,
   response: ServerResponse,
-  parts: { asked: Asked; upstream: Socket; decision: OpenDecision; session: EgressSession },
+  parts: { asked: Asked; upstream: Socket; decision: OpenDecision; session: EgressSession; gone: AbortSignal },
 ): Promise<void> {
-  const { asked, upstream, decision, session } = parts;
+  const { asked, upstream, decision, session, gone } = parts;
   let failure: EgressFailure | undefined;
   const fail = (code: EgressFailure['code']) => {
     failure ??= new EgressFailure(code);
@@ -65,6 +65,10 @@ async function exchange(
     const out = meter(decision, 'out', idle.seen).on('error', () => fail('BYTE_LIMIT'));
     request.pipe(out).pipe(onward);
     const answer = await answered;
+    // An answer that breaks off takes the client along, after which nobody knows who was first.
+    answer.once('error', () => {
+      if (!gone.aborted) fail('UNREACHABLE');
+    });
     idle.seen();
     count('in', answer);
     response.writeHead(answer.statusCode ?? 502, answer.statusMessage ?? '', passedHeaders(answer));

@@ -67,6 +67,8 @@ export function createFront({ sessionOf, sockets: maxSockets, headMs }: FrontOpt
     else void tunnel(request, socket, head, session);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // It was refused already, and still sends.
+    if (!socket.writable) return;
     if (busy.has(socket)) socket.destroy();
     else if (error.code === 'HPE_HEADER_OVERFLOW') refuse(socket, 431, 'HEAD_TOO_LARGE');
     else refuse(socket, 400, 'BAD_REQUEST');

@@ -13,6 +13,8 @@ const MAX_NAME = 253;
 const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
 /** A last label that every address parser takes for a number: decimal, octal, hexadecimal, also nothing after `0x`. */
 const NUMBER = /^(?:\d+|0x[0-9a-f]*)$/;
+/** Without brackets, with or without a zone. */
+const IPV6 = /^[0-9a-f.]*:[0-9a-f:.]*(?:%.*)?$/i;
 const PORT = /^[1-9]\d{0,4}$/;
 
 /**
@@ -20,7 +22,9 @@ const PORT = /^[1-9]\d{0,4}$/;
  * what is compared is what is looked up. A name that some parser would take for an address is one (WHATWG URL §3.5).
  */
 export function readName(text: string): string | TargetProblem {
-  if (text.startsWith('[') || text.includes(':')) return 'IP_LITERAL';
+  // Before the change of case, which makes some other letters ASCII: U+212A becomes k.
+  if (/[^\x21-\x7e]/.test(text)) return 'BAD_TARGET';
+  if (text.startsWith('[') || IPV6.test(text)) return 'IP_LITERAL';
   const name = text.toLowerCase().replace(/\.$/, '');
   const labels = name.split('.');
   if (NUMBER.test(labels.at(-1) ?? '')) return 'IP_LITERAL';
