@@ -17,11 +17,7 @@ watchLeftovers(t);
 const parts = await isolationParts(t);
 
 /** What a command prints; fails with all that is known when it does not end well. */
-async function printed(
-  t: { equal(found: unknown, wanted: unknown, message?: string): boolean },
-  command: string,
-  options = {},
-): Promise<string> {
+async function printed(t: Test, command: string, options = {}): Promise<string> {
   const done = await runOnce(parts, command, options);
   t.equal(done.result, 'ok', JSON.stringify(done));
   return done.stdout.text;

@@ -2,6 +2,7 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { close } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 import type { OutputSink } from '../../isolation.ts';
@@ -18,6 +19,8 @@ import { signalCommand } from './signal-command.ts';
 import { readStatus } from './status.ts';
 
 const closeFile = promisify(close);
+/** Between looks for a process that is about to be there. */
+const FORK_MS = 5;
 
 export interface ChainSpec {
   /** Program and arguments, looked up by PATH. */
@@ -89,7 +92,9 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
   const kill = createKill({ pid: child.pid, firstProcess: status.firstProcess, ended, cgroup });
   await Promise.all([closeFile(stdout.writeFd), closeFile(stderr.writeFd)]);
 
+  let isOver = false;
   const exited = ended.then(async (exitCode): Promise<ChainExit> => {
+    isOver = true;
     await finish();
     const started = await status.started;
     for (const pipe of child.stdio) pipe?.destroy();
@@ -99,7 +104,15 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
     cgroup,
     started: status.started,
     exited,
-    signal: async (name) => signalCommand(await status.firstProcess, spec.egressSocket !== undefined, name),
+    signal: async (name) => {
+      const first = await status.firstProcess;
+      // What has been started has perhaps not been forked yet.
+      while (!isOver) {
+        if (await signalCommand(first, spec.egressSocket !== undefined, name)) return true;
+        await delay(FORK_MS);
+      }
+      return false;
+    },
     kill: async () => {
       await kill();
       await exited;

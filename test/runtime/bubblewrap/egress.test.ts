@@ -1,0 +1,70 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+
+import t from 'tap';
+
+import { createEgressRules } from '../../../src/egress/rules.ts';
+import { isolationTest } from '../../support/isolation.ts';
+import { watchLeftovers } from '../../support/leftovers.ts';
+import { isolationParts, openTestSandbox, runOnce } from './support.ts';
+
+isolationTest(t);
+const server = createServer((request, response) => response.end(`you asked for ${request.headers.host}\n`));
+server.listen(0, '127.0.0.1');
+await once(server, 'listening');
+const { port } = server.address() as AddressInfo;
+t.teardown(() => server.close());
+watchLeftovers(t);
+
+/** Every name leads to the test's own server, by an address that is public. */
+const rules = createEgressRules(
+  { internalHosts: [] },
+  { resolve: async () => ['203.0.114.7'], connect: () => connect({ host: '127.0.0.1', port, allowHalfOpen: true }) },
+);
+const parts = await isolationParts(t, rules);
+
+const get = (host: string) =>
+  `printf 'GET http://${host}/ HTTP/1.1\\r\\nHost: ${host}\\r\\nConnection: close\\r\\n\\r\\n' | socat -,ignoreeof TCP4:127.0.0.1:3128`;
+
+t.test('the relay accepts from the first moment, the proxy decides, the run knows', async (t) => {
+  const sandbox = await openTestSandbox(parts, { allowDomains: ['files.example.org'] });
+  const options = { timeoutMs: 10_000, signal: new AbortController().signal };
+  for (let round = 0; round < 3; round += 1) {
+    const { stdout } = await sandbox.run(get('files.example.org'), options);
+    t.match(stdout.text, /^HTTP\/1\.1 200 [\s\S]*you asked for files\.example\.org\n/, `${round}`);
+  }
+  t.match((await sandbox.run(get('other.example.org'), options)).stdout.text, /^HTTP\/1\.1 403 /);
+  const many = await sandbox.run(
+    `for i in $(seq 12); do ${get('files.example.org')} | grep -c asked & done; wait`,
+    options,
+  );
+  t.equal(many.stdout.text, '1\n'.repeat(12), 'at once');
+  await sandbox.close();
+  t.equal(sandbox.egress.filter(({ verdict }) => verdict === 'allowed').length, 15);
+  t.match(
+    sandbox.egress.filter(({ verdict }) => verdict === 'denied'),
+    [{ host: 'other.example.org', port: 80 }],
+  );
+});
+
+t.test('its variables name the proxy; without an allowlist there is none, and nothing but loopback', async (t) => {
+  const allowed = await runOnce(parts, 'env | grep -ic _proxy=; ls /run', { allowDomains: ['files.example.org'] });
+  t.equal(allowed.stdout.text, '6\negress.sock\n');
+  const none = await runOnce(
+    parts,
+    `env | grep -ic _proxy=; ls /run; grep -c : /proc/net/dev; ${get('files.example.org')}`,
+  );
+  t.equal(none.stdout.text, '0\n1\n');
+  t.match(none.stderr.text, /refused/);
+});
+
+t.test('with the proxy gone the command goes on without', async (t) => {
+  const sandbox = await openTestSandbox(parts, { allowDomains: ['files.example.org'] });
+  const running = sandbox.run('kill -9 -1; echo still here', {
+    timeoutMs: 5000,
+    signal: new AbortController().signal,
+  });
+  t.match(await running, { result: 'ok', stdout: { text: 'still here\n' } }, 'the relay was ended from inside');
+  await sandbox.close();
+});
