@@ -32,6 +32,8 @@ export function createRunJobs(parts: {
 }): RunJobs {
   const { storage, audit, clock, host, units, active, retentionDays } = parts;
 
+  let unbegun: ReadonlySet<string> = new Set();
+
   async function watch(): Promise<void> {
     // Those that come meanwhile may not be in what is read.
     const runs = [...active.values()];
@@ -50,8 +52,13 @@ export function createRunJobs(parts: {
   async function recover(signal: AbortSignal): Promise<void> {
     const search = { place: host.place, silentMs: SILENT_MS, limit: ROUND };
     const runs = await storage.system((trx) => findForeign(trx, host.instance, search));
+    const own = runs.filter((run) => run.owner === host.instance && !active.has(run.id));
+    const isKnown = (run: ForeignRun) => unbegun.has(run.id);
+    // Its row was committed, and the answer of the database lost; or it is only just beginning.
+    const never = own.filter((run) => unbegun.has(run.id));
+    unbegun = new Set(own.map((run) => run.id));
     const failures: unknown[] = [];
-    for (const run of host.lost(runs)) {
+    for (const run of [...never, ...host.lost(runs.filter((run) => run.owner !== host.instance))]) {
       if (signal.aborted) return;
       // One workspace that cannot be written to must not keep the runs of another open.
       await endLost(run).catch((error: unknown) => failures.push(error));

@@ -39,12 +39,12 @@ const LONGEST = (MAX_TIMEOUT + 10) * 1000;
 /** Readers of live output at once on this replica. */
 const MAX_READERS = 256;
 
+/** One that is cancelled is so by another request, or by what forbids it to go on. */
 const ENDS = [
   'sandbox.run.completed',
   'sandbox.run.failed',
   'sandbox.run.timeout',
   'sandbox.run.killed',
-  'sandbox.run.cancelled',
   'sandbox.run.error',
 ] as const;
 
@@ -100,7 +100,10 @@ export const sandboxRunRoutes: FastifyPluginAsyncTypebox<SandboxRunRoutesOptions
       }
       // Runs have bounds of their own, and last.
       releasePlace(request);
-      const kept = { items: itemsOf<RunKey>(request), denial: claimOf<never>(request) };
+      const items = itemsOf<RunKey>(request);
+      // Its run is there, only the answer was not kept.
+      if (items?.find('run') !== undefined) reply.header('idempotent-replayed', 'true');
+      const kept = { items, denial: claimOf<never>(request) };
       return runs.run(workspaceId, agentId, body, caller, kept);
     },
   );

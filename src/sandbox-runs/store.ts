@@ -180,7 +180,7 @@ export interface ForeignRun {
   readonly pid: number | null;
 }
 
-/** Open runs of processes that have said nothing for so long, or that were here. For the system login. */
+/** Open runs of processes that have said nothing for so long, or that were here, as this one. For the system login. */
 export async function findForeign(
   trx: Trx,
   owner: string,
@@ -191,9 +191,11 @@ export async function findForeign(
       SELECT r.workspace_id, r.id, r.agent_id, r.owner, r.commands, h.beat_at, h.place, h.pid,
         coalesce(h.beat_at < clock_timestamp() - ${search.silentMs} * interval '1 millisecond', true) AS is_silent
       FROM sandbox_runs r LEFT JOIN sandbox_hosts h ON h.instance = r.owner
-      WHERE r.status IN ('queued', 'running') AND r.owner <> ${owner}
+      WHERE r.status IN ('queued', 'running')
     ) foreign_runs
-    WHERE is_silent OR place = ${search.place ?? null} ORDER BY id LIMIT ${search.limit}`.execute(trx);
+    WHERE is_silent OR place = ${search.place ?? null} OR owner = ${owner} ORDER BY id LIMIT ${search.limit}`.execute(
+    trx,
+  );
   return rows;
 }
 

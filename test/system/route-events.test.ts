@@ -96,6 +96,7 @@ t.test('an operation that only reads leaves nothing', async (t) => {
 function byService(type: string, operation: string): boolean {
   // An elevation that was over already; one that somebody ends is that one's.
   if (type === 'access.breakglass.ended') return operation === 'elevate';
+  if (/^sandbox\.run\.(?!created|denied)/.test(type)) return true;
   const found = ['agent.revalidated', 'agent.invalidated', 'proof.renewed', 'proof.mass.renewed'];
   return operation !== 'releaseAgent' && found.includes(type);
 }

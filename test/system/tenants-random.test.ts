@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 
+import { scriptedIsolation } from '../sandbox-runs/support/scripted-isolation.ts';
 import fc from '../support/fast-check.ts';
 import { type Answer, testCertificates, testService } from '../support/service.ts';
 import bodies from './outage-bodies.json' with { type: 'json' };
@@ -27,7 +28,7 @@ interface Loot {
 
 t.test('whatever a caller asks with, another workspace neither answers nor changes', async (t) => {
   const mapFile = await mapWithStrangers(t);
-  const { call, database } = await testService(t, { identity: { mapFile } });
+  const { call, database } = await testService(t, { identity: { mapFile }, isolation: scriptedIsolation() });
   const loot = await victim(call);
   const digest = async () => {
     const { rows } = await database.query(await digestStatement(database));
@@ -85,6 +86,7 @@ async function victim(call: Call): Promise<Loot> {
   const spec = { ...SPEC, name: `${CANARY} agent`, instructions: CANARY };
   for (let index = 0; index < 4; index += 1) {
     const { id } = await made('POST', '/v1/workspaces/demo/agents', { spec });
+    await made('POST', `/api/v1/agent/${id}/sandbox/run`, { tests: [`echo ${CANARY}`] });
     if (index > 0) await made('POST', `/v1/workspaces/demo/agents/${id}/start`);
     if (index > 1) await made('POST', `/v1/workspaces/demo/agents/${id}/promote`, { justification: CANARY });
     if (index > 2) await made('POST', `/v1/workspaces/demo/agents/${id}/quarantine`, { reason: CANARY });
@@ -118,6 +120,7 @@ function plans(loot: Loot): fc.Arbitrary<Plan> {
     promotionId: id,
     revalidationId: id,
     elevationId: id,
+    run_id: id,
     lockId: id,
     principalId: id,
     version: fc.constantFrom('1', '2'),

@@ -14,6 +14,7 @@ const AGENT_PRINCIPAL = `spiffe://castellan.dev/ws/demo/agent/${SAMPLE_AGENT_ID}
 
 /** What "own only" leaves to an agent: what names it, and what is narrowed to it. */
 const FOR_AGENTS = new Set([
+  'followSandboxRun',
   'getAgent',
   'getAgentGovernance',
   'getAgentKillSwitch',
@@ -21,9 +22,11 @@ const FOR_AGENTS = new Set([
   'getDecision',
   'getOpenApi',
   'getPolicySnapshot',
+  'getSandboxRun',
   'getWorkspace',
   'listAgentVersions',
   'listDecisions',
+  'listSandboxRuns',
   'listWorkspaces',
   'verifyProof',
 ]);

@@ -7,7 +7,13 @@ import { type Answer, testService } from '../support/service.ts';
 const EVERYWHERE_WITHIN = 5000;
 const SETTINGS = '/v1/workspaces/demo/settings';
 const AGENTS = '/v1/workspaces/demo/agents';
-const DEFAULTS = { approvalsRequired: 0, reapproveOnPolicyChange: false, defaultTtlSeconds: 86_400, limits: {} };
+const DEFAULTS = {
+  approvalsRequired: 0,
+  reapproveOnPolicyChange: false,
+  defaultTtlSeconds: 86_400,
+  limits: {},
+  sandbox: {},
+};
 
 const here = await testService(t);
 const there = await testService(t, { replicaOf: here });

@@ -6,6 +6,7 @@ import { MINUTE, openWorld } from '../system/support/world.ts';
 
 /** What goes on while a workspace is suspended: brakes, the audit, and what puts it in order. */
 const GO_ON = new Set([
+  'cancelSandboxRun',
   'elevate',
   'endElevation',
   'engageAgentKillSwitch',

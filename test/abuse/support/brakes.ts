@@ -11,7 +11,13 @@ export interface Step {
 
 const REASON = { reason: 'it is tried out' };
 const EXISTING = new Set(['demo', 'other']);
-const DEFAULTS = { approvalsRequired: null, reapproveOnPolicyChange: null, defaultTtlSeconds: null, limits: null };
+const DEFAULTS = {
+  approvalsRequired: null,
+  reapproveOnPolicyChange: null,
+  defaultTtlSeconds: null,
+  limits: null,
+  sandbox: null,
+};
 
 const SWITCH = {
   on: { method: 'PUT', path: '/kill-switch', body: REASON },

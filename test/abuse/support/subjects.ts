@@ -112,6 +112,12 @@ export async function openSubjects(act: Act, foreign: string, people: readonly s
     return [over.elevationId, open.elevationId];
   }
 
+  /** One that has ended. */
+  async function sandboxRuns(agentId: string | undefined): Promise<readonly string[]> {
+    const { run_id } = await act('POST', `/api/v1/agent/${agentId}/sandbox/run`, { tests: ['echo a'] });
+    return [run_id];
+  }
+
   async function subjectsFor(operation: Operation): Promise<Subjects> {
     const { path } = operation;
     agents ??= await newAgents();
@@ -124,6 +130,7 @@ export async function openSubjects(act: Act, foreign: string, people: readonly s
     const promotionId = await wanted('{promotionId}', promotions);
     const lockId = await wanted('{lockId}', locks);
     const elevationId = await wanted('{elevationId}', elevations);
+    const run_id = await wanted('{run_id}', () => sandboxRuns(agentIds[0]));
     const template_id = /templates|spawn/.test(path) ? await templates() : [];
     cursors ??= await Promise.all(LISTS.map(async (list) => (await act('GET', `${list}?limit=1`)).nextCursor));
     return {
@@ -131,6 +138,7 @@ export async function openSubjects(act: Act, foreign: string, people: readonly s
       agentId: agentIds,
       agent_id: agentIds,
       template_id,
+      run_id,
       decisionId: decisions.map((one: { decisionId: string }) => one.decisionId),
       promotionId,
       revalidationId: [revalidation.id],

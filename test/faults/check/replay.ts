@@ -73,6 +73,15 @@ const AGENT_RULES: Readonly<Record<string, Rule>> = {
   'agent.start.denied': () => undefined,
   'agent.release.denied': () => undefined,
   'agent.revalidated': () => undefined,
+  // The agent itself does not run; the rows of runs are compared elsewhere.
+  'sandbox.run.created': () => undefined,
+  'sandbox.run.denied': () => undefined,
+  'sandbox.run.completed': () => undefined,
+  'sandbox.run.failed': () => undefined,
+  'sandbox.run.timeout': () => undefined,
+  'sandbox.run.killed': () => undefined,
+  'sandbox.run.cancelled': () => undefined,
+  'sandbox.run.error': () => undefined,
   'promotion.denied': () => undefined,
   // What humans say of a promotion changes it and nothing of its agent; its own rows are compared elsewhere.
   'promotion.requested': () => undefined,

@@ -6,6 +6,7 @@ import type { Answer } from '../../support/service.ts';
 import { AGENT_MANAGER_SCENARIOS } from './agent-manager-scenarios.ts';
 import { KILL_SWITCH_SCENARIOS } from './kill-switch-scenarios.ts';
 import { reload } from './policies.ts';
+import { SANDBOX_RUN_SCENARIOS } from './sandbox-run-scenarios.ts';
 import { MINUTE, SPEC, type World } from './world.ts';
 
 /** What a scenario brought about before the call whose events count, and that call. */
@@ -224,6 +225,7 @@ const DIRTY = { ...SPEC, containment: { externalCalls: true } };
 export const SCENARIOS: readonly Scenario[] = [
   ...AGENT_MANAGER_SCENARIOS,
   ...KILL_SWITCH_SCENARIOS,
+  ...SANDBOX_RUN_SCENARIOS,
   {
     operation: 'createWorkspace',
     why: 'a new workspace begins its chain',

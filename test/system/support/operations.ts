@@ -69,6 +69,7 @@ export function pathOf({ path, operationId }: Operation, given: Readonly<Record<
     workspaceId: 'demo',
     agentId: NOBODY,
     agent_id: given['agentId'] ?? NOBODY,
+    run_id: NOBODY,
     template_id: 'nothing',
     decisionId: NOBODY,
     promotionId: NOBODY,

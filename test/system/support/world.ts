@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import pg from 'pg';
 
 import { newId } from '../../../src/ids.ts';
+import { scriptedIsolation } from '../../sandbox-runs/support/scripted-isolation.ts';
 import { type Answer, type TestService, type TestServiceOptions, testService } from '../../support/service.ts';
 
 /** A spec that the shipped policy promotes. */
@@ -57,6 +58,7 @@ export async function openWorld(
   const now = () => Date.now() + moved;
   // It changes the registry a while after a signer's end, and that is not what a request leaves.
   const service = await testService(t, {
+    isolation: scriptedIsolation(),
     ...options,
     clock: now,
     withoutJobs: ['signer-ranges', 'kill-switch', 'break-glass'],
