@@ -98,6 +98,10 @@ export function defineMetrics() {
     ),
     sandboxQueueDepth: gauge('sandbox_queue_depth', 'Sandbox runs that wait for a place on this replica'),
     sandboxRunning: gauge('sandbox_running', 'Sandbox runs under way on this replica'),
+    egressConnections: counter('egress_connections_total', 'Connections that sandboxes asked the egress proxy for', [
+      'verdict',
+    ]),
+    egressBytes: counter('egress_bytes_total', 'Bytes through the egress proxy, as sandboxes see them', ['direction']),
     jobRoundSeconds: histogram('job_round_duration_seconds', 'One round of a periodic job', REQUEST_SECONDS, ['job']),
     jobFailures: counter('job_failures_total', 'Rounds of a periodic job that failed', ['job']),
   };

@@ -116,6 +116,10 @@ export function createMetrics(options: { readonly clock: Clock; readonly collect
         metrics.sandboxQueueDepth.set(waiting);
       });
     },
+    egress: {
+      connection: (verdict: 'allowed' | 'denied') => metrics.egressConnections.inc({ verdict }),
+      bytes: (direction: 'in' | 'out', count: number) => metrics.egressBytes.inc({ direction }, count),
+    },
     jobs: {
       finished: (job: string, seconds: number) => metrics.jobRoundSeconds.observe({ job }, seconds),
       failed: (job: string) => metrics.jobFailures.inc({ job }),
