@@ -48,6 +48,7 @@ COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY --chmod=0444 LICENSE deploy/docker/healthcheck.mjs ./
 USER 10001:10001
+# No bubblewrap is in here, and this user could make no namespaces: the image runs no agents by itself (docs/isolation.md).
 # Both listeners are on loopback until CASTELLAN_API_HOST and CASTELLAN_OPS_HOST say otherwise.
 EXPOSE 8443 9464
 STOPSIGNAL SIGTERM
