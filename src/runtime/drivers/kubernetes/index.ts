@@ -134,8 +134,8 @@ async function listenersOf(access: Access, proxy: HostPort | undefined): Promise
   const url = new URL(origin);
   const server = { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port === '' ? 443 : url.port) };
   return {
-    'the API server': await resolved(server),
-    ...(proxy === undefined ? {} : { 'the egress proxy': await resolved(proxy) }),
+    'api-server': await resolved(server),
+    ...(proxy === undefined ? {} : { 'egress-proxy': await resolved(proxy) }),
   };
 }
 
