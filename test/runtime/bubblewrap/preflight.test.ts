@@ -122,7 +122,7 @@ t.test(
   async (t) => {
     let now = 1_000_000;
     let looks = 0;
-    let outcome = UNAVAILABLE;
+    let outcome: IsolationState = UNAVAILABLE;
     const preflight = createPreflight(
       async () => {
         looks += 1;

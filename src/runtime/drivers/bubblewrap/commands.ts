@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const LIMIT_MS = 30_000;
+/** Long: a tree that somebody hostile has built may be large. */
+const LIMIT_MS = 300_000;
 
 /** Runs one of the tools with nothing of the service's environment. Rejects with what it says. */
 export async function runTool(tool: string, args: readonly string[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { chown, mkdir, readdir, rmdir, unlink } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { BubblewrapConfig } from '../../../config/runtime.ts';
@@ -9,7 +9,7 @@ import type { Group } from './cgroups/group.ts';
 import { type CgroupTree, openTree, readPlan } from './cgroups/tree.ts';
 import { newOwner, opaqueName, ownerName } from './owner.ts';
 import type { CommandCgroup, Place, Places, ScratchSizes, Slot } from './place.ts';
-import { createSlots, type Slots } from './slots.ts';
+import { areMapped, createSlots, type Slots } from './slots.ts';
 import { openStateDir } from './state-dir.ts';
 import { sweepCgroups, sweepStateDir } from './sweep.ts';
 import type { Tools } from './tools.ts';
@@ -60,6 +60,7 @@ export function createPlaces(options: PlacesOptions): Places {
   };
 
   async function layGround(): Promise<Ground> {
+    if (uid === 0) await requireIds(config);
     const state = await openStateDir(config.stateDir, uid);
     const plan = await readPlan(config.cgroup);
     await sweepCgroups(plan);
@@ -150,6 +151,15 @@ export function createPlaces(options: PlacesOptions): Places {
       await rmdir(at.dir);
     },
   };
+}
+
+async function requireIds({ uidBase, slots }: BubblewrapConfig): Promise<void> {
+  if (areMapped(await readFile('/proc/self/uid_map', 'utf8'), uidBase, slots)) return;
+  throw new IsolationUnavailable({
+    check: 'user-ids',
+    observed: `the user ids from ${uidBase} on are not of the user namespace that the service runs in`,
+    fix: 'Set CASTELLAN_RUNTIME_UID_BASE and CASTELLAN_RUNTIME_SLOTS to ids that are, or run the service outside of containers',
+  });
 }
 
 function groupLimits({ cpu, pids, memoryBytes, diskBytes }: Limits) {

@@ -44,6 +44,17 @@ export function createSlots(options: {
   };
 }
 
+/**
+ * Whether the ids are of this user namespace, by its /proc/self/uid_map: root of a container without root has few, and
+ * chown and setuid to any other fail.
+ */
+export function areMapped(uidMap: string, first: number, count: number): boolean {
+  return uidMap.split('\n').some((line) => {
+    const [inside = Number.NaN, , length = 0] = line.trim().split(/\s+/).map(Number);
+    return inside <= first && first + count <= inside + length;
+  });
+}
+
 /** More than one service may ever have. */
 const MOST = 100_000;
 

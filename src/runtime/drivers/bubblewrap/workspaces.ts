@@ -1,6 +1,7 @@
 import { mkdir, rmdir, statfs } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { IsolationUnavailable } from '../../errors.ts';
 import { runTool } from './commands.ts';
 import type { Slot } from './place.ts';
 import type { Tools } from './tools.ts';
@@ -26,7 +27,14 @@ export async function mountWorkspace(tools: Tools, dir: string, bytes: number, s
     await runTool(tools.mount, ['-n', '-t', 'tmpfs', '-o', options, 'tmpfs', dir]);
   } catch (error) {
     await rmdir(dir);
-    throw error;
+    throw new IsolationUnavailable(
+      {
+        check: 'workspaces',
+        observed: 'a workspace cannot be mounted',
+        fix: 'Run the service with CAP_SYS_ADMIN, or as an ordinary user with CASTELLAN_RUNTIME_DEGRADED_LIMITS=true',
+      },
+      error,
+    );
   }
   return {
     dir,
