@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 
+import { closeInheritedDescriptors } from '../../src/boot/descriptors.ts';
 import { defaultRuntime } from '../../src/config.ts';
 import { createEgressRules } from '../../src/egress/rules.ts';
 import { createBubblewrapIsolation } from '../../src/runtime/drivers/bubblewrap/index.ts';
@@ -25,6 +26,8 @@ export const isolation: Phase = {
 };
 
 async function measureIsolation(bench: Bench): Promise<Figure[]> {
+  // As the service does when it starts.
+  closeInheritedDescriptors();
   const runtime = defaultRuntime();
   const isolation = createBubblewrapIsolation(runtime, {
     logger: pino({ level: 'silent' }),
