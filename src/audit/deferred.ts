@@ -12,7 +12,9 @@ const PAGE = 500;
 const BRAKE_EVENTS: ReadonlySet<unknown> = new Set([
   'access.denied',
   'access.lock.placed',
+  'agent.exited',
   'agent.expired',
+  'agent.failed',
   'agent.invalidated',
   'agent.quarantined',
   'agent.stopped',

@@ -221,6 +221,8 @@ export function createClusterKept(parts: ClusterAgentParts, first: Claim): KeptI
       return claim;
     },
     get ready() {
+      // Whoever has just claimed it has not looked yet: what the row says was seen by another.
+      if (!hasLooked) return claim.readyReplicas;
       if (state === undefined || state.generation < claim.startedGeneration) return 0;
       return Math.min(state.readyReplicas, wanted());
     },
