@@ -41,6 +41,8 @@ export async function runCommand(host: ChainHost, place: Place, spec: CommandSpe
       egressSocket: spec.egressSocket,
       cpuSeconds: (spec.timeoutMs / 1000) * Math.ceil(place.limits.cpu) + CPU_SLACK_SECONDS,
       onOutput: (stream, chunk) => {
+        // What comes between the limit and the end is as good as not written.
+        if (ending.reason() === 'output_limit') return;
         output[stream].push(chunk);
         if (output.stdout.bytes + output.stderr.bytes > MAX_OUTPUT_BYTES) ending.end('output_limit');
         else spec.onOutput?.(stream, chunk);
