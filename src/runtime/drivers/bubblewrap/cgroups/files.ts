@@ -1,4 +1,4 @@
-import { constants, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,7 +13,12 @@ const EMPTY_LIMIT_MS = 10_000;
  * kernel's memory, and a turn by the pool of threads for each costs a command more than all of them take.
  */
 export async function put(dir: string, file: string, value: string | number): Promise<void> {
-  writeFileSync(join(dir, file), `${value}`, { flag: constants.O_WRONLY });
+  const fd = openSync(join(dir, file), constants.O_WRONLY);
+  try {
+    writeSync(fd, `${value}`);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The same for a file that this kernel may not have; answers whether it has. */
