@@ -18,7 +18,8 @@ export async function sweepCgroups(plan: CgroupPlan): Promise<void> {
     for (const name of await goneIn(dir)) {
       // What a service had started besides isolated processes is nobody's to kill.
       const isService = name.endsWith(SERVICE_SUFFIX);
-      if (!isService || (await procsOf(join(dir, name))).length === 0) await removeGroups(join(dir, name), v2);
+      if (!isService || (await procsOf(join(dir, name))).length === 0)
+        await removeGroups(join(dir, name), v2).catch(unlessOfOthers);
     }
   }
 }
@@ -38,6 +39,11 @@ async function goneIn(dir: string): Promise<string[]> {
     const owner = parseOwner(name);
     return owner !== undefined && isGone(owner);
   });
+}
+
+/** What a service of another user has left is for that user, or for root. */
+function unlessOfOthers(error: unknown): void {
+  if (!['EACCES', 'EPERM'].includes(codeOf(error) ?? '')) throw error;
 }
 
 async function removeGroups(dir: string, v2: boolean): Promise<void> {
