@@ -82,7 +82,8 @@ function statOf(pid: number): [[number, { parent: number; name: string; uid: num
       return [name, value];
     }),
   );
-  if (status.size === 0) return undefined;
+  // What has ended, and waits for whoever is to hear of it, is none.
+  if (status.size === 0 || status.get('State')?.startsWith('Z') === true) return undefined;
   const parent = Number(status.get('PPid'));
   const uid = Number(status.get('Uid')?.split('\t')[0]);
   return [[pid, { parent, name: status.get('Name') ?? '', uid }]];
