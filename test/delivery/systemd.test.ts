@@ -47,13 +47,14 @@ t.test('and each of these mistakes is found', async (t) => {
   }
 });
 
-const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0;
+const ANALYZE = 'systemd-analyze';
+const hasSystemd = spawnSync(ANALYZE, ['--version']).status === 0;
 
 t.test('systemd has nothing to say about it', { skip: hasSystemd ? false : 'systemd is not installed' }, async (t) => {
   const file = join(t.testdir({}), 'castellan.service');
   // Its programs are not where the unit will find them.
   await writeFile(file, text.replace(/^ExecStart=.*$/m, 'ExecStart=/bin/true'));
-  const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', file], { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(ANALYZE, ['verify', file], { encoding: 'utf8' });
   t.equal(status, 0, stdout + stderr);
   t.equal(stdout + stderr, '');
 });
