@@ -11,7 +11,7 @@ import { newOwner, opaqueName, ownerName } from './owner.ts';
 import type { CommandCgroup, Place, Places, ScratchSizes, Slot } from './place.ts';
 import { areMapped, createSlots, type Slots } from './slots.ts';
 import { openStateDir } from './state-dir.ts';
-import { sweepCgroups, sweepStateDir } from './sweep.ts';
+import { recordCgroups, sweepCgroups, sweepStateDir } from './sweep.ts';
 import type { Tools } from './tools.ts';
 import { mountWorkspace, plainWorkspace, removeTree, type Workspace } from './workspaces.ts';
 
@@ -82,6 +82,7 @@ export function createPlaces(options: PlacesOptions): Places {
     const dir = join(state.path, name);
     const sharedDir = join(dir, 'shared');
     await mkdir(sharedDir, { recursive: true, mode: uid === 0 ? 0o711 : 0o700 });
+    await recordCgroups(dir, tree?.dirs ?? []);
     const slots = uid === 0 ? createSlots({ dir: state.slots, ownerName: name, uidBase: config.uidBase }) : undefined;
     return { dir, sharedDir, slots, tree, mounts };
   }
@@ -147,8 +148,7 @@ export function createPlaces(options: PlacesOptions): Places {
       ground = undefined;
       if (at === undefined) return;
       await at.tree?.close();
-      await removeTree(tools, at.sharedDir);
-      await rmdir(at.dir);
+      await removeTree(tools, at.dir);
     },
   };
 }

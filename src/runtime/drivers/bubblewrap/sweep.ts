@@ -1,7 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, isAbsolute, join } from 'node:path';
 
-import { codeOf, killAll, procsOf, removeCgroup } from './cgroups/files.ts';
+import { codeOf, killAll, procsOf, removeCgroup, take } from './cgroups/files.ts';
 import type { CgroupPlan } from './cgroups/plan.ts';
 import { parseMountinfo } from './cgroups/proc.ts';
 import { isGone, parseOwner, SERVICE_SUFFIX } from './owner.ts';
@@ -9,6 +9,8 @@ import { sweepSlots } from './slots.ts';
 import type { StateDir } from './state-dir.ts';
 import type { Tools } from './tools.ts';
 import { removeTree, unmount } from './workspaces.ts';
+
+const CGROUPS_FILE = 'cgroups';
 
 /** Kills and removes the cgroups of services that live no more; what a living one owns is never touched. */
 export async function sweepCgroups(plan: CgroupPlan): Promise<void> {
@@ -28,10 +30,30 @@ export async function sweepCgroups(plan: CgroupPlan): Promise<void> {
 export async function sweepStateDir(tools: Tools, state: StateDir): Promise<void> {
   for (const name of await goneIn(state.path)) {
     const dir = join(state.path, name);
+    for (const group of await recordedCgroups(dir)) await removeGroups(group, await isUnified(group));
     for (const point of await mountsBelow(dir)) await unmount(tools, point);
     await removeTree(tools, dir);
   }
   await sweepSlots(state.slots);
+}
+
+/** Says in its directory which cgroups a service has: one that starts in another cgroup would not find them. */
+export function recordCgroups(ownerDir: string, cgroups: readonly string[]): Promise<void> {
+  return writeFile(join(ownerDir, CGROUPS_FILE), cgroups.map((path) => `${path}\n`).join(''), { mode: 0o600 });
+}
+
+/** Those of them that still bear the name of their owner. */
+async function recordedCgroups(ownerDir: string): Promise<string[]> {
+  const text = await readFile(join(ownerDir, CGROUPS_FILE), 'utf8').catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return '';
+    throw error;
+  });
+  return text.split('\n').filter((path) => isAbsolute(path) && basename(path) === basename(ownerDir));
+}
+
+/** Every cgroup of v2 but the root has it. */
+async function isUnified(dir: string): Promise<boolean> {
+  return (await take(dir, 'cgroup.type')) !== undefined;
 }
 
 async function goneIn(dir: string): Promise<string[]> {

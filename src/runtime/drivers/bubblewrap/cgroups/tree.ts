@@ -14,6 +14,8 @@ const FIX =
 
 /** The cgroups of this service, in which those of its places are made. */
 export interface CgroupTree {
+  /** What `close` removes. */
+  readonly dirs: readonly string[];
   open(name: string, limits: GroupLimits): Promise<Group>;
   /** Removes what is empty by then, and puts the service back where it was. */
   close(): Promise<void>;
@@ -37,7 +39,7 @@ export async function openTree(plan: CgroupPlan, ownerName: string): Promise<Cgr
   };
   try {
     const parents = await build();
-    return { open: (name, limits) => makeGroup(parents, name, limits), close };
+    return { dirs: made, open: (name, limits) => makeGroup(parents, name, limits), close };
   } catch (error) {
     await close();
     const code = codeOf(error);
