@@ -99,9 +99,12 @@ export async function startService(
   const policy = await orClose([storage], () =>
     openPolicyParts({ opaBin: config.opaBin, searchPath: config.searchPath }),
   );
-  const isolation =
-    options.isolation ??
-    openIsolation(config.runtime, { logger, searchPath: config.searchPath, observe: metrics.egress });
+  const isolation = await orClose(
+    [storage, policy.engine],
+    async () =>
+      options.isolation ??
+      openIsolation(config.runtime, { logger, searchPath: config.searchPath, observe: metrics.egress }),
+  );
   const isolated = isolation && watchIsolation(isolation, { required: config.runtime.required, logger });
   if (isolation !== undefined) metrics.watchIsolation(() => ({ known: isolated?.known(), slots: isolation.slots }));
   const app = await orClose([storage, policy.engine, ...(isolation === undefined ? [] : [isolation])], () =>

@@ -1,19 +1,38 @@
 import type { RuntimeConfig } from '../config/runtime.ts';
-import { createEgressRules, type EgressObserver } from '../egress/rules.ts';
+import { createEgressListener } from '../egress/listener.ts';
+import { createEgressRules, type EgressObserver, type EgressRules } from '../egress/rules.ts';
 import type { Logger } from '../logger.ts';
 import type { CheckNote } from '../ops.ts';
 import { createBubblewrapIsolation } from '../runtime/drivers/bubblewrap/index.ts';
 import type { Isolation, IsolationState } from '../runtime/isolation.ts';
 
+interface Parts {
+  readonly logger: Logger;
+  readonly searchPath: string | undefined;
+  readonly observe?: EgressObserver;
+}
+
 /** The isolation of the driver that the settings name; undefined: nothing is run here. Nothing is tried before it is asked. */
-export function openIsolation(
-  config: RuntimeConfig,
-  parts: { readonly logger: Logger; readonly searchPath: string | undefined; readonly observe?: EgressObserver },
-): Isolation | undefined {
+export async function openIsolation(config: RuntimeConfig, parts: Parts): Promise<Isolation | undefined> {
   const { logger, searchPath, observe } = parts;
-  if (config.driver !== 'bubblewrap') return undefined;
   const egressRules = createEgressRules(config.egress, observe === undefined ? {} : { observe });
+  if (config.driver === 'off') return undefined;
+  if (config.driver === 'kubernetes') return openKubernetes(config, egressRules, logger);
   return createBubblewrapIsolation(config, { logger, egressRules, searchPath });
+}
+
+async function openKubernetes(config: RuntimeConfig, rules: EgressRules, logger: Logger): Promise<Isolation> {
+  // Loaded only where it is on: its client takes time and memory.
+  const { createKubernetesIsolation } = await import('../runtime/drivers/kubernetes/index.ts');
+  const { listen } = config.egress;
+  const egressListener = listen && createEgressListener(rules, listen);
+  const isolation = createKubernetesIsolation(config, { logger, egressListener });
+  await egressListener?.listen();
+  const close = async () => {
+    await isolation.close();
+    await egressListener?.close();
+  };
+  return { ...isolation, close };
 }
 
 /** What the last look at it has found. */

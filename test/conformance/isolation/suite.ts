@@ -22,8 +22,12 @@ export const STATEMENTS = {
   replicas: REPLICAS,
 } as const satisfies Record<string, readonly Statement[]>;
 
-/** Every statement as a test of its own, on one isolation; those that close it open another. */
-export function isolationConformance(t: Test, subject: Subject): void {
+/** Every statement of these groups as a test of its own, on one isolation; those that close it open another. */
+export function isolationConformance(
+  t: Test,
+  subject: Subject,
+  groups: readonly string[] = Object.keys(STATEMENTS),
+): void {
   let opened: Opened | undefined;
   t.test(`${subject.name}: can be had`, async (t) => {
     opened = await subject.open();
@@ -31,6 +35,7 @@ export function isolationConformance(t: Test, subject: Subject): void {
   });
   t.teardown(() => opened?.close());
   for (const [group, statements] of Object.entries(STATEMENTS)) {
+    if (!groups.includes(group)) continue;
     for (const statement of statements) {
       t.test(`${subject.name}, ${group}: ${statement.says}`, { skip: lacking(statement, subject) }, async (t) => {
         if (opened === undefined) throw new Error('there is no isolation');

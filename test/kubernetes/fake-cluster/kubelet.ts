@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 
 import { quoted } from '../../../src/runtime/drivers/kubernetes/scripts.ts';
 import type { Isolation, Limits, Replica, Sandbox } from '../../../src/runtime/isolation.ts';
@@ -286,6 +287,11 @@ export function createKubelet(store: Store, local: Isolation): Kubelet {
       const command = `${answering(faults.openPorts)}${input}`;
       if (isKill) onOutput('stdout', Buffer.from(`oom_kill ${running.oomKills}\n`));
       const done = await running.sandbox.run(command, { timeoutMs: 600_000, signal: stop.signal, onOutput });
+      if (done.result === 'output_limit') {
+        // The driver of this machine ends what a kubelet lets write on, until it is killed.
+        onOutput('stdout', Buffer.alloc(MAX_LOG));
+        if (!stop.signal.aborted) await once(stop.signal, 'abort');
+      }
       if (done.result === 'oom') {
         running.oomKills += 1;
         if (faults.oomKillsContainer) {

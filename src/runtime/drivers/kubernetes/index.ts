@@ -27,8 +27,6 @@ export interface KubernetesParts {
   readonly logger: Logger;
   /** Where pods with an allowlist come to. */
   readonly egressListener?: EgressListener | undefined;
-  /** Of the pod that the service runs in: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. */
-  readonly inCluster?: { readonly host: string | undefined; readonly port: string | undefined };
   /** Of this service: what an earlier process of the same name left is removed. */
   readonly serviceName?: string;
   readonly clock?: Clock;
@@ -47,7 +45,7 @@ export function createKubernetesIsolation(
   const { logger, clock = systemClock, egressListener } = parts;
   const { image } = config.kubernetes;
   if (image === undefined) throw new ConfigError(['CASTELLAN_KUBERNETES_IMAGE is not set']);
-  const access = parts.access ?? accessOf(config, parts);
+  const access = parts.access ?? accessOf(config);
   const client = createClusterClient(access, clock);
   const service = { name: serviceLabel(parts.serviceName ?? hostname()), boot: randomUUID() };
   const cluster = createCluster({ client, config: { ...config.kubernetes, image }, service, logger });
@@ -122,10 +120,8 @@ export function createKubernetesIsolation(
   }
 }
 
-function accessOf({ kubernetes }: Pick<RuntimeConfig, 'kubernetes'>, { inCluster }: KubernetesParts): Access {
-  const { kubeconfigFile } = kubernetes;
-  if (kubeconfigFile !== undefined) return kubeconfigAccess(kubeconfigFile);
-  return inClusterAccess(inCluster ?? { host: undefined, port: undefined });
+function accessOf({ kubernetes: { kubeconfigFile } }: Pick<RuntimeConfig, 'kubernetes'>): Access {
+  return kubeconfigFile === undefined ? inClusterAccess() : kubeconfigAccess(kubeconfigFile);
 }
 
 /** What a pod without an allowlist must not reach. */

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 
 import { ConfigError } from '../../../../config.ts';
 
+const IN_CLUSTER = 'https://kubernetes.default.svc';
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** Where an API server is, and how to show who asks: PEM, and a bearer token. */
@@ -71,20 +72,10 @@ export function kubeconfigAccess(file: string): Access {
   };
 }
 
-/** The service account of the pod that this runs in. Throws ConfigError where this is none. */
-export function inClusterAccess(
-  env: { readonly host: string | undefined; readonly port: string | undefined },
-  dir: string = SERVICE_ACCOUNT,
-): Access {
-  const { host, port } = env;
-  if (host === undefined || port === undefined) {
-    throw new ConfigError([
-      'not in a pod: set CASTELLAN_KUBERNETES_KUBECONFIG, or run where KUBERNETES_SERVICE_HOST is',
-    ]);
-  }
-  const origin = originOf(`https://${host.includes(':') ? `[${host}]` : host}:${port}`, 'KUBERNETES_SERVICE_HOST');
+/** The service account of the pod that this runs in, whose name server knows the API server. */
+export function inClusterAccess(dir: string = SERVICE_ACCOUNT): Access {
   return async () => ({
-    origin,
+    origin: IN_CLUSTER,
     ca: await readFile(`${dir}/ca.crt`, 'utf8'),
     cert: undefined,
     key: undefined,
