@@ -7,7 +7,7 @@ import type { Test } from 'tap';
 import { closeInheritedDescriptors } from '../../../src/boot/descriptors.ts';
 import type { BubblewrapConfig } from '../../../src/config/runtime.ts';
 import { defaultRuntime } from '../../../src/config.ts';
-import { createEgressRules } from '../../../src/egress/rules.ts';
+import { createEgressRules, type EgressRules } from '../../../src/egress/rules.ts';
 import { createBubblewrapIsolation } from '../../../src/runtime/drivers/bubblewrap/index.ts';
 import type { CommandOutcome, CommandResult, Isolation, Limits, Sandbox } from '../../../src/runtime/isolation.ts';
 import { watchLeftovers } from '../../support/leftovers.ts';
@@ -46,7 +46,11 @@ export interface OpenedIsolation {
 }
 
 /** The isolation of this machine, as the service opens it, in a directory of the test's own; closed and looked over at the end. */
-export async function openIsolation(t: Tap, config: Partial<BubblewrapConfig> = {}): Promise<OpenedIsolation> {
+export async function openIsolation(
+  t: Tap,
+  config: Partial<BubblewrapConfig> = {},
+  egressRules?: EgressRules,
+): Promise<OpenedIsolation> {
   // As the service does when it starts: whoever runs the tests may have left some open.
   closeInheritedDescriptors();
   const stateDir = await mkdtemp(join(tmpdir(), 'c-attack-'));
@@ -58,7 +62,7 @@ export async function openIsolation(t: Tap, config: Partial<BubblewrapConfig> = 
     { ...runtime, bubblewrap: { ...runtime.bubblewrap, stateDir, uidBase, ...config } },
     {
       logger: pino({ level: 'silent' }),
-      egressRules: createEgressRules(runtime.egress),
+      egressRules: egressRules ?? createEgressRules(runtime.egress),
       searchPath: process.env['PATH'],
     },
   );
@@ -77,7 +81,11 @@ export async function openIsolation(t: Tap, config: Partial<BubblewrapConfig> = 
 
 export function openSandbox(
   isolation: Isolation,
-  changes: { readonly limits?: Partial<Limits>; readonly env?: Record<string, string> } = {},
+  changes: {
+    readonly limits?: Partial<Limits>;
+    readonly env?: Record<string, string>;
+    readonly allowDomains?: readonly string[];
+  } = {},
 ): Promise<Sandbox> {
   return isolation.openSandbox({
     runId: randomUUID(),
@@ -85,7 +93,7 @@ export function openSandbox(
     agentId: randomUUID(),
     limits: { ...ATTACK_LIMITS, ...changes.limits },
     env: changes.env ?? {},
-    allowDomains: [],
+    allowDomains: changes.allowDomains ?? [],
     lifetimeMs: 300_000,
   });
 }
