@@ -53,7 +53,6 @@ export function createRunJobs(parts: {
     const search = { place: host.place, silentMs: SILENT_MS, limit: ROUND };
     const runs = await storage.system((trx) => findForeign(trx, host.instance, search));
     const own = runs.filter((run) => run.owner === host.instance && !active.has(run.id));
-    const isKnown = (run: ForeignRun) => unbegun.has(run.id);
     // Its row was committed, and the answer of the database lost; or it is only just beginning.
     const never = own.filter((run) => unbegun.has(run.id));
     unbegun = new Set(own.map((run) => run.id));

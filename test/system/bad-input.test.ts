@@ -60,7 +60,7 @@ const GOOD: Readonly<Record<string, Record<string, unknown>>> = {
   startSpawnedAgent: { replicas: 1 },
   stopSpawnedAgent: { reason: 'enough' },
   scaleSpawnedAgent: { replicas: 1 },
-  runSandbox: { tests: ['echo a'], timeout_seconds: 5, env: { A: 'b' } },
+  runSandbox: { tests: ['echo a'], timeout_seconds: 5 },
   cancelSandboxRun: {},
   createTemplate: { template_id: 'reader', name: 'Reader', agent_config: EMPTY_PATCH_FITS, workspace_id: 'demo' },
   patchTemplate: { name: 'Reader', agent_config: EMPTY_PATCH_FITS },

@@ -61,7 +61,7 @@ export async function openWorld(
     isolation: scriptedIsolation(),
     ...options,
     clock: now,
-    withoutJobs: ['signer-ranges', 'kill-switch', 'break-glass'],
+    withoutJobs: ['signer-ranges', 'kill-switch', 'break-glass', 'supervision', 'agent-logs'],
   });
   const { call, database } = service;
   // One connection for everything that is looked at: a new one for each look would be most of a test's time.
