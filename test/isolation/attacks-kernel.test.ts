@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import t from 'tap';
 
@@ -101,6 +102,16 @@ tried('dev userfaultfd', lambda: os.open('/dev/userfaultfd', os.O_RDWR))
       /dev userfaultfd: ENOENT/,
     ],
     never: GOT,
+  },
+  {
+    name: 'what is counted for the whole machine is not used up: contexts of asynchronous I/O',
+    command: python(`
+sc('io_setup', 60000, (ctypes.c_ulong * 1)(0))
+`),
+    ends: 'ok',
+    says: refused('io_setup'),
+    never: GOT,
+    untouched: (t) => void t.ok(Number(readFileSync('/proc/sys/fs/aio-nr', 'utf8')) < 60_000),
   },
   {
     name: 'keys of the kernel',

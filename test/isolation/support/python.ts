@@ -28,6 +28,7 @@ const NUMBERS: Readonly<Record<string, readonly [x64: number, arm64: number]>> =
   io_uring_setup: [425, 425],
   io_uring_enter: [426, 426],
   fanotify_init: [300, 262],
+  io_setup: [206, 0],
   keyctl: [250, 219],
   add_key: [248, 217],
   request_key: [249, 218],

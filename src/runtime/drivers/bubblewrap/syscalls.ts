@@ -34,6 +34,8 @@ const REFUSED: Readonly<Record<string, readonly [x64: number | undefined, arm64?
   io_uring_setup: [425, 425],
   io_uring_enter: [426, 426],
   io_uring_register: [427, 427],
+  // Contexts of the older interface are counted for the whole machine (fs.aio-max-nr): one sandbox could take all.
+  io_setup: [206, 0],
   fanotify_init: [300, 262],
   fanotify_mark: [301, 263],
   memfd_secret: [447, 447],
