@@ -40,6 +40,18 @@ export function badStart(chain: Chain, agent: Replayed, event: EventFact, facts:
   }));
 }
 
+/** Each process is decided as a start is, and only of an agent that was started. */
+export function badRelaunch(chain: Chain, agent: Replayed, event: EventFact, facts: Facts): Violation[] {
+  const { payload } = event;
+  const why = agent.status === 'running' ? [] : [`the agent was ${agent.status}`];
+  if (textOf(payload, 'specHash') !== agent.specHash) why.push('its spec was another');
+  why.push(...badLaunch(chain, agent, event, facts));
+  return why.map((reason) => ({
+    invariant: 'I6',
+    what: `${at(event)} launched ${textOf(payload, 'agentId')}: ${reason}`,
+  }));
+}
+
 /** More replicas are decided as a start is; fewer are nobody's to allow. */
 export function badScale(chain: Chain, agent: Replayed, event: EventFact, facts: Facts): Violation[] {
   const { payload } = event;

@@ -1,6 +1,6 @@
 import type { Violation } from './evidence.ts';
 import { type AgentFact, type EventFact, type Facts, renewedTogether, textOf } from './facts.ts';
-import { at, badScale, badStart, type Chain, type Replayed } from './launches.ts';
+import { at, badRelaunch, badScale, badStart, type Chain, type Replayed } from './launches.ts';
 
 export interface Replay {
   /** By `<workspace>/<agent>`. */
@@ -28,6 +28,11 @@ const AGENT_RULES: Readonly<Record<string, Rule>> = {
     const found = badStart(chain, agent, event, facts);
     agent.status = 'running';
     return found;
+  },
+  'agent.launched': (chain, agent, event, facts) => badRelaunch(chain, agent, event, facts),
+  'agent.failed': (_chain, agent) => {
+    agent.status = 'failed';
+    return undefined;
   },
   'agent.scaled': (chain, agent, event, facts) => badScale(chain, agent, event, facts),
   'agent.stopped': (_chain, agent) => {
@@ -71,6 +76,8 @@ const AGENT_RULES: Readonly<Record<string, Rule>> = {
   },
   // Denials, and what only says that something was looked at: they change no state.
   'agent.start.denied': () => undefined,
+  // The end of a process: what is wanted of its agent stays, unless agent.failed follows.
+  'agent.exited': () => undefined,
   'agent.release.denied': () => undefined,
   'agent.revalidated': () => undefined,
   // The agent itself does not run; the rows of runs are compared elsewhere.

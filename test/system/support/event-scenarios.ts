@@ -33,6 +33,8 @@ export interface Scenario {
 
 type Prepare = Scenario['prepare'];
 
+const STOP = { stopToken: 'enough' };
+
 const KERNELS = { ...SPEC, profile: 'illuvrse' };
 
 const agentsOf = (workspaceId: string) => `/v1/workspaces/${workspaceId}/agents`;
@@ -506,6 +508,24 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   { operation: 'stopAgent', why: 'it ran', status: 200, events: ['agent.stopped'], prepare: onAgent(running, 'stop') },
   { operation: 'stopAgent', why: 'it did not run', status: 200, events: [], prepare: onAgent(sandbox(), 'stop') },
+  {
+    operation: 'emergencyStopAgent',
+    why: 'the token of its spec',
+    status: 200,
+    events: ['agent.stopped'],
+    prepare: async (world, workspaceId) => {
+      const path = `${agentsOf(workspaceId)}/${await world.sandboxAgent(workspaceId, { ...SPEC, human: STOP })}`;
+      await act(world, `${path}/start`);
+      return { path: `${path}/emergency-stop`, body: STOP };
+    },
+  },
+  {
+    operation: 'emergencyStopAgent',
+    why: 'another token',
+    status: 403,
+    events: ['access.denied'],
+    prepare: onAgent(running, 'emergency-stop', STOP),
+  },
   {
     operation: 'quarantineAgent',
     why: 'a running one',
