@@ -16,6 +16,7 @@ import { revalidation } from './phases/revalidation.ts';
 import { rotation } from './phases/rotation.ts';
 import { start1, start64 } from './phases/start.ts';
 import { status } from './phases/status.ts';
+import { supervision } from './phases/supervision.ts';
 import { tokens } from './phases/tokens.ts';
 import { verify, verifyMemory } from './phases/verify.ts';
 import { caution, lastLine, table } from './report.ts';
@@ -46,6 +47,7 @@ const PHASES: readonly Phase[] = [
   rotation,
   locks,
   isolation,
+  supervision,
   overload,
 ];
 const RESULTS = new URL('./results/', import.meta.url);

@@ -3,10 +3,17 @@ import { join } from 'node:path';
 
 /** A process with that text in its command line. */
 export function processWith(marker: string): number {
-  for (const name of readdirSync('/proc')) {
-    if (/^\d+$/.test(name) && read(`/proc/${name}/cmdline`)?.includes(marker)) return Number(name);
-  }
-  throw new Error(`no process has ${marker} in its command line`);
+  const [first] = processesWith(marker);
+  if (first === undefined) throw new Error(`no process has ${marker} in its command line`);
+  return first.pid;
+}
+
+/** Every process with that text in its command line, whose words end with NUL each. */
+export function processesWith(marker: string): { readonly pid: number; readonly commandLine: string }[] {
+  return readdirSync('/proc').flatMap((name) => {
+    const commandLine = /^\d+$/.test(name) ? read(`/proc/${name}/cmdline`) : undefined;
+    return commandLine?.includes(marker) === true ? [{ pid: Number(name), commandLine }] : [];
+  });
 }
 
 /** Bytes that are charged to the memory cgroup of a process, of either version. */
