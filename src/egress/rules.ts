@@ -35,7 +35,7 @@ export function createEgressRules(
 ): EgressRules {
   return {
     internalHosts: config.internalHosts,
-    resolve: lookUp,
+    resolve: nameServers(),
     connect: (host, port) => netConnect({ host, port, allowHalfOpen: true, noDelay: true }),
     now: systemClock,
     observe: UNOBSERVED,
@@ -44,11 +44,15 @@ export function createEgressRules(
 }
 
 /**
- * Asks the name servers, not getaddrinfo: that one takes a thread of the pool that files and keys share, for as long as
+ * Asks the name servers (those of this machine, unless others are given), not getaddrinfo: that one takes a thread of the pool that files and keys share, for as long as
  * whoever owns a name pleases. One family without an answer leaves the other's.
  */
-async function lookUp(host: string): Promise<readonly string[]> {
-  const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES });
-  const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
-  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+export function nameServers(servers?: readonly string[]): EgressRules['resolve'] {
+  return async (host) => {
+    // One for each question: it reads which name servers there are when it is made.
+    const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES });
+    if (servers !== undefined) resolver.setServers(servers);
+    const answers = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)]);
+    return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+  };
 }

@@ -33,6 +33,11 @@ t.test('case and a dot at the end make no other name', async () => {
   fc.assert(fc.property(name, fc.boolean(), (host, dot) => readName(host.toUpperCase() + (dot ? '.' : '')) === host));
 });
 
+t.test('letters that only become ASCII by a change of case', async (t) => {
+  t.equal(readName('\u212a.example'), 'BAD_TARGET', 'KELVIN SIGN, whose lower case is k');
+  t.notOk(createAllowlist(['\u212a.example'])('k.example'));
+});
+
 t.test('whatever is written, it is a name of DNS or none', async () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
