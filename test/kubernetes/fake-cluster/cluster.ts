@@ -107,7 +107,8 @@ export async function startFakeCluster(local: Isolation): Promise<FakeCluster> {
     if (request.url === REVIEWS && isMap(body)) return json(response, 201, reviewed(store.list('roles'), body));
     if (target === undefined) throw new Refusal(404, 'NotFound', 'the server could not find the requested resource');
     if (target.subresource === 'log') return log(target, response);
-    if (target.subresource === 'exec') throw new Refusal(400, 'BadRequest', 'Upgrade request required');
+    if (target.subresource === 'exec' && existing('pods', target.name))
+      throw new Refusal(400, 'BadRequest', 'Upgrade request required');
     if (target.verb === 'watch') return watches.serve(target, response);
     json(response, target.verb === 'create' ? 201 : 200, act(target, body, request.headers['content-type'] ?? ''));
   }

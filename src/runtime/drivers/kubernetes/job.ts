@@ -48,6 +48,8 @@ export function sandboxJob({ config, service }: Cluster, request: JobRequest): o
           limits: request.limits,
           restartPolicy: 'Never',
           graceSeconds: 1,
+          // The job's own deadline takes the pod away; this one leaves it, and says why.
+          deadlineSeconds: Math.ceil(request.lifetimeMs / 1000),
         },
         config,
       ),

@@ -27,6 +27,8 @@ export interface PodRequest {
   readonly limits: Limits;
   readonly restartPolicy: 'Never' | 'Always';
   readonly graceSeconds: number;
+  /** From when it runs; then the kubelet ends it. */
+  readonly deadlineSeconds?: number;
   readonly gate?: string;
   /** Those of its keys are files in /run/secrets. */
   readonly secret?: { readonly name: string; readonly files: readonly string[] } | undefined;
@@ -60,6 +62,7 @@ export function podTemplate(request: PodRequest, cluster: Pick<KubernetesConfig,
     spec: {
       ...(cluster.runtimeClass === undefined ? {} : { runtimeClassName: cluster.runtimeClass }),
       ...(request.gate === undefined ? {} : { schedulingGates: [{ name: request.gate }] }),
+      ...(request.deadlineSeconds === undefined ? {} : { activeDeadlineSeconds: request.deadlineSeconds }),
       restartPolicy: request.restartPolicy,
       terminationGracePeriodSeconds: request.graceSeconds,
       automountServiceAccountToken: false,

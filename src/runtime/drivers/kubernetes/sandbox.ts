@@ -22,6 +22,8 @@ const KILL_MS = 3000;
 const SAYS_WHY_MS = 5000;
 /** Seconds that the timeout inside is longer than ours. */
 const INNER_SLACK = 5;
+/** Of SIGKILL. */
+const KILLED = 137;
 const MAX_AFTER_BYTES = 16_384;
 
 export interface OpenOptions {
@@ -108,6 +110,10 @@ export async function openSandbox(cluster: Cluster, request: SandboxRequest, opt
     const killed = Math.max(0, kills - oomKills);
     oomKills = kills;
     const exitCode = end.kind === 'exited' ? end.exitCode : null;
+    // Killed with its pod: the cluster knows why, the exit code does not.
+    if (seen !== undefined && !isStopped && (exitCode === null || exitCode === KILLED)) {
+      return resultOf(seen.result, null, seen.problem);
+    }
     const result = commandOutcome({
       endedFor: isStopped ? end.why : undefined,
       started: end.kind === 'exited',
@@ -115,10 +121,6 @@ export async function openSandbox(cluster: Cluster, request: SandboxRequest, opt
       oomKills: seen?.result === 'oom' ? 1 : killed,
       isDiskFull: after?.diskFull ?? false,
     });
-    // Where the cluster ended the pod, it knows better: an exit code is then that of a signal, if there is one at all.
-    if (seen !== undefined && (result === 'setup_failed' || result === 'failed')) {
-      return resultOf(seen.result === 'setup_failed' ? result : seen.result, exitCode, seen.problem);
-    }
     // Nobody saw how it ended, or the runtime did not begin it: never a failed test.
     return resultOf(result, exitCode, end.kind === 'exited' || isStopped ? undefined : end.message);
   }

@@ -64,7 +64,7 @@ export function createClusterClient(access: Access, clock: Clock = systemClock):
           const failure = asClusterError(error, call);
           const pause = attempt < ATTEMPTS ? pauseBefore(failure, call, attempt) : undefined;
           if (pause === undefined) throw failure;
-          await wait(pause, undefined, { signal: call.signal });
+          await wait(pause, undefined, { signal: call.signal }).catch(() => call.signal?.throwIfAborted());
         }
       }
     },

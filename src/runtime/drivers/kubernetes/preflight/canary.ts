@@ -7,15 +7,16 @@ import { openSandbox } from '../sandbox.ts';
 import { canaryScript, wrongIn } from './canary-script.ts';
 
 const MIB = 1_048_576;
-const LIMITS: Limits = { cpu: 0.5, memoryBytes: 32 * MIB, pids: 32, diskBytes: MIB };
+const LIMITS: Limits = { cpu: 1, memoryBytes: 32 * MIB, pids: 32, diskBytes: MIB };
 const LIFETIME_MS = 180_000;
 const COMMAND_MS = 60_000;
 /** Where clouds tell an instance its secrets. */
 const METADATA: HostPort = { host: '169.254.169.254', port: 80 };
 const NOBODY = '00000000-0000-0000-0000-000000000000';
 
-/** More memory than any limit, held by a shell: no program is needed that an image may lack. */
-const HOG = `x=$(tr '\\0' a < /dev/zero); echo survived`;
+/** Held in memory, far more than the limit with all that is charged to it. */
+const HOG_BYTES = 512 * MIB;
+const HOG = `head -c ${HOG_BYTES} /dev/zero | tail -c ${HOG_BYTES} | wc -c`;
 const FORKS = `i=0; while [ $i -lt ${LIMITS.pids * 4} ]; do sleep 5 & i=$((i+1)); done; echo survived`;
 
 /**
