@@ -56,7 +56,8 @@ export function createEgressListener(rules: EgressRules, address: HostPort): Egr
   return {
     listen: async () => {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      server.once('error', reject);
+      // For good: a later one, such as no descriptor for who comes next, must not end the process.
+      server.on('error', reject);
       server.listen(address, resolve);
       await promise;
       return { host: address.host, port: portOf(server.address()) };

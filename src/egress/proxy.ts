@@ -30,7 +30,8 @@ export function openEgress(options: SessionOptions): EgressProxy {
     listen: async (path) => {
       const server = createServer({ allowHalfOpen: true }, front.serve);
       const { promise, resolve, reject } = Promise.withResolvers<void>();
-      server.once('error', reject);
+      // For good: a later one, such as no descriptor for who comes next, must not end the process.
+      server.on('error', reject);
       server.listen(path, resolve);
       await promise;
       closers.add(() => new Promise((done) => server.close(() => done())));
