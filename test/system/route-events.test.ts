@@ -65,7 +65,10 @@ t.test('an operation that only reads leaves nothing', async (t) => {
   const template = (await world.expect(201, 'kernel-admin', 'POST', '/api/v1/templates', config)).body;
   const { governance } = (await world.expect(200, 'operator', 'GET', `${agent}/governance`)).body;
   await world.service.app.checkpoints?.round();
+  const tried = { tests: ['echo a'] };
+  const run = await world.expect(200, 'operator', 'POST', `/api/v1/agent/${agentId}/sandbox/run`, tried);
   const ids = {
+    run_id: run.body.run_id,
     agentId,
     decisionId: decisions[0].decisionId,
     promotionId: promotions[0].promotionId,

@@ -78,7 +78,7 @@ export const SANDBOX_RUN_SCENARIOS: readonly Scenario[] = [
     why: 'it runs',
     status: 200,
     events: ['sandbox.run.cancelled'],
-    prepare: async (world, workspaceId) => ({ path: await begun(world, workspaceId), body: {} }),
+    prepare: async (world, workspaceId) => ({ path: await begun(world, workspaceId) }),
   },
   {
     operation: 'cancelSandboxRun',
@@ -88,7 +88,7 @@ export const SANDBOX_RUN_SCENARIOS: readonly Scenario[] = [
     prepare: async (world, workspaceId) => {
       const path = await begun(world, workspaceId);
       await world.expect(200, 'kernel-admin', 'POST', path);
-      return { path, body: {} };
+      return { path };
     },
   },
 ];
