@@ -12,6 +12,7 @@ import type { CommandCgroup, Place, Places, ScratchSizes, Slot } from './place.t
 import { areMapped, createSlots, type Slots } from './slots.ts';
 import { openStateDir } from './state-dir.ts';
 import { recordCgroups, sweepCgroups, sweepStateDir } from './sweep.ts';
+import { createToolShell } from './tool-shell.ts';
 import type { Tools } from './tools.ts';
 import { mountWorkspace, plainWorkspace, removeTree, type Workspace } from './workspaces.ts';
 
@@ -47,6 +48,7 @@ export interface PlacesOptions {
 export function createPlaces(options: PlacesOptions): Places {
   const { config, tools, uid } = options;
   const name = ownerName(newOwner());
+  const toolShell = createToolShell(tools.sh);
   let ground: Promise<Ground> | undefined;
   let used = 0;
   let limits: Places['limits'] = 'enforced';
@@ -124,7 +126,7 @@ export function createPlaces(options: PlacesOptions): Places {
 
   function openWorkspace({ mounts }: Ground, dir: string, { diskBytes }: Limits, slot: Slot | undefined) {
     if (!mounts) return plainWorkspace(tools, dir);
-    return mountWorkspace(tools, dir, diskBytes, slot ?? { uid, gid: uid });
+    return mountWorkspace({ tools, run: toolShell.run }, dir, diskBytes, slot ?? { uid, gid: uid });
   }
 
   return {
@@ -147,6 +149,7 @@ export function createPlaces(options: PlacesOptions): Places {
       const at = await ground?.catch(() => undefined);
       ground = undefined;
       if (at === undefined) return;
+      await toolShell.close();
       await at.tree?.close();
       await removeTree(tools, at.dir);
     },

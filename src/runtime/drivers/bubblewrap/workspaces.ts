@@ -2,7 +2,7 @@ import { mkdir, rmdir, statfs } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { IsolationUnavailable } from '../../errors.ts';
-import { runTool } from './commands.ts';
+import { type RunTool, runTool } from './commands.ts';
 import type { Slot } from './place.ts';
 import type { Tools } from './tools.ts';
 
@@ -19,12 +19,17 @@ export interface Workspace {
 }
 
 /** A tmpfs of exactly that size: ENOSPC ends what fills it, in bytes or in inodes, and an umount all that was in it. */
-export async function mountWorkspace(tools: Tools, dir: string, bytes: number, slot: Slot): Promise<Workspace> {
+export async function mountWorkspace(
+  { tools, run }: { readonly tools: Tools; readonly run: RunTool },
+  dir: string,
+  bytes: number,
+  slot: Slot,
+): Promise<Workspace> {
   await mkdir(dir, { mode: 0o700 });
   const inodes = Math.max(LEAST_INODES, Math.ceil(bytes / BYTES_PER_INODE));
   const options = `nosuid,nodev,mode=0700,uid=${slot.uid},gid=${slot.gid},size=${bytes},nr_inodes=${inodes}`;
   try {
-    await runTool(tools.mount, ['-n', '-t', 'tmpfs', '-o', options, 'tmpfs', dir]);
+    await run(tools.mount, ['-n', '-t', 'tmpfs', '-o', options, 'tmpfs', dir]);
   } catch (error) {
     await rmdir(dir);
     throw new IsolationUnavailable(
@@ -43,7 +48,7 @@ export async function mountWorkspace(tools: Tools, dir: string, bytes: number, s
       return bavail === 0 || ffree === 0;
     },
     remove: async () => {
-      await unmount(tools, dir);
+      await unmount(tools, dir, run);
       await rmdir(dir);
     },
   };
@@ -56,10 +61,10 @@ export async function plainWorkspace(tools: Tools, dir: string): Promise<Workspa
 }
 
 /** Detached from the tree at last when something does not let go of it: it goes with that process then. */
-export async function unmount(tools: Tools, dir: string): Promise<void> {
+export async function unmount(tools: Tools, dir: string, run: RunTool = runTool): Promise<void> {
   for (const wait of UMOUNT_WAITS_MS) {
     try {
-      return await runTool(tools.umount, ['-n', '-c', dir]);
+      return await run(tools.umount, ['-n', '-c', dir]);
     } catch (error) {
       // Another service that sweeps was faster.
       if (says(error, /not mounted/)) return;
@@ -67,7 +72,7 @@ export async function unmount(tools: Tools, dir: string): Promise<void> {
       await delay(wait);
     }
   }
-  await runTool(tools.umount, ['-n', '-c', '-l', dir]);
+  await run(tools.umount, ['-n', '-c', '-l', dir]);
 }
 
 /**
