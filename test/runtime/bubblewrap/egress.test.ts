@@ -22,7 +22,7 @@ const rules = createEgressRules(
   { internalHosts: [] },
   { resolve: async () => ['203.0.114.7'], connect: () => connect({ host: '127.0.0.1', port, allowHalfOpen: true }) },
 );
-const parts = await isolationParts(t, rules);
+const parts = await isolationParts(t, { egressRules: rules });
 
 const get = (host: string) =>
   `printf 'GET http://${host}/ HTTP/1.1\\r\\nHost: ${host}\\r\\nConnection: close\\r\\n\\r\\n' | socat -,ignoreeof TCP4:127.0.0.1:3128`;

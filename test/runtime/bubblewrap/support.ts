@@ -15,10 +15,16 @@ import type { Tap } from '../../support/postgres.ts';
 const MIB = 1024 ** 2;
 export const LIMITS: Limits = { cpu: 1, memoryBytes: 128 * MIB, pids: 64, diskBytes: 16 * MIB };
 
-/** The parts of the driver on this machine, in a state directory of the test's own, taken away at its end. */
+export interface PartsOptions {
+  readonly egressRules?: EgressRules;
+  /** State directory, whoever has used it before; one of the test's own otherwise, taken away at its end. */
+  readonly stateDir?: string;
+}
+
+/** The parts of the driver on this machine. */
 export async function isolationParts(
-  t: Tap,
-  egressRules: EgressRules = createEgressRules({ internalHosts: [] }),
+  t: Pick<Tap, 'teardown'>,
+  { egressRules = createEgressRules({ internalHosts: [] }), stateDir }: PartsOptions = {},
 ): Promise<IsolationParts & { readonly places: Places }> {
   const dir = await mkdtemp(join(tmpdir(), 'c-iso-'));
   await chmod(dir, 0o711);
@@ -27,7 +33,7 @@ export async function isolationParts(
   const host = await createChainHost(tools, { dir: join(dir, 'chains'), toolchains: [] });
   const uid = process.getuid?.() ?? 0;
   const config = {
-    stateDir: join(dir, 's'),
+    stateDir: stateDir ?? join(dir, 's'),
     cgroup: undefined,
     degradedLimits: uid !== 0,
     uidBase: 310_000,
@@ -36,6 +42,7 @@ export async function isolationParts(
   };
   const places = createPlaces({ config, tools, uid });
   t.teardown(async () => {
+    await host.close();
     await places.close();
     await rm(dir, { recursive: true });
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { SystemDirs } from './arguments.ts';
 import { writeEtc } from './etc.ts';
 import { createFifos, type Fifos } from './fifos.ts';
+import { type Guard, startGuard } from './guard.ts';
 import { seccompProgram } from './seccomp.ts';
 import type { SandboxArch } from './syscalls.ts';
 import type { Tools } from './tools.ts';
@@ -19,6 +20,9 @@ export interface ChainHost {
   readonly etcDir: string;
   readonly fifos: Fifos;
   readonly seccomp: Buffer;
+  readonly guard: Guard;
+  /** When no chain is left. */
+  close(): Promise<void>;
 }
 
 /**
@@ -35,13 +39,17 @@ export async function createChainHost(
   await mkdir(etcDir, { mode: 0o755 });
   await mkdir(fifoDir, { mode: 0o700 });
   await writeEtc(etcDir);
+  const system = await systemDirs();
+  const guard = startGuard(tools.sh);
   return {
     tools,
     toolchains: options.toolchains,
-    system: await systemDirs(),
+    system,
     etcDir,
     fifos: createFifos(tools.mkfifo, fifoDir),
     seccomp,
+    guard,
+    close: () => guard.close(),
   };
 }
 

@@ -22,7 +22,7 @@ const RELAY = [
   'socat=$1; shift',
   `"$socat" -d -d -t 10 TCP4-LISTEN:${PROXY_PORT},bind=127.0.0.1,reuseaddr,fork,max-children=${RELAY_CONNECTIONS}` +
     ` UNIX-CONNECT:${EGRESS_SOCKET} 2>&${FD.relay} ${FD.relay}>&- ${FD.started}>&- >/dev/null &`,
-  `read -r go <&${FD.relay}`,
+  `read -r go <&${FD.relay} || exit 125`,
 ];
 
 /**
@@ -35,7 +35,8 @@ export function insideScript(options: { readonly hasEgress: boolean }): string {
     // dash and busybox say -p, bash says -u.
     'ulimit -p "$1" 2>/dev/null || ulimit -u "$1"; shift',
     ...(options.hasEgress ? RELAY : []),
-    `echo '${STARTED_LINE}' >&${FD.started}; exec ${FD.started}>&- ${FD.relay}>&-`,
+    // Refused when the service has gone: what it has gone from before this process could be told to end with it ends here.
+    `echo '${STARTED_LINE}' >&${FD.started} || exit 125; exec ${FD.started}>&- ${FD.relay}>&-`,
     // A child, also because signals that it does not handle never reach the first process of a namespace.
     '(exec "$@")',
     'exit $?',

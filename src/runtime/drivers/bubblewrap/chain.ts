@@ -12,6 +12,7 @@ import { insideScript, OUTSIDE, RELAY_READY } from './chain-scripts.ts';
 import { drain } from './drain.ts';
 import { sandboxEnvironment } from './environment.ts';
 import type { Fifo } from './fifos.ts';
+import type { Guard } from './guard.ts';
 import { createKill } from './kill.ts';
 import type { CommandCgroup, Place, Slot } from './place.ts';
 import { resourceLimits } from './resource-limits.ts';
@@ -73,23 +74,24 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
     stdout.giveBack();
     stderr.giveBack();
   };
-  let child: ChildProcess;
+  let spawned: SpawnedChain;
   try {
-    child = spawnChain(host.tools.sh, commandLine(host, place, spec, cgroup), stdioOf(spec, stdout, stderr));
+    spawned = spawnChain(host.tools.sh, commandLine(host, place, spec, cgroup), stdioOf(spec, stdout, stderr));
   } catch (error) {
     await Promise.all([closeFile(stdout.writeFd), closeFile(stderr.writeFd)]);
     await finish();
     throw error;
   }
+  const { child, pid } = spawned;
   // All of what follows before the first wait: the process may end at any time.
-  const ended = endOf(child);
+  const ended = watchedEnd(spawned, host.guard);
   const pipes = pipesOf(child);
   const status = readStatus(pipes(FD.status));
   pipes(FD.args).end(args);
   pipes(FD.seccomp).end(host.seccomp);
   for (const [index, secret] of [...(spec.secrets?.values() ?? [])].entries()) pipes(FD.secrets + index).end(secret);
   if (spec.egressSocket !== undefined) answerRelay(pipes(FD.relay));
-  const kill = createKill({ pid: child.pid, firstProcess: status.firstProcess, ended, cgroup });
+  const kill = createKill({ pid, firstProcess: status.firstProcess, ended, cgroup });
   await Promise.all([closeFile(stdout.writeFd), closeFile(stderr.writeFd)]);
 
   let isOver = false;
@@ -160,19 +162,29 @@ function stdioOf(spec: ChainSpec, stdout: Fifo, stderr: Fifo): StdioOptions {
   ];
 }
 
-function spawnChain(sh: string, args: readonly string[], stdio: StdioOptions): ChildProcess {
-  // bwrap's own environment can be read inside as long as it lives, and so can the directory that it was started in.
+interface SpawnedChain {
+  readonly child: ChildProcess;
+  readonly pid: number;
+}
+
+function spawnChain(sh: string, args: readonly string[], stdio: StdioOptions): SpawnedChain {
+  // bwrap's own environment can be read inside as long as it lives. A group of its own, which is ended as a whole.
   const child = spawn(sh, args, { env: {}, cwd: '/', detached: true, stdio });
-  if (child.pid !== undefined) return child;
+  const { pid } = child;
+  if (pid !== undefined) return { child, pid };
   // Told by an event too, which nobody needs then.
   child.once('error', () => undefined);
   throw new Error('the machine starts no process');
 }
 
-/** The exit code as a shell says it. */
-function endOf(child: ChildProcess): Promise<number | null> {
+/** The exit code as a shell says it. Until then the guard knows of the chain. */
+function watchedEnd({ child, pid }: SpawnedChain, guard: Guard): Promise<number | null> {
   const { promise, resolve } = Promise.withResolvers<number | null>();
-  child.once('exit', (code) => resolve(code));
+  guard.watch(pid);
+  child.once('exit', (code) => {
+    guard.forget(pid);
+    resolve(code);
+  });
   return promise;
 }
 

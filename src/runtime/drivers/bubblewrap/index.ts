@@ -52,6 +52,7 @@ export function createBubblewrapIsolation(
     // A look that is under way may lay the ground yet.
     await preflight.settled();
     await open.close();
+    await ground?.host.close();
     await ground?.places.close();
     ground = undefined;
   }

@@ -5,8 +5,8 @@ import { send } from './signal-command.ts';
 const KERNEL_MS = 500;
 
 export interface KillTarget {
-  /** Of the outermost process, which leads its process group; undefined: never was. */
-  readonly pid: number | undefined;
+  /** Of the outermost process, which leads its process group. */
+  readonly pid: number;
   readonly firstProcess: Promise<number | undefined>;
   readonly ended: Promise<unknown>;
   readonly cgroup: CommandCgroup;
@@ -35,7 +35,7 @@ export function createKill(target: KillTarget): () => Promise<void> {
     clearTimeout(timer);
     if (isOver) return;
     await target.cgroup.kill();
-    if (target.pid !== undefined && !isOver) send(-target.pid, 'SIGKILL');
+    if (!isOver) send(-target.pid, 'SIGKILL');
     await over;
   }
 

@@ -24,9 +24,11 @@ export async function layGround(config: BubblewrapConfig, searchPath: string | u
   const facts = await readFacts(tools.bwrap);
   refuse(versionObstacle(facts.bwrapVersion));
   const places = createPlaces({ config, tools, uid: facts.uid });
+  let made: ChainHost | undefined;
   try {
     const { sharedDir } = await places.prepare();
     const host = await createChainHost(tools, { dir: sharedDir, toolchains: config.toolchains });
+    made = host;
     const tryAgain = () =>
       runCanary(host, places, sharedDir).catch((error: unknown) => {
         if (!(error instanceof NothingStarted)) throw error;
@@ -35,6 +37,7 @@ export async function layGround(config: BubblewrapConfig, searchPath: string | u
     await tryAgain();
     return { host, places, version: facts.bwrapVersion, tryAgain };
   } catch (error) {
+    await made?.close();
     await places.close();
     throw error;
   }
