@@ -5,6 +5,7 @@ import { Value } from '@sinclair/typebox/value';
 
 import type { HostPort } from '../../../config/runtime.ts';
 import type { EgressCredential, EgressListener, EgressRegistration } from '../../../egress/listener.ts';
+import { AGENT_LIMITS, RUN_LIMITS } from '../../../egress/session.ts';
 import { IsolationUnavailable } from '../../errors.ts';
 import type { EgressDecision } from '../../isolation.ts';
 import { isClusterError } from './client/errors.ts';
@@ -76,7 +77,8 @@ export function createEgressWays(
     const registering = stored(secretName(pod)).then((known) => {
       if (known === undefined) return undefined;
       const { allowDomains, ...credential } = known;
-      return on.register({ allowDomains, credential });
+      const limits = pod.metadata.labels?.[LABEL.run] === undefined ? AGENT_LIMITS : RUN_LIMITS;
+      return on.register({ allowDomains, credential, limits });
     });
     adopted.set(id, registering);
     registering.then(
