@@ -8,6 +8,7 @@ import { MINUTE, openWorld } from '../system/support/world.ts';
 const GO_ON = new Set([
   'cancelSandboxRun',
   'elevate',
+  'emergencyStopAgent',
   'endElevation',
   'engageAgentKillSwitch',
   'engageWorkspaceKillSwitch',
