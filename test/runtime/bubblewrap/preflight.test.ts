@@ -81,7 +81,11 @@ Inter-|   Receive
 PATH=/usr/bin
 @@ done
 `;
-const EXPECTED = { environment: { PATH: '/usr/bin' }, nonce: 'f00f00', uid: 1000 };
+const EXPECTED = {
+  environment: { PATH: '/usr/bin' },
+  own: ['PATH=/usr/bin', 'DATABASE_URL=f00f00', 'KEY=line one\nline two of it'],
+  uid: 1000,
+};
 
 t.test('the canary holds every promise to what was seen inside', async (t) => {
   t.same(brokenPromises(readFactsInside(GOOD), EXPECTED), []);
@@ -101,7 +105,8 @@ t.test('the canary holds every promise to what was seen inside', async (t) => {
     ['@@ listener', '  eth0:   0\n@@ listener', /lo$/],
     ['@@ listener\n', '@@ listener\nreached\n', /listener/],
     ['socket(40, 1, 0): Operation not permitted', 'connect(5): Connection reset', /virtual machines/],
-    ['@@ environments\n', '@@ environments\nSECRET=f00f00\n', /environment is nowhere/],
+    ['@@ environments\n', '@@ environments\nDATABASE_URL=f00f00\n', /environment is nowhere/],
+    ['@@ environments\n', '@@ environments\nline two of it\n', /environment is nowhere/],
     ['@@ done\n', '', /ends/],
   ];
   for (const [from, to, broken] of lies) {

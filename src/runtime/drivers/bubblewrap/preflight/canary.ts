@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 
 import { IsolationUnavailable } from '../../../errors.ts';
@@ -15,7 +15,6 @@ const LIMITS: Limits = { cpu: 1, memoryBytes: 16 * MIB, pids: 24, diskBytes: 2 *
 /** ms for one of them: a machine that is busy is no machine that cannot isolate. */
 const DEADLINE_MS = 10_000;
 const MAX_OUTPUT = 1_000_000;
-const NONCE = 'CASTELLAN_CANARY';
 
 const ALLOCATE = 'head -c 500000000 /dev/zero | tail >/dev/null; echo ended';
 const FORK = 'i=0; while [ $i -lt 200 ]; do sleep 1000 & i=$((i+1)); done; echo "all forked"';
@@ -55,7 +54,8 @@ export async function runCanary(host: ChainHost, places: Places, stateDir: strin
 }
 
 async function lookAround(host: ChainHost, place: Place, stateDir: string): Promise<string[]> {
-  const nonce = randomBytes(16).toString('hex');
+  // What this process was started with, as others of its user could read it.
+  const own = (await readFile('/proc/self/environ', 'utf8')).split('\0');
   const listener = createServer((socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject);
@@ -63,18 +63,14 @@ async function lookAround(host: ChainHost, place: Place, stateDir: string): Prom
   });
   const address = listener.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  // biome-ignore lint/style/noProcessEnv: whatever inherits the service's environment has it then, and must not be inside
-  process.env[NONCE] = nonce;
   try {
     const { text } = await finish(host, place, ['sh', '-c', LOOK_AROUND, 'canary', stateDir, `${port}`]);
     return brokenPromises(readFactsInside(text), {
       environment: sandboxEnvironment({ env: {}, toolchains: host.toolchains, hasEgress: false }),
-      nonce,
+      own,
       uid: SANDBOX_UID,
     });
   } finally {
-    // biome-ignore lint/style/noProcessEnv: as above
-    delete process.env[NONCE];
     await new Promise((resolve) => listener.close(resolve));
   }
 }
