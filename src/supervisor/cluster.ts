@@ -41,6 +41,9 @@ export function createClusterKeeper(parts: ClusterAgentParts & { readonly host: 
 
   return {
     kind: 'cluster',
+    get ready() {
+      return agents.values().reduce((sum, { ready }) => sum + ready, 0);
+    },
     found: () => found,
     reconcile: (claims) => {
       const latest = new Map(claims.map((claim): [string, Claim] => [keyOf(claim), claim]));

@@ -5,6 +5,8 @@ import type { AgentKey } from './store.ts';
 export interface Keeper {
   /** Local: what runs ends with the claim. Cluster: it lives on. */
   readonly kind: 'local' | 'cluster';
+  /** Replicas that are ready here, or in the cluster. */
+  readonly ready: number;
   /** Agents that have processes although this supervisor may not have claimed them. */
   found(): readonly AgentKey[];
   /** All that is claimed now; what is missing from it is another's. */

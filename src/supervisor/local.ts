@@ -43,6 +43,9 @@ export function createLocalKeeper(open: (claim: Claim) => LocalAgent): Keeper {
 
   return {
     kind: 'local',
+    get ready() {
+      return agents.values().reduce((sum, { ready }) => sum + ready, 0);
+    },
     found: () => [],
     reconcile: (claims) => {
       latest.clear();

@@ -100,6 +100,7 @@ export const supervisorPlugin = fastifyPlugin(
       const supervisor: Supervisor = createSupervisor({
         store: createSupervisorStore(storage),
         keeper,
+        isUsable: isAvailable,
         capacity: host.kind === 'cluster' ? CLUSTER_CAPACITY : localCapacity(config),
         now,
         log,

@@ -1,6 +1,5 @@
 import { newId } from '../ids.ts';
-import type { Claim } from './claim.ts';
-import { keyOf } from './claim.ts';
+import { type Claim, keyOf, wantedReplicas } from './claim.ts';
 import type { Keeper } from './keeper.ts';
 import type { SupervisorStore } from './store.ts';
 
@@ -40,12 +39,14 @@ export function createSupervisor(parts: {
   keeper: Keeper;
   /** Replicas that there may be here at once. */
   capacity: number;
+  /** False: nothing could be launched here, and what wants processes is left to others. */
+  isUsable: () => Promise<boolean>;
   /** Monotonic ms. */
   now: () => number;
   log: SupervisorLog;
   leaseMs?: number;
 }): Supervisor {
-  const { store, keeper, capacity, now, log, leaseMs = LEASE_MS } = parts;
+  const { store, keeper, capacity, isUsable, now, log, leaseMs = LEASE_MS } = parts;
   let id: string | undefined;
   let known = '';
   let claims: readonly Claim[] = [];
@@ -61,8 +62,10 @@ export function createSupervisor(parts: {
     await ending;
     id ??= await enter();
     const by = id;
+    const usable = await isUsable();
     const sentAt = now();
-    const found = await store.round(by, { leaseMs, known, room: room(), found: keeper.found() });
+    // Without room only what has to end is claimed.
+    const found = await store.round(by, { leaseMs, known, room: usable ? room() : 0, found: keeper.found() });
     // Too late: what ran here was ended meanwhile.
     if (isClosed || id !== by) return;
     if (found === undefined) {
@@ -77,6 +80,13 @@ export function createSupervisor(parts: {
     }
     keeper.tick();
     await report(by);
+    if (!usable && keeper.ready === 0 && claims.some((claim) => wantedReplicas(claim) > 0)) {
+      log.warn(
+        { supervisorId: by },
+        'nothing can be isolated here: what this supervisor had claimed is left to others',
+      );
+      await lose();
+    }
   }
 
   async function enter(): Promise<string> {

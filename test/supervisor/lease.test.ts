@@ -36,6 +36,7 @@ function scripted(leaseMs: number) {
   };
   const keeper: Keeper = {
     kind: 'local',
+    ready: 0,
     found: () => [],
     reconcile: (claims) => {
       done.push(`reconcile ${claims.length}`);
@@ -53,7 +54,11 @@ function scripted(leaseMs: number) {
   };
   const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const now = () => performance.now();
-  return { done, answers, supervisor: createSupervisor({ store, keeper, capacity: 10, now, log, leaseMs }) };
+  return {
+    done,
+    answers,
+    supervisor: createSupervisor({ store, keeper, capacity: 10, isUsable: async () => true, now, log, leaseMs }),
+  };
 }
 
 const held = (leaseMs: number): Round => ({ leaseMs, known: 'k', claims: [CLAIM] });

@@ -8,7 +8,8 @@ import { supervisedWorld, until } from './world.ts';
 const JOBS = ['supervision', 'agent-logs'] as const;
 const first = { host: scriptedHost() };
 const second = { host: scriptedHost() };
-const world = await supervisedWorld(t, isolationOf(first.host), { withoutJobs: JOBS });
+const isolation = isolationOf(first.host);
+const world = await supervisedWorld(t, isolation, { withoutJobs: JOBS });
 const other = await supervisedWorld(t, isolationOf(second.host), { replicaOf: world, withoutJobs: JOBS });
 const { act, agent, database, events, status } = world;
 const round = async (of: typeof world) => of.service.app.supervisor?.round();
@@ -84,6 +85,23 @@ t.test('what a lost machine had claimed is free when its lease ends', async (t) 
   await act(path, 'start');
   const ms = await untilAfterRounds(other, 'it was taken over', async () => (await status(path)).status === 'running');
   t.ok(ms > 3000 && ms < 6000, `${Math.round(ms)} ms`);
+  await act(path, 'stop');
+  await untilAfterRounds(other, 'it has stopped', async () => (await status(path)).status === 'stopped');
+});
+
+t.test('a replica that cannot isolate leaves agents to another', async (t) => {
+  const path = await agent();
+  await act(path, 'start');
+  await untilAfterRounds(world, 'it runs', async () => (await status(path)).status === 'running');
+  isolation.setState({ available: false, problem: { check: 'namespaces', observed: 'none', fix: 'allow them' } });
+  first.host.running[0]?.exit({ exitCode: 1 });
+  const taken = async () => {
+    await round(world);
+    return second.host.running.length === 1;
+  };
+  await untilAfterRounds(other, 'it runs elsewhere', taken);
+  t.equal(first.host.running.length, 0);
+  isolation.setState({ available: true, limits: 'enforced', version: '0' });
   await act(path, 'stop');
   await untilAfterRounds(other, 'it has stopped', async () => (await status(path)).status === 'stopped');
 });
