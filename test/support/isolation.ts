@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 
-const TOOLS = ['bwrap', 'socat', 'setpriv', 'prlimit'];
+const BWRAP = 'bwrap';
+const TOOLS = [BWRAP, 'socat', 'setpriv', 'prlimit'];
 const PROBE = ['--unshare-user', '--unshare-pid', '--unshare-net', '--ro-bind', '/', '/', '--', 'true'];
 
 /** What stands in the way of isolation here; `byKernel`: no package that is installed would change it. */
@@ -38,7 +39,7 @@ function obstacle(): Obstacle | undefined {
   const missing = TOOLS.filter((tool) => !isOnPath(tool));
   if (missing.length > 0)
     return { reason: `not installed: ${missing.join(', ')} (npm run setup:system)`, byKernel: false };
-  const { status, stderr } = spawnSync('bwrap', PROBE, { encoding: 'utf8', timeout: 10_000 });
+  const { status, stderr } = spawnSync(BWRAP, PROBE, { encoding: 'utf8', timeout: 10_000 });
   return status === 0 ? undefined : { reason: `the kernel forbids namespaces: ${stderr.trim()}`, byKernel: true };
 }
 

@@ -154,8 +154,9 @@ t.test('an ordinary user isolates as well, says that limits are degraded, and le
   t.teardown(() => rm(home, { recursive: true, force: true }));
   await chmod(home, 0o777);
   const dir = join(home, 's');
+  const { setpriv } = await findTools(process.env['PATH']);
   const command = ['--reuid', '65534', '--regid', '65534', '--clear-groups', process.execPath, OWNER, dir, '0'];
-  const service = running(t, spawn('setpriv', command, { env: {}, stdio: ['ignore', 'pipe', 'pipe'] }));
+  const service = running(t, spawn(setpriv, command, { env: {}, stdio: ['ignore', 'pipe', 'pipe'] }));
   await until('it isolates', () => {
     if (service.child.exitCode !== null) throw new Error(service.stderr());
     return service.stdout().includes('up\n');
