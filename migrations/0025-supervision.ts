@@ -76,7 +76,6 @@ const PLANNED = `SECURITY DEFINER SET search_path = public, pg_temp
   SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_memoize = off`;
 
 const CHANGE_RUNS = `
-  DROP FUNCTION change_runs(text[], uuid[], text[], integer[], integer[], boolean[], text[], timestamptz[]);
   CREATE FUNCTION change_runs(
     p_workspaces text[], p_ids uuid[], p_statuses text[], p_desired integer[], p_ready integer[],
     p_managed boolean[], p_quarantines text[], p_at timestamptz[], p_started_by text[], p_now boolean[]
@@ -104,6 +103,15 @@ const CHANGE_RUNS = `
     IF changed <> cardinality(p_ids) THEN
       RAISE EXCEPTION 'an agent is gone' USING ERRCODE = 'CA003';
     END IF;
+  END $$;
+  -- For replicas of the release before, which go on until they are replaced: what they stop must stop.
+  CREATE OR REPLACE FUNCTION change_runs(
+    p_workspaces text[], p_ids uuid[], p_statuses text[], p_desired integer[], p_ready integer[],
+    p_managed boolean[], p_quarantines text[], p_at timestamptz[]
+  ) RETURNS void LANGUAGE plpgsql ${PLANNED} AS $$
+  BEGIN
+    PERFORM change_runs(p_workspaces, p_ids, p_statuses, p_desired, p_ready, p_managed, p_quarantines, p_at,
+      ARRAY(SELECT NULL::text FROM unnest(p_ids)), ARRAY(SELECT false FROM unnest(p_ids)));
   END $$;
   REVOKE ALL ON FUNCTION change_runs(
     text[], uuid[], text[], integer[], integer[], boolean[], text[], timestamptz[], text[], boolean[]) FROM PUBLIC;

@@ -132,6 +132,13 @@ t.test('change_runs changes the pairs it is given, or nothing', async (t) => {
   ]);
 });
 
+t.test('a replica of the release before can still stop agents', async (t) => {
+  const { database, a, call } = await world(t);
+  await call('change_runs', ['a'], [a], ['stopping'], [0], [0], [null], [null], [NOW]);
+  const { rows } = await database.query('SELECT status, generation::int, stop_now FROM agents WHERE id = $1', [a]);
+  t.strictSame(rows, [{ status: 'stopping', generation: 1, stop_now: false }]);
+});
+
 t.test('audit_append stores nothing for a chain that the call does not name', async (t) => {
   const { database, call } = await world(t);
   const body = (chain: string, seq: number) =>

@@ -66,6 +66,7 @@ const GOOD: Readonly<Record<string, Record<string, unknown>>> = {
   patchTemplate: { name: 'Reader', agent_config: EMPTY_PATCH_FITS },
   startAgent: { replicas: 1 },
   stopAgent: { reason: 'enough' },
+  emergencyStopAgent: { stopToken: 'enough' },
   batchAgents: { action: 'stop', agentIds: ['01975a00-0000-7000-8000-0000000000ee'] },
   hotReloadPolicy: { ...reload(), mode: 'enforce', revalidate: false, reason: 'new limits' },
   revalidateAgents: { agentIds: ['01975a00-0000-7000-8000-0000000000ee'] },
