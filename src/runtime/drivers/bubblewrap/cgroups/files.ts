@@ -1,5 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
-import { rmdir } from 'node:fs/promises';
+import { closeSync, constants, openSync, readFileSync, rmdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -62,7 +61,7 @@ export async function killAll(dir: string, { v2 }: { readonly v2: boolean }): Pr
 export async function removeCgroup(dir: string): Promise<void> {
   for (const deadline = Date.now() + EMPTY_LIMIT_MS; ; await delay(RMDIR_POLL_MS)) {
     try {
-      await rmdir(dir);
+      rmdirSync(dir);
       return;
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return;

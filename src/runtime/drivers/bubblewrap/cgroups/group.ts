@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { Limits, Usage } from '../../../isolation.ts';
@@ -39,7 +39,7 @@ export async function makeGroup(parents: GroupParents, name: string, limits: Gro
     for (const dir of dirs) await removeCgroup(dir);
   };
   try {
-    for (const dir of dirs) await mkdir(dir, { recursive: false });
+    for (const dir of dirs) mkdirSync(dir);
     if (unified !== undefined) await limitUnified(unified, parents.unifiedControllers, limits);
     await limitV1({ memory, pids: at(parents.v1.pids), cpu: at(parents.v1.cpu) }, limits);
   } catch (error) {
