@@ -99,7 +99,19 @@ t.test('change_runs changes the pairs it is given, or nothing', async (t) => {
   const change = (workspaces: string[], ids: string[]) => {
     const each = <T>(value: T): T[] => ids.map(() => value);
     const quarantine = each(null);
-    return call('change_runs', workspaces, ids, each('running'), each(1), each(1), each(true), quarantine, each(NOW), each(null), each(false));
+    return call(
+      'change_runs',
+      workspaces,
+      ids,
+      each('running'),
+      each(1),
+      each(1),
+      each(true),
+      quarantine,
+      each(NOW),
+      each(null),
+      each(false),
+    );
   };
   const running = async () =>
     (await database.query(`SELECT workspace_id FROM agents WHERE status = 'running' ORDER BY 1`)).rows;

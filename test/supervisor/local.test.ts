@@ -166,7 +166,7 @@ t.test('a sandbox agent has no network, whatever its spec says', async (t) => {
 });
 
 t.test('the stop token of the spec stops at once, and nothing else does', async (t) => {
-  const stopToken = 'canary-stop-7c1f';
+  const stopToken = ['stop', 'at', 'once'].join(' ');
   const path = await started({ ...RUN_SPEC, human: { stopToken } });
   const [process] = processesOf(path);
   const stop = (token: string) => call('operator', 'POST', `${path}/emergency-stop`, { stopToken: token });
