@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 
+import { closeInheritedDescriptors } from '../../src/boot/descriptors.ts';
+
 const BWRAP = 'bwrap';
 const TOOLS = [BWRAP, 'socat', 'setpriv', 'prlimit'];
 const PROBE = ['--unshare-user', '--unshare-pid', '--unshare-net', '--ro-bind', '/', '/', '--', 'true'];
@@ -27,7 +29,11 @@ export function isolationTest(t: { plan(n: number, comment: string): void }): vo
 
 /** The same for single tests: `t.test(name, { skip: isolationSkip() }, …)`. Throws under CI. */
 export function isolationSkip(): string | false {
-  known ??= { obstacle: obstacle() };
+  if (known === undefined) {
+    known = { obstacle: obstacle() };
+    // What the tests were started with would be seen inside, and refused, as it must be.
+    closeInheritedDescriptors();
+  }
   if (known.obstacle === undefined) return false;
   const { reason, byKernel } = known.obstacle;
   if (process.env['CI'] === 'true' && !byKernel) throw new Error(`no isolation under CI: ${reason}`);

@@ -14,10 +14,12 @@ const AGENT_PRINCIPAL = `spiffe://castellan.dev/ws/demo/agent/${SAMPLE_AGENT_ID}
 
 /** What "own only" leaves to an agent: what names it, and what is narrowed to it. */
 const FOR_AGENTS = new Set([
+  'emergencyStopAgent',
   'followSandboxRun',
   'getAgent',
   'getAgentGovernance',
   'getAgentKillSwitch',
+  'getAgentLogs',
   'getAgentStatus',
   'getDecision',
   'getOpenApi',
