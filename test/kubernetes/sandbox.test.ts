@@ -16,7 +16,6 @@ const LIMITS = { cpu: 1, memoryBytes: 64 * MIB, pids: 32, diskBytes: 8 * MIB };
 const { cluster, driver } = await openWorld(t);
 const { store, kubelet } = cluster;
 const isolation = driver();
-t.teardown(() => t.same(left(), [], 'no job, pod or secret is left'));
 
 const left = () => [...store.list('jobs'), ...store.list('pods'), ...store.list('secrets')].map(nameOf);
 const signal = () => AbortSignal.timeout(30_000);
@@ -141,6 +140,18 @@ t.test('where what a command left cannot be ended, the pod goes', async (t) => {
   });
 });
 
+t.test('a cluster that goes away while a run waits for its pod is setup_failed', async (t) => {
+  kubelet.faults.missingImages.add(IMAGE);
+  const sandbox = await isolation.openSandbox(request({ limits: { ...LIMITS, cpu: 1000 } }));
+  const done = run(sandbox, 'true');
+  const over = cluster.fault(() => new Refusal(500, 'InternalError', 'broken'));
+  cluster.cut();
+  t.match(await done, { result: 'setup_failed' });
+  over();
+  kubelet.faults.missingImages.clear();
+  await sandbox.close();
+});
+
 t.test('a cluster that takes no job is no isolation', async (t) => {
   const refuse = (refusal: Refusal) =>
     cluster.fault(({ method, path }) => (method === 'POST' && path.endsWith('/jobs') ? refusal : undefined));
@@ -160,4 +171,5 @@ t.test('what an earlier process of the service left is removed at the start, and
   await driver({}, { serviceName: 'castellan-0' }).state();
   t.same(store.list('jobs').map(nameOf), ['run-00000000-0000-4000-8000-00000000000b']);
   await Promise.all([earlier.close(), other.close()]);
+  t.same(left(), [], 'no job, pod or secret of any test is left');
 });

@@ -94,16 +94,22 @@ export async function openSandbox(cluster: Cluster, request: SandboxRequest, opt
         },
         AbortSignal.any([signal, late]),
       );
-    } catch {
+    } catch (error) {
       if (signal.aborted) return { result: 'cancelled' };
-      return { result: 'setup_failed', problem: whyWaiting(currentPod()) };
+      return { result: 'setup_failed', problem: whyNot(error) };
     }
+  }
+
+  /** Why it does not run: what the cluster says of it, or that the cluster says nothing. */
+  function whyNot(error: unknown): string {
+    return isClusterError(error) ? error.message : whyWaiting(currentPod());
   }
 
   async function judge(pod: Pod, { end, resultOf }: CommandEnd): Promise<CommandResult> {
     const isStopped = end.kind === 'stopped';
     const after = await endRest(pod, isStopped ? KILL_MS : AFTER_MS);
-    const seen = after === undefined || end.kind === 'lost' ? await endSeen() : undefined;
+    // Nobody waits for reasons while something may still run.
+    const seen = !isStopped && (after === undefined || end.kind === 'lost') ? await endSeen() : undefined;
     if (seen !== undefined) ended = seen;
     if (after === undefined || !after.clean) await abandon('what a command left could not be ended');
     const kills = after?.oomKills ?? oomKills;
@@ -182,8 +188,13 @@ export async function openSandbox(cluster: Cluster, request: SandboxRequest, opt
   return {
     run: (command, given) => {
       if (given.signal.aborted || closed !== undefined) return Promise.resolve(notRun('cancelled'));
-      const mine = turn.then(() => (given.signal.aborted ? notRun('cancelled') : runOne(command, given)));
-      turn = mine.catch(() => undefined);
+      const mine = turn
+        .then(() => (given.signal.aborted ? notRun('cancelled') : runOne(command, given)))
+        .catch((error: unknown) => {
+          cluster.logger.error({ err: error, runId: request.runId }, 'a command of a sandbox could not be run');
+          return notRun('setup_failed', 'the cluster could not be asked');
+        });
+      turn = mine;
       return mine;
     },
     get egress() {
