@@ -29,6 +29,8 @@ export function hintsOf(stage: Stage, subjects: Subjects, { operationId, body }:
     // No text of chance is one, and the rest of the request is not looked at then.
     ...(manifest === undefined ? {} : { manifest: fc.option(valuesOf(manifest), { nil: undefined, freq: 2 }) }),
     ttlSeconds: fc.integer(TTL),
+    // An answer that goes on for as long as its connection lives.
+    follow: fc.constant(false),
     publicKey: fc.oneof(fc.constant(PUBLIC_KEY), fc.constantFrom(...NAUGHTY.filter((text) => text !== ''))),
     agentIds: fc.uniqueArray(texts('agentId'), { minLength: 1, maxLength: 4 }),
     agent_config: fc.oneof(
