@@ -1,10 +1,10 @@
 import { AGENT_LIMITS } from '../../../egress/session.ts';
+import { createCapture } from '../../capture.ts';
 import { IsolationUnavailable, RuntimeUnsupported } from '../../errors.ts';
 import type { Replica, ReplicaExit, ReplicaRequest } from '../../isolation.ts';
-import { createCapture } from './capture.ts';
+import { signalOf } from '../../outcome.ts';
 import { type Chain, type ChainExit, launchChain } from './chain.ts';
 import { type EgressLink, openEgressLink } from './egress-link.ts';
-import { signalOf } from './outcome.ts';
 import { createOutputRate } from './output-rate.ts';
 import type { Place } from './place.ts';
 import { setupProblem } from './problem.ts';

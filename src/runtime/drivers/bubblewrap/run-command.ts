@@ -1,8 +1,8 @@
+import { type Capture, createCapture } from '../../capture.ts';
 import type { CommandResult, OutputSink } from '../../isolation.ts';
-import { type Capture, createCapture } from './capture.ts';
+import { type CommandFacts, commandOutcome, signalOf } from '../../outcome.ts';
 import { type Chain, type ChainExit, launchChain } from './chain.ts';
 import type { ChainHost } from './chain-host.ts';
-import { type CommandFacts, commandOutcome, signalOf } from './outcome.ts';
 import type { Place } from './place.ts';
 import { setupProblem } from './problem.ts';
 

@@ -1,6 +1,6 @@
+import { createCapture } from '../../capture.ts';
 import type { CommandOutcome, CommandResult, OutputSink } from '../../isolation.ts';
-import { createCapture } from '../bubblewrap/capture.ts';
-import { signalOf } from '../bubblewrap/outcome.ts';
+import { signalOf } from '../../outcome.ts';
 import { type ExecEnd, execQuery } from './client/exec.ts';
 import type { Cluster } from './cluster.ts';
 import { CONTAINER } from './labels.ts';

@@ -1,5 +1,5 @@
 import type { ClusterAgentState, ReplicaExit } from '../../isolation.ts';
-import { signalOf } from '../bubblewrap/outcome.ts';
+import { signalOf } from '../../outcome.ts';
 import type { Deployment, Pod, Terminated } from './client/resources.ts';
 import { ADMISSION_GATE, ANNOTATION, LABEL } from './labels.ts';
 import { endOfPod, isOomKilled, stateOf, statusOf } from './pod-state.ts';

@@ -1,6 +1,6 @@
 import { IsolationUnavailable } from '../../errors.ts';
 import type { CommandResult, Sandbox, SandboxRequest } from '../../isolation.ts';
-import { commandOutcome } from '../bubblewrap/outcome.ts';
+import { commandOutcome } from '../../outcome.ts';
 import { isClusterError } from './client/errors.ts';
 import { execQuery } from './client/exec.ts';
 import { Job, type Pod } from './client/resources.ts';

@@ -1,4 +1,4 @@
-import type { Captured } from '../../isolation.ts';
+import type { Captured } from './isolation.ts';
 
 /** Bytes of each end that are kept. */
 export const KEPT_BYTES = 65_536;

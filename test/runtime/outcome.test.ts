@@ -1,7 +1,6 @@
 import t from 'tap';
-
-import { type CommandFacts, commandOutcome, signalOf } from '../../../src/runtime/drivers/bubblewrap/outcome.ts';
-import { setupProblem } from '../../../src/runtime/drivers/bubblewrap/problem.ts';
+import { setupProblem } from '../../src/runtime/drivers/bubblewrap/problem.ts';
+import { type CommandFacts, commandOutcome, signalOf } from '../../src/runtime/outcome.ts';
 
 const OK: CommandFacts = { endedFor: undefined, started: true, exitCode: 0, oomKills: 0, isDiskFull: false };
 

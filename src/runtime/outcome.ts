@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-import type { CommandOutcome } from '../../isolation.ts';
+import type { CommandOutcome } from './isolation.ts';
 
 /** What is known when nothing of a command runs any more. */
 export interface CommandFacts {

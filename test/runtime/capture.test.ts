@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 
-import { createCapture } from '../../../src/runtime/drivers/bubblewrap/capture.ts';
+import { createCapture } from '../../src/runtime/capture.ts';
 
 const KEPT = 16;
 
