@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createNetServer } from 'node:net';
 
 import t from 'tap';
 
@@ -67,4 +67,34 @@ t.test('with the proxy gone the command goes on without', async (t) => {
   });
   t.match(await running, { result: 'ok', stdout: { text: 'still here\n' } }, 'the relay was ended from inside');
   await sandbox.close();
+});
+
+t.test('descriptors of its output that it leaves in a socket nobody reads keep no command from its end', async (t) => {
+  // A host that takes a connection and nothing more: what goes to it waits on the way, where the descriptors are.
+  const silent = createNetServer((socket) => socket.on('error', () => undefined).pause());
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const { port: silentPort } = silent.address() as AddressInfo;
+  const slow = {
+    ...rules,
+    connect: () => connect({ host: '127.0.0.1', port: silentPort, allowHalfOpen: true }),
+  };
+  const sandbox = await openTestSandbox({ ...parts, egressRules: slow }, { allowDomains: ['files.example.org'] });
+  const leave = `exec /usr/bin/python3 - <<'END'
+import array, socket, time
+s = socket.socket(socket.AF_UNIX)
+s.connect('/run/egress.sock')
+s.sendall(b'CONNECT files.example.org:443 HTTP/1.1\\r\\nHost: files.example.org:443\\r\\n\\r\\n')
+print(s.recv(100)[:12], flush=True)
+s.settimeout(1)
+try:
+    while True: s.sendmsg([bytes(30000)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [1, 2]))])
+except TimeoutError: print('left')
+END`;
+  const done = await sandbox.run(leave, { timeoutMs: 8000, signal: AbortSignal.timeout(20_000) });
+  t.match(done, { result: 'ok', stdout: { text: "b'HTTP/1.1 200'\nleft\n" } }, JSON.stringify(done));
+  const next = await sandbox.run('echo next', { timeoutMs: 8000, signal: AbortSignal.timeout(20_000) });
+  t.equal(next.stdout.text, 'next\n', 'and the output of the next is its own');
+  await sandbox.close();
+  silent.close();
 });

@@ -63,16 +63,18 @@ export interface Chain {
 export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec): Promise<Chain> {
   const args = bwrapInput(host, place, spec);
   const cgroup = await place.enter();
-  const stdout = await host.fifos.take();
-  const stderr = await host.fifos.take();
+  const [stdout, stderr] = await host.fifos.takePair();
   const outputs = [
-    drain(stdout.readFd, (chunk) => spec.onOutput('stdout', chunk)),
-    drain(stderr.readFd, (chunk) => spec.onOutput('stderr', chunk)),
+    { fifo: stdout, drained: drain(stdout.readFd, (chunk) => spec.onOutput('stdout', chunk)) },
+    { fifo: stderr, drained: drain(stderr.readFd, (chunk) => spec.onOutput('stderr', chunk)) },
   ];
   const finish = async () => {
-    await Promise.all(outputs.map(({ ended }) => ended));
-    stdout.giveBack();
-    stderr.giveBack();
+    await Promise.all(
+      outputs.map(async ({ fifo, drained }) => {
+        if (await drained.settle()) fifo.giveBack();
+        else await fifo.discard();
+      }),
+    );
   };
   let spawned: SpawnedChain;
   try {
@@ -98,7 +100,7 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
   const exited = ended.then(async (exitCode): Promise<ChainExit> => {
     isOver = true;
     await finish();
-    const started = await status.started;
+    const started = await status.settle();
     for (const pipe of child.stdio) pipe?.destroy();
     return { started, exitCode: started ? exitCode : null };
   });

@@ -1,7 +1,10 @@
 import { execFile } from 'node:child_process';
 import { close, constants, open } from 'node:fs';
+import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+
+import { codeOf } from './cgroups/files.ts';
 
 const openFile = promisify(open);
 const closeFile = promisify(close);
@@ -16,10 +19,13 @@ export interface Fifo {
   readonly writeFd: number;
   /** For the next, once both ends are closed everywhere: nothing stays in a FIFO that nobody has open. */
   giveBack(): void;
+  /** Instead, when somebody may have it open yet: it is nobody's any more. */
+  discard(): Promise<void>;
 }
 
 export interface Fifos {
-  take(): Promise<Fifo>;
+  /** Two, or none when there is no descriptor left for the second. */
+  takePair(): Promise<readonly [Fifo, Fifo]>;
 }
 
 /** FIFOs of `dir`, which only the service may list. The slots may write to them, by the descriptors they are given. */
@@ -46,16 +52,38 @@ export function createFifos(mkfifo: string, dir: string): Fifos {
     }
   }
 
-  return {
-    async take() {
+  async function open(): Promise<Fifo> {
+    for (;;) {
       const path = await takePath();
-      // Without a wait: a reader that need not have a writer, then a writer that has its reader.
-      const readFd = await openFile(path, constants.O_RDONLY | constants.O_NONBLOCK);
-      const writeFd = await openFile(path, constants.O_WRONLY).catch(async (error: unknown) => {
-        await closeFile(readFd);
+      try {
+        // Without a wait: a reader that need not have a writer, then a writer that has its reader.
+        const readFd = await openFile(path, constants.O_RDONLY | constants.O_NONBLOCK);
+        const writeFd = await openFile(path, constants.O_WRONLY).catch(async (error: unknown) => {
+          await closeFile(readFd);
+          throw error;
+        });
+        return { readFd, writeFd, giveBack: () => void free.push(path), discard: () => unlink(path) };
+      } catch (error) {
+        if (codeOf(error) !== 'EACCES') {
+          free.push(path);
+          throw error;
+        }
+        // Without a user of its own what is isolated owns what it writes to, and has closed this one to everybody.
+        await unlink(path);
+      }
+    }
+  }
+
+  return {
+    takePair: async () => {
+      const first = await open();
+      try {
+        return [first, await open()];
+      } catch (error) {
+        await Promise.all([closeFile(first.readFd), closeFile(first.writeFd)]);
+        first.giveBack();
         throw error;
-      });
-      return { readFd, writeFd, giveBack: () => free.push(path) };
+      }
     },
   };
 }

@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream';
 
 /** More than bwrap ever says; what comes after it is not looked at. */
 const MAX_STATUS_CHARS = 16_384;
+/** ms for a pipe to end whose processes have. */
+const CLOSED_MS = 500;
 /** What the first process inside says right before the command. */
 export const STARTED_LINE = '{ "started": true }';
 
@@ -11,6 +13,8 @@ export interface ChainStatus {
   readonly firstProcess: Promise<number | undefined>;
   /** Whether the command itself has been started; false once that can no longer be. */
   readonly started: Promise<boolean>;
+  /** The same when nothing is left that could say so. */
+  settle(): Promise<boolean>;
 }
 
 /**
@@ -31,8 +35,8 @@ export function readStatus(pipe: Readable): ChainStatus {
     for (const line of lines) {
       const child = /"child-pid": (\d{1,10})\b/.exec(line)?.[1];
       if (child !== undefined) firstProcess.resolve(Number(child));
-      // bwrap says how it ended only of what it could start.
-      if (line === STARTED_LINE || line.includes('"exit-code": ')) started.resolve(true);
+      // Not bwrap's word on how that process ended: it may have gone no further than the relay.
+      if (line === STARTED_LINE) started.resolve(true);
     }
   });
   const end = () => {
@@ -41,5 +45,15 @@ export function readStatus(pipe: Readable): ChainStatus {
   };
   pipe.once('close', end);
   pipe.once('error', end);
-  return { firstProcess: firstProcess.promise, started: started.promise };
+  return {
+    firstProcess: firstProcess.promise,
+    started: started.promise,
+    settle: async () => {
+      // Its end comes at once, unless a descriptor of it was sent on through a socket that nobody reads.
+      const late = setTimeout(() => setImmediate(() => pipe.destroy()), CLOSED_MS);
+      const isStarted = await started.promise;
+      clearTimeout(late);
+      return isStarted;
+    },
+  };
 }
