@@ -111,6 +111,28 @@ say('written', 'GOT')
     never: /GOT/,
   },
   {
+    name: '2 GiB on their way through sockets over loopback, in the memory of the kernel',
+    command: python(`
+held = []
+sent = 0
+def fill(to):
+    global sent
+    to.setblocking(False)
+    try:
+        while True: sent += to.send(bytes(65536))
+    except OSError: pass
+listener = socket.create_server(('127.0.0.1', 0), backlog=400)
+for n in range(300):
+    out = socket.create_connection(listener.getsockname())
+    held.append((out, listener.accept()[0]))
+    fill(out)
+say('tcp', 'little' if sent < 128 << 20 else f'GOT {sent >> 20}')
+`),
+    ends: 'ok',
+    says: /tcp: little/,
+    never: /GOT/,
+  },
+  {
     name: '/tmp, /dev/shm and /run are sized',
     command: `for d in /tmp /dev/shm /run; do head -c 2G /dev/zero 2>/dev/null > $d/big && echo GOT $d; echo "$d $(( $(wc -c < $d/big 2>/dev/null || echo 0) / 1048576 ))"; rm -f $d/big; done; exit 0`,
     ends: ['ok', 'oom'],

@@ -8,6 +8,8 @@ import type { Controller } from './plan.ts';
 import { counter, whole } from './proc.ts';
 
 const PERIOD_US = 100_000;
+/** Of TCP and UDP, sent and not yet read. Above that they go slowly, and nothing of them fails. */
+const SOCKET_BYTES = 32 * 1024 ** 2;
 
 /** Directories in which the groups of places are made. */
 export interface GroupParents {
@@ -53,7 +55,8 @@ export async function makeGroup(parents: GroupParents, name: string, limits: Gro
       await counters.forgetPeak();
       const [cpuBefore, oomBefore] = await Promise.all([counters.cpuMs(), counters.oomKills()]);
       return {
-        joinPaths: dirs.map((dir) => join(dir, 'cgroup.procs')),
+        // Of v1 the file of threads, of which a shell has one: joining by it does not wait for every processor of the machine.
+        joinPaths: dirs.map((dir) => join(dir, dir === unified ? 'cgroup.procs' : 'tasks')),
         kill: async () => {
           for (const dir of dirs) await killAll(dir, { v2: dir === unified });
         },
@@ -82,6 +85,8 @@ async function limitV1(dirs: Partial<Record<Controller, string | undefined>>, li
     await put(memory, 'memory.limit_in_bytes', limits.memoryBytes);
     // With swap it may be no more, and never less than without: hence the order. Not there without swap accounting.
     await putIfThere(memory, 'memory.memsw.limit_in_bytes', limits.memoryBytes);
+    // Nor is what waits in sockets counted with the rest, other than with v2: over loopback it could be all of the machine's.
+    await putIfThere(memory, 'memory.kmem.tcp.limit_in_bytes', SOCKET_BYTES);
   }
   if (pids !== undefined) await put(pids, 'pids.max', limits.pids);
   if (cpu !== undefined) {
