@@ -24,15 +24,17 @@ const INTERNAL = new Set([
   'NOTE_UNSIGNED',
   'NOT_CANONICALIZABLE',
   'OUT_OF_RANGE',
+  'SECRET_UNAVAILABLE',
   'SIGNER_MISMATCH',
   'SINK_FAILED',
   'STALE_READ',
+  'SUPERSEDED',
   'TILE_CONFLICT',
   'TRUST_EXPIRED',
 ]);
 
-/** Slices whose errors belong to a command or to the start of the process, never to a request. */
-const NOT_SERVED = /^(?:audit\/(?:stream|verify)|storage|cli)\//;
+/** Where errors belong to a command, to the start of the process, or to a driver that makes an outcome of them; never to a request. */
+const NOT_SERVED = /^(?:audit\/(?:stream|verify)|storage|cli|runtime\/drivers\/kubernetes\/client)\//;
 
 t.test('every code an error can carry to HTTP has its row in the table', async (t) => {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' });

@@ -30,6 +30,7 @@ const OTHER_BODY: Readonly<Record<string, object>> = {
   createWorkspace: { workspaceId: 'another-workspace' },
   erasePersonalData: { actorId: 'other', reason: 'other' },
   elevate: { workspaceId: 'other', minutes: 1, justification: 'other' },
+  emergencyStopAgent: { stopToken: 'other' },
   eraseSystemPersonalData: { actorId: 'other', reason: 'other' },
   forkAgent: { name: 'other' },
   hotReloadPolicy: { policySet: 'other', bundle: { modules: {}, data: {} } },
