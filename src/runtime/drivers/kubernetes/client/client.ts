@@ -32,7 +32,10 @@ export interface Call {
 export interface ClusterClient {
   /** The answer, checked. Rejects with ClusterError, or with the reason of the signal. */
   call<T extends TSchema>(schema: T, call: Call): Promise<Static<T>>;
-  /** An answer that goes on: a watch, or a log. Its caller reads it to the end or ends it by the signal. */
+  /**
+   * An answer that goes on: a watch, or a log. Its caller reads it to the end or ends it by the signal; it rejects with
+   * ClusterError when it breaks off.
+   */
   stream(call: Call & { readonly signal: AbortSignal }): Promise<AsyncIterable<Buffer>>;
   /** Rejects with ClusterError when the command was not started. */
   exec(request: ExecRequest): Promise<Exec>;
@@ -71,7 +74,7 @@ export function createClusterClient(access: Access, clock: Clock = systemClock):
     stream: async (call) => {
       try {
         const { body } = await once(call, call.signal);
-        return body;
+        return toldOn(body, call);
       } catch (error) {
         throw asClusterError(error, call);
       }
@@ -133,6 +136,16 @@ function statusOf(text: string): Static<typeof Status> | undefined {
   } catch {
     // A proxy in between writes something else; the number of the status is enough.
     return undefined;
+  }
+}
+
+/** A connection that breaks while something is told is as much of an answer that does not come. */
+async function* toldOn(body: AsyncIterable<Buffer>, call: Call): AsyncGenerator<Buffer> {
+  try {
+    yield* body;
+  } catch (error) {
+    call.signal?.throwIfAborted();
+    throw asClusterError(error, call);
   }
 }
 

@@ -12,6 +12,9 @@ const PAGE = 500;
 /** Seconds after which the server ends a watch, which then goes on where it was. */
 const WATCH_SECONDS = 290;
 const MAX_PAUSE_MS = 10_000;
+/** ms; a watch that ends sooner has told nothing of how the server is, and is not made again without a pause. */
+const SHORT_MS = 1000;
+const SHORT_PAUSE_MS = 500;
 /** Bytes of one event; an object in etcd has at most 1.5 MiB. */
 const MAX_EVENT = 4_194_304;
 
@@ -48,6 +51,10 @@ export function createReflector<T extends TSchema>(
   const known = new Map<string, Item>();
   const listeners = new Set<() => void>();
   let hasBegun = false;
+  /** Where a watch goes on; undefined: it has to be listed. */
+  let version: string | undefined;
+  /** Monotonic ms since when the server tells; undefined while it does not. */
+  let toldSince: number | undefined;
   let trouble: ClusterError | undefined = new ClusterError('NO_ANSWER', `${path} was not listed yet`);
   let listed = Promise.withResolvers<void>();
   listed.promise.catch(() => undefined);
@@ -74,8 +81,8 @@ export function createReflector<T extends TSchema>(
     }
   }
 
-  /** Rejects with GONE, or with why it broke off; resolves with the version to go on from when the server ended it. */
-  async function watch(from: string): Promise<string> {
+  /** Rejects with GONE, or with why it broke off; resolves when the server ended it. What it told holds in any case. */
+  async function watch(from: string): Promise<void> {
     const query = {
       labelSelector,
       watch: true,
@@ -84,42 +91,51 @@ export function createReflector<T extends TSchema>(
       resourceVersion: from,
     };
     const stream = await client.stream({ method: 'GET', path, query, signal: ending.signal });
-    let version = from;
+    toldSince = performance.now();
     for await (const line of linesOf(stream, MAX_EVENT)) {
       const { type, object } = eventOf(line);
       if (type === 'ERROR') throw failureOf(object);
-      if (!Value.Check(Metadata, metadataOf(object))) {
+      const metadata = metadataOf(object);
+      if (!Value.Check(Metadata, metadata)) {
         if (type === 'BOOKMARK') version = bookmarkOf(object) ?? version;
         continue;
       }
-      if (!isItem(object)) continue;
-      version = object.metadata.resourceVersion;
+      const { name, resourceVersion } = metadata;
+      version = resourceVersion;
       if (type === 'BOOKMARK') continue;
-      if (type === 'DELETED') known.delete(object.metadata.name);
-      else known.set(object.metadata.name, object);
+      if (type !== 'DELETED' && isItem(object)) known.set(name, object);
+      else known.delete(name);
       changed();
     }
-    return version;
   }
 
   async function run(): Promise<void> {
-    let version: string | undefined;
     for (let failures = 0; !ending.signal.aborted; ) {
+      toldSince = undefined;
       try {
-        version = await watch(version ?? (await list()));
+        version ??= await list();
+        await watch(version);
         failures = 0;
+        if (isShort()) await pause(SHORT_PAUSE_MS);
       } catch (error) {
         if (ending.signal.aborted) return;
-        failures += 1;
+        failures = isShort() ? failures + 1 : 1;
         // Forgotten, which is no failure: from the beginning. Broken off: once from where it was.
         if (!isClusterError(error, 'GONE') && (version === undefined || failures > 1)) fail(error);
         if (failures > 1 || !isClusterError(error, 'NO_ANSWER')) version = undefined;
         if (failures === 1) continue;
         logger.warn({ err: error, path, failures }, 'the cluster cannot be watched');
-        const pause = Math.min(100 * 2 ** failures, MAX_PAUSE_MS);
-        await wait(pause, undefined, { signal: ending.signal }).catch(() => undefined);
+        await pause(Math.min(100 * 2 ** failures, MAX_PAUSE_MS));
       }
     }
+  }
+
+  function isShort(): boolean {
+    return toldSince === undefined || performance.now() - toldSince < SHORT_MS;
+  }
+
+  async function pause(ms: number): Promise<void> {
+    await wait(ms, undefined, { signal: ending.signal }).catch(() => undefined);
   }
 
   function fail(error: unknown): void {
