@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -31,6 +31,17 @@ t.test('what a tool says is its error, in one line', async (t) => {
   await t.rejects(shell.run('/no/such/tool', []), { message: /not found/ });
   await t.resolves(shell.run('/bin/true', []), 'and the next one is heard');
   await shell.close();
+});
+
+t.test('files are written beside what runs, and a refusal disturbs nobody', async (t) => {
+  const shell = createToolShell(SH);
+  const dir = await mkdtemp(join(tmpdir(), 'castellan-tools-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  shell.write(join(dir, 'none', 'file'), '0');
+  shell.write(join(dir, "q'uote"), '$0 %s');
+  await t.resolves(shell.run('/bin/true', []));
+  await shell.close();
+  t.equal(await readFile(join(dir, "q'uote"), 'utf8'), '$0 %s', 'all is written when it is closed');
 });
 
 t.test('many at once are answered in their order', async (t) => {

@@ -9,7 +9,7 @@ export interface Slot {
 /** What one command is counted and ended by. Nothing of it is to be closed: it goes with its place. */
 export interface CommandCgroup {
   /**
-   * cgroup.procs files into each of which the first shell writes `0` (itself) before anything untrusted exists. Empty where
+   * Files of cgroups into each of which the first shell writes `0` (itself) before anything untrusted exists. Empty where
    * limits are degraded.
    */
   readonly joinPaths: readonly string[];

@@ -6,6 +6,7 @@ import { IsolationUnavailable } from '../../errors.ts';
 import type { Limits } from '../../isolation.ts';
 import { codeOf } from './cgroups/files.ts';
 import type { Group } from './cgroups/group.ts';
+import { createJoinLock } from './cgroups/join-lock.ts';
 import { type CgroupTree, openTree, readPlan } from './cgroups/tree.ts';
 import { newOwner, opaqueName, ownerName } from './owner.ts';
 import type { CommandCgroup, Place, Places, ScratchSizes, Slot } from './place.ts';
@@ -35,6 +36,7 @@ interface Ground {
   readonly slots: Slots | undefined;
   /** Absent: limits are degraded. */
   readonly tree: CgroupTree | undefined;
+  readonly joinLock: { open(): void } | undefined;
   readonly mounts: boolean;
 }
 
@@ -86,7 +88,13 @@ export function createPlaces(options: PlacesOptions): Places {
     await mkdir(sharedDir, { recursive: true, mode: uid === 0 ? 0o711 : 0o700 });
     await recordCgroups(dir, tree?.dirs ?? []);
     const slots = uid === 0 ? createSlots({ dir: state.slots, ownerName: name, uidBase: config.uidBase }) : undefined;
-    return { dir, sharedDir, slots, tree, mounts };
+    return { dir, sharedDir, slots, tree, joinLock: joinLockOf(tree), mounts };
+  }
+
+  function joinLockOf(tree: CgroupTree | undefined) {
+    if (tree?.unified === undefined) return undefined;
+    const procs = join(tree.unified, 'cgroup.procs');
+    return createJoinLock(() => toolShell.write(procs, '0'));
   }
 
   async function open(asked: Limits): Promise<Place> {
@@ -99,6 +107,10 @@ export function createPlaces(options: PlacesOptions): Places {
       });
     }
     used += 1;
+    const opaque = opaqueName();
+    const grouped = openGroup(at, opaque, asked);
+    // Waited for below; until then its failure is nobody's.
+    grouped.catch(() => undefined);
     const undo: (() => Promise<unknown>)[] = [
       async () => {
         used -= 1;
@@ -108,20 +120,28 @@ export function createPlaces(options: PlacesOptions): Places {
     try {
       const slot = await at.slots?.take();
       if (slot !== undefined) undo.push(async () => at.slots?.give(slot));
-      const opaque = opaqueName();
       const dir = join(at.dir, opaque);
       await mkdir(dir, { mode: slot === undefined ? 0o700 : 0o710 });
       undo.push(() => removeFlat(dir));
       if (slot !== undefined) await chown(dir, uid, slot.gid);
       const workspace = await openWorkspace(at, join(dir, 'workspace'), asked, slot);
       undo.push(() => workspace.remove());
-      const group = await at.tree?.open(opaque, groupLimits(asked));
+      const group = await grouped;
       if (group !== undefined) undo.push(() => group.remove());
       return placeOf({ slot, dir, workspace, group, limits: asked, release });
     } catch (error) {
+      const group = await grouped.catch(() => undefined);
+      await group?.remove();
       await release();
       throw error;
     }
+  }
+
+  /** Beside all else: the lock of joining opens meanwhile, and while it does nobody makes a cgroup. */
+  async function openGroup({ tree, joinLock }: Ground, name: string, asked: Limits): Promise<Group | undefined> {
+    const group = await tree?.open(name, groupLimits(asked));
+    joinLock?.open();
+    return group;
   }
 
   function openWorkspace({ mounts }: Ground, dir: string, { diskBytes }: Limits, slot: Slot | undefined) {

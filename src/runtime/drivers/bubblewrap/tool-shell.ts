@@ -14,6 +14,8 @@ interface Call {
 export interface ToolShell {
   /** One after the other. Rejects with what the tool says. */
   readonly run: RunTool;
+  /** Has a process of its own write a file that is there. Nobody waits for it, and nobody hears when it is refused. */
+  write(path: string, text: string): void;
   close(): Promise<void>;
 }
 
@@ -71,6 +73,12 @@ export function createToolShell(sh: string): ToolShell {
         `said=$(${command} 2>&1 </dev/null) && echo ok || { printf failed:; printf ' %s' $said; echo; }\n`,
       );
       return promise;
+    },
+    write: (path, text) => {
+      const line = `(printf %s ${quoted(text)} >${quoted(path)}) 2>/dev/null &\n`;
+      shell ??= start();
+      if (calls.length === 0) hold(shell, false);
+      shell.stdin.write(line);
     },
     close: async () => {
       const child = shell;

@@ -16,6 +16,8 @@ const FIX =
 export interface CgroupTree {
   /** What `close` removes. */
   readonly dirs: readonly string[];
+  /** That of v2, if it is joined at all. */
+  readonly unified: string | undefined;
   open(name: string, limits: GroupLimits): Promise<Group>;
   /** Removes what is empty by then, and puts the service back where it was. */
   close(): Promise<void>;
@@ -39,7 +41,8 @@ export async function openTree(plan: CgroupPlan, ownerName: string): Promise<Cgr
   };
   try {
     const parents = await build();
-    return { dirs: made, open: (name, limits) => makeGroup(parents, name, limits), close };
+    const { unified } = parents;
+    return { dirs: made, unified, open: (name, limits) => makeGroup(parents, name, limits), close };
   } catch (error) {
     await close();
     const code = codeOf(error);
