@@ -137,18 +137,26 @@ t.test(
     );
     t.same(await Promise.all([preflight.state(), preflight.state(), preflight.recheck()]), Array(3).fill(UNAVAILABLE));
     t.equal(looks, 1);
-    now += 29_999;
-    await preflight.state();
-    t.equal(looks, 1);
+    for (const [look, wait] of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000].entries()) {
+      now += wait - 1;
+      await preflight.state();
+      t.equal(looks, look + 1, `not before ${wait} ms`);
+      now += 1;
+      await preflight.state();
+      t.equal(looks, look + 2);
+    }
     outcome = AVAILABLE;
-    now += 1;
+    now += 30_000;
     t.same(await preflight.state(), AVAILABLE);
     now += 1_000_000;
     await preflight.state();
-    t.equal(looks, 2);
+    t.equal(looks, 9);
     outcome = UNAVAILABLE;
     t.same(await preflight.recheck(), UNAVAILABLE);
     t.same(await preflight.state(), UNAVAILABLE);
-    t.equal(looks, 3);
+    t.equal(looks, 10);
+    now += 1000;
+    await preflight.state();
+    t.equal(looks, 11, 'soon again after a good one');
   },
 );
