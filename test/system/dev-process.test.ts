@@ -66,7 +66,7 @@ t.test('one line of readiness, a clean stop, state that survives a restart and a
 
 t.test('--ephemeral leaves nothing', async (t) => {
   const { home, tmp, env } = await devHome(t);
-  const dev = await startDev(t, env, ['--ephemeral']);
+  const dev = await startDev(t, { ...env, CASTELLAN_RUNTIME_DRIVER: 'auto' }, ['--ephemeral']);
   await createAgent(dev, 'forgotten');
   t.not(readdirSync(tmp).length, 0);
   await stop(dev);

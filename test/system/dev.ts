@@ -49,6 +49,8 @@ export async function devHome(t: Tap): Promise<DevHome> {
     CASTELLAN_CERTS_DIR: certsDir,
     CASTELLAN_API_PORT: '0',
     CASTELLAN_OPS_PORT: '0',
+    // Trying isolation at every start costs more than most of these tests.
+    CASTELLAN_RUNTIME_DRIVER: 'off',
     CASTELLAN_LOG_LEVEL: 'warn',
   };
   return { home, tmp, dataDir, env };

@@ -31,6 +31,7 @@ async function serveHome(t: Test, database: TestDatabase): Promise<Env> {
     CASTELLAN_DATABASE_SYSTEM_URL: database.systemUrl,
     CASTELLAN_API_PORT: String(await freePort()),
     CASTELLAN_OPS_PORT: String(await freePort()),
+    CASTELLAN_RUNTIME_DRIVER: 'off',
     CASTELLAN_API_TLS_CERT_FILE: join(certsDir, 'server.crt'),
     CASTELLAN_API_TLS_KEY_FILE: join(certsDir, 'server.key'),
     CASTELLAN_API_TLS_CLIENT_CA_FILE: join(certsDir, 'ca.crt'),

@@ -103,6 +103,7 @@ export async function openWorld(
       CASTELLAN_DATABASE_POOL_SIZE: String(boot.poolSize ?? POOL_SIZE),
       CASTELLAN_API_PORT: String(boot.apiPort ?? 0),
       CASTELLAN_OPS_PORT: '0',
+      CASTELLAN_RUNTIME_DRIVER: 'off',
       CASTELLAN_API_TLS_CERT_FILE: join(harness.certsDir, 'server.crt'),
       CASTELLAN_API_TLS_KEY_FILE: join(harness.certsDir, 'server.key'),
       CASTELLAN_API_TLS_CLIENT_CA_FILE: join(harness.certsDir, 'ca.crt'),
