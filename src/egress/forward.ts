@@ -62,6 +62,8 @@ async function exchange(
     if (request.headers.expect !== undefined) response.writeContinue();
     const onward = send(request, asked, upstream);
     const answered = answerTo(onward);
+    if (request.socket.readableEnded) idle.halfOpen();
+    else request.socket.once('end', idle.halfOpen);
     const out = meter(decision, 'out', idle.seen).on('error', () => fail('BYTE_LIMIT'));
     request.pipe(out).pipe(onward);
     const answer = await answered;
@@ -76,6 +78,7 @@ async function exchange(
   } catch (error) {
     throw failure ?? error;
   } finally {
+    request.socket.off('end', idle.halfOpen);
     idle.stop();
   }
 }

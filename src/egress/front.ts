@@ -35,6 +35,8 @@ export function createFront({ sessionOf, sockets: maxSockets, headMs }: FrontOpt
   // Its own time limits hold only for sockets that it accepted itself; here they are HeadWait and the idle limit.
   const server = createServer({ maxHeaderSize: MAX_HEAD_BYTES, keepAliveTimeout: 0, requestTimeout: 0 });
   server.maxHeadersCount = MAX_HEADERS;
+  // Relays end their side with the request. Not among the documented properties: Node would end the other side as well.
+  Object.assign(server, { httpAllowHalfOpen: true });
 
   const begins = (socket: Duplex): boolean => {
     if (busy.has(socket)) {
@@ -56,7 +58,7 @@ export function createFront({ sessionOf, sockets: maxSockets, headMs }: FrontOpt
       busy.delete(socket);
       sockets.get(socket)?.again();
     });
-    void forward(request, response, session);
+    inTurn(session, socket, () => void forward(request, response, session));
   };
   server.on('request', onRequest);
   server.on('checkContinue', onRequest);
@@ -64,7 +66,7 @@ export function createFront({ sessionOf, sockets: maxSockets, headMs }: FrontOpt
     if (!begins(socket)) return;
     const session = sessionOf(request);
     if (session === undefined) refuse(socket, ...UNKNOWN);
-    else void tunnel(request, socket, head, session);
+    else inTurn(session, socket, () => void tunnel(request, socket, head, session));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // It was refused already, and still sends.
@@ -91,6 +93,16 @@ export function createFront({ sessionOf, sockets: maxSockets, headMs }: FrontOpt
       for (const socket of [...sockets.keys()]) socket.destroy();
     },
   };
+}
+
+/** What has gone meanwhile is nobody's request any more. */
+function inTurn(session: EgressSession, socket: Duplex, work: () => void): void {
+  const ms = session.nextTurn();
+  const begin = () => {
+    if (!socket.destroyed) work();
+  };
+  if (ms === 0) begin();
+  else setTimeout(begin, ms).unref();
 }
 
 interface HeadWait {

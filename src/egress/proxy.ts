@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 import type { EgressDecision } from '../runtime/isolation.ts';
+import { createFloodWatch } from './flood.ts';
 import { createFront } from './front.ts';
 import { createSession, type SessionOptions } from './session.ts';
 
@@ -28,7 +29,14 @@ export function openEgress(options: SessionOptions): EgressProxy {
   return {
     serve: front.serve,
     listen: async (path) => {
-      const server = createServer({ allowHalfOpen: true }, front.serve);
+      const isFlood = createFloodWatch(session.limits.flood);
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        front.serve(socket);
+        if (!isFlood() || !server.listening) return;
+        // From here on the kernel refuses them, which costs nobody else anything.
+        session.deny('*', 0, 'TOO_MANY_CONNECTIONS');
+        server.close();
+      });
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       // For good: a later one, such as no descriptor for who comes next, must not end the process.
       server.on('error', reject);

@@ -2,6 +2,8 @@ import { timestamp } from '../clock.ts';
 import type { EgressDecision } from '../runtime/isolation.ts';
 import { type Allowlist, createAllowlist } from './allowlist.ts';
 import type { EgressCode } from './decide.ts';
+import type { FloodLimits } from './flood.ts';
+import { createPace, type Pace, type PaceLimits } from './pace.ts';
 import type { EgressRules } from './rules.ts';
 
 const GIB = 1024 ** 3;
@@ -12,6 +14,10 @@ const MAX_DECISIONS = 1000;
 export interface EgressLimits {
   /** At once. */
   readonly connections: number;
+  /** Of requests, decided in the service's one thread; those beyond it wait. */
+  readonly pace: PaceLimits;
+  /** Connections at a unix socket after which it accepts none any more. */
+  readonly flood: FloodLimits;
   /** Of one connection, both directions together. */
   readonly connectionBytes: number;
   /** Of all connections together. */
@@ -28,6 +34,8 @@ export interface EgressLimits {
 
 export const RUN_LIMITS: EgressLimits = {
   connections: 64,
+  pace: { burst: 500, perSecond: 100 },
+  flood: { most: 20_000, windowMs: 10_000 },
   connectionBytes: 4 * GIB,
   totalBytes: 16 * GIB,
   headMs: 10_000,
@@ -57,6 +65,8 @@ export interface EgressSession {
   readonly allows: Allowlist;
   readonly rules: EgressRules;
   readonly limits: EgressLimits;
+  /** Of each request, before anything is done about it. */
+  readonly nextTurn: Pace;
   /** In the order they were made. */
   readonly decisions: readonly EgressDecision[];
   readonly omittedDecisions: number;
@@ -104,6 +114,7 @@ export function createSession({ allowDomains, rules, limits, onDecision }: Sessi
     allows: createAllowlist(allowDomains),
     rules,
     limits: all,
+    nextTurn: createPace(all.pace),
     get decisions() {
       return decisions.map((decision) => ({ ...decision }));
     },

@@ -199,3 +199,29 @@ async function stable(read: () => number): Promise<number> {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+t.test('more requests in a second than anybody needs wait for their turn', async (t) => {
+  const { say, asked } = await bounded(t, (socket) => socket.end('HTTP/1.1 204 No\r\n\r\n'), {
+    pace: { burst: 3, perSecond: 20 },
+  });
+  const begun = performance.now();
+  const answers = await Promise.all(Array.from({ length: 9 }, () => say(`${GET}Connection: close\r\n\r\n`)));
+  t.same(new Set(answers.map(statusOf)), new Set([204]));
+  t.equal(asked.length, 9);
+  const ms = performance.now() - begun;
+  t.ok(ms > 250, `six of them at 20 in a second: ${Math.round(ms)} ms`);
+  t.equal(statusOf(await say('GET http://other.example/ HTTP/1.1\r\nHost: other.example\r\n\r\n')), 403);
+});
+
+t.test('who connects without end finds nobody there any more', async (t) => {
+  const { open, proxy } = await bounded(t, silent, { flood: { most: 500, windowMs: 60_000 } });
+  const refused = () => proxy.decisions.some(({ host, code }) => host === '*' && code === 'TOO_MANY_CONNECTIONS');
+  for (let round = 0; round < 20 && !refused(); round += 1) {
+    const clients = Array.from({ length: 50 }, open);
+    await Promise.all(clients.map((client) => once(client, 'connect').catch(() => undefined)));
+    for (const client of clients) client.destroy();
+  }
+  t.ok(refused());
+  const [error] = await once(open(), 'error');
+  t.match(error, { code: /ECONNREFUSED|ENOENT/ });
+});

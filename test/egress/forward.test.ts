@@ -197,7 +197,10 @@ t.test('HEAD, 204 and 304 have no body', async (t) => {
 t.test('a client that goes away takes its request along', async (t) => {
   let gone = false;
   const { open, ended } = await forwarding(t, (request, response) => {
+    // Nobody can tell one that has gone from one that only sends no more, before something is written to it.
+    const more = setInterval(() => response.write('more'), 10);
     request.socket.once('close', () => {
+      clearInterval(more);
       gone = true;
     });
     response.write('begun');
@@ -208,4 +211,30 @@ t.test('a client that goes away takes its request along', async (t) => {
   client.destroy();
   await eventually(() => gone && ended.length === 1, 'the end at the server');
   t.equal(ended[0]?.code, undefined, 'which is nobody else’s doing');
+});
+
+t.test('a client that says at once that it sends no more gets its answer, and no longer than others', async (t) => {
+  const { open, ended } = await forwarding(
+    t,
+    async (request, response) => {
+      if (request.url === '/never') return;
+      setImmediate(() => response.end('late'));
+    },
+    { halfOpenMs: 200 },
+  );
+  for (const [path, expected] of [
+    ['/', 200],
+    ['/never', 504],
+  ] as const) {
+    const client = open();
+    client.end(`GET http://a.example${path} HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+    let text = '';
+    client.on('data', (chunk) => {
+      text += chunk;
+    });
+    await once(client, 'end', { signal: AbortSignal.timeout(5000) });
+    t.equal(statusOf(text), expected, path);
+    client.destroy();
+  }
+  await eventually(() => ended.length === 2, 'both have ended');
 });
