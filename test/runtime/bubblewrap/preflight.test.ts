@@ -1,6 +1,7 @@
 import t from 'tap';
 
 import {
+  capabilityObstacle,
   machineObstacle,
   versionObstacle,
   whyNotStarted,
@@ -18,6 +19,7 @@ const MACHINE: MachineFacts = {
   maxUserNamespaces: '96365',
   apparmorRestricts: undefined,
   seccomp: '0',
+  capabilities: 0x1ffffffffffn,
   inContainer: false,
 };
 
@@ -38,6 +40,14 @@ t.test('each known cause has its check, what was seen and what to do', async (t)
   t.equal(versionObstacle('bubblewrap 1.0'), undefined);
   t.match(versionObstacle('bubblewrap 0.7.1'), { check: 'bubblewrap-version', fix: /0\.8/ });
   t.match(versionObstacle('spawn EACCES'), { check: 'bubblewrap-version', observed: /EACCES/ });
+});
+
+t.test('root without a right that it needs is told which', async (t) => {
+  const of = (capabilities: bigint, uid = 0) => capabilityObstacle({ uid, capabilities });
+  t.equal(of(MACHINE.capabilities), undefined);
+  t.match(of(MACHINE.capabilities & ~1n), { check: 'capabilities', observed: /root without CAP_CHOWN$/ });
+  t.match(of(0n), { observed: /CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID$/, fix: /castellan\.service/ });
+  t.equal(of(0n, 1000), undefined, 'an ordinary user needs none');
 });
 
 t.test('tools are absolute paths, and relative directories of PATH are none', async (t) => {

@@ -5,7 +5,7 @@ import type { Places } from '../place.ts';
 import { createPlaces } from '../places.ts';
 import { findTools } from '../tools.ts';
 import { NothingStarted, runCanary } from './canary.ts';
-import { machineObstacle, versionObstacle, whyNotStarted } from './diagnose.ts';
+import { capabilityObstacle, machineObstacle, versionObstacle, whyNotStarted } from './diagnose.ts';
 import { readFacts } from './facts.ts';
 
 /** What isolates, tried and found to. */
@@ -23,6 +23,7 @@ export async function layGround(config: BubblewrapConfig, searchPath: string | u
   const tools = await findTools(searchPath);
   const facts = await readFacts(tools.bwrap);
   refuse(versionObstacle(facts.bwrapVersion));
+  refuse(capabilityObstacle(facts));
   const places = createPlaces({ config, tools, uid: facts.uid });
   let made: ChainHost | undefined;
   try {

@@ -37,6 +37,21 @@ export function versionObstacle(said: string): IsolationProblem | undefined {
   return isOld ? { check: 'bubblewrap-version', observed: said, fix } : undefined;
 }
 
+/** Bits of linux/capability.h. */
+const NEEDED_BY_ROOT = { CAP_CHOWN: 0n, CAP_KILL: 5n, CAP_SETGID: 6n, CAP_SETUID: 7n } as const;
+
+/** Root that was left without rights: what it starts as other users it could not end, or not own what it is to own. */
+export function capabilityObstacle(facts: Pick<MachineFacts, 'uid' | 'capabilities'>): IsolationProblem | undefined {
+  if (facts.uid !== 0) return undefined;
+  const missing = Object.entries(NEEDED_BY_ROOT).filter(([, bit]) => ((facts.capabilities >> bit) & 1n) === 0n);
+  if (missing.length === 0) return undefined;
+  return {
+    check: 'capabilities',
+    observed: `the service is root without ${missing.map(([name]) => name).join(', ')}`,
+    fix: 'Give the service these capabilities, as deploy/systemd/castellan.service does, or run it as an ordinary user',
+  };
+}
+
 /** Why nothing could be started isolated, by what the machine says and by what bwrap has said. */
 export function whyNotStarted(facts: MachineFacts, said: string): IsolationProblem {
   const check = 'user-namespaces';

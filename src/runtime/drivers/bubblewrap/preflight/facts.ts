@@ -17,6 +17,8 @@ export interface MachineFacts {
   readonly maxUserNamespaces: string | undefined;
   /** kernel.apparmor_restrict_unprivileged_userns, a switch of Ubuntu. */
   readonly apparmorRestricts: string | undefined;
+  /** Effective capabilities of this process, a bit each. */
+  readonly capabilities: bigint;
   /** Seccomp of this process: 2 is a filter, such as that of a container. */
   readonly seccomp: string | undefined;
   readonly inContainer: boolean;
@@ -43,6 +45,7 @@ export async function readFacts(bwrap: string): Promise<MachineFacts> {
     unprivilegedUserns,
     maxUserNamespaces,
     apparmorRestricts,
+    capabilities: BigInt(`0x${/^CapEff:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`),
     seccomp: /^Seccomp:\s+(\d)$/m.exec(status)?.[1],
     inContainer: docker || podman || pod,
   };
