@@ -62,13 +62,16 @@ export function planOf(
   if (timeoutSeconds > ceiling)
     throw new BeyondCeiling([{ pointer: '/timeout_seconds', detail: `at most ${ceiling} here` }]);
   const { workspaceConcurrency } = service.sandbox;
+  const concurrency = Math.min(workspaceConcurrency, settings.maxConcurrentRuns ?? workspaceConcurrency);
+  // It would wait for ever, in a line that others wait in as well.
+  if (concurrency === 0) throw new RunUnusable([{ pointer: '', detail: 'the workspace allows no sandbox runs' }]);
   return {
     commands: tests,
     timeoutSeconds,
     env,
     limits: resolveLimits(resources, ceilingsOf(service.ceilings, settings), '/resources'),
     allowDomains: resolveDomains(network?.allowDomains, settings.allowDomains ?? [], '/network/allowDomains'),
-    concurrency: Math.min(workspaceConcurrency, settings.maxConcurrentRuns ?? workspaceConcurrency),
+    concurrency,
   };
 }
 

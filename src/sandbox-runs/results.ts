@@ -38,7 +38,7 @@ export class OutputBudget {
       exit_code: result.exitCode,
       stdout: stdout.text,
       // Of a sandbox that could not be made: what its driver saw, which is meant for readers.
-      stderr: stderr.text === '' && result.problem !== undefined ? result.problem : stderr.text,
+      stderr: stderr.text === '' && result.problem !== undefined ? storable(result.problem) : stderr.text,
       truncated: truncated || stdout.shortened || stderr.shortened,
       duration_ms: Math.round(result.durationMs),
       ...(result.signal === null ? {} : { signal: result.signal }),
@@ -46,11 +46,12 @@ export class OutputBudget {
     };
   }
 
-  #keep(text: string): { text: string; shortened: boolean } {
+  #keep(written: string): { text: string; shortened: boolean } {
+    const text = storable(written);
     const bytes = Buffer.from(text);
     const room = Math.max(LEAST_KEPT, this.#left);
     this.#left -= Math.min(bytes.length, room);
-    if (bytes.length <= room) return { text: text.toWellFormed(), shortened: false };
+    if (bytes.length <= room) return { text, shortened: false };
     const half = Math.floor(room / 2);
     const left = bytes.length - 2 * half;
     const head = bytes.subarray(0, half).toString('utf8');
@@ -62,13 +63,18 @@ export function connectionView(decision: EgressDecision): ConnectionView {
   const { at, host, port, verdict, code, bytesOut, bytesIn } = decision;
   return {
     at,
-    host: host.toWellFormed(),
+    host: storable(host),
     port,
     verdict,
     ...(code === undefined ? {} : { code }),
     bytes_out: bytesOut,
     bytes_in: bytesIn,
   };
+}
+
+/** Canonical JSON has no U+0000 and no lone surrogate: with one of them the end of a run could never be kept. */
+function storable(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\uFFFD');
 }
 
 /** The bytes that are stored, and the digest of them, which the event of the end has. */

@@ -52,3 +52,14 @@ t.test('a workspace may allow itself fewer', async (t) => {
   isolation.releaseAll();
   await until(agentId, second, 'passed');
 });
+
+t.test('a workspace that allows none has none that wait', async (t) => {
+  const agentId = await world.agent('other');
+  const settings = '/v1/workspaces/other/settings';
+  await call('kernel-admin', 'PATCH', settings, { sandbox: { maxConcurrentRuns: 0 } });
+  for (const body of [{ tests: ['echo'], async: true }, { tests: ['echo'] }]) {
+    t.match(await run(agentId, body), { status: 422, body: { errors: [{ detail: /allows no sandbox runs/ }] } });
+  }
+  t.same(world.service.app.sandboxRuns.stats(), { running: 0, waiting: 0 });
+  await call('kernel-admin', 'PATCH', settings, { sandbox: null });
+});

@@ -127,6 +127,11 @@ t.test('what is kept is bounded', async (t) => {
   t.match(last, { stdout: 'end\n', truncated: false });
 });
 
+t.test('a command may write anything', async (t) => {
+  const answer = await run(await world.agent(), { tests: ['binary', 'echo end'], timeout_seconds: 1 });
+  t.match(answer.body, { status: 'passed', results: [{ stdout: 'a\ufffd\ufffdb' }, { stdout: 'end\n' }] }, answer.text);
+});
+
 t.test('an asynchronous run is found, listed and cancelled', async (t) => {
   const agentId = await world.agent();
   const begun = await run(agentId, { tests: ['hold', 'echo b'], async: true });

@@ -16,6 +16,8 @@ import type {
 export interface ScriptedIsolation extends Isolation {
   readonly requests: SandboxRequest[];
   readonly ran: string[];
+  /** Runs of which the rest was removed. */
+  readonly discarded: string[];
   /** Sandboxes that are open now, and how many were at once at most. */
   readonly open: { now: number; most: number };
   setState(state: IsolationState): void;
@@ -28,12 +30,13 @@ export interface ScriptedIsolation extends Isolation {
 const AVAILABLE: IsolationState = { available: true, limits: 'enforced', version: '0.8.0' };
 
 /**
- * Commands: `echo <text>`, `err <text>`, `exit <n>`, `hold` (until released), `sleep <ms>`, `flood <bytes>`, `env`,
+ * Commands: `echo <text>`, `err <text>`, `exit <n>`, `hold` (until released), `sleep <ms>`, `flood <bytes>`, `binary`, `env`,
  * `connect <host>`, and each outcome of the contract by its name.
  */
 export function scriptedIsolation(): ScriptedIsolation {
   const requests: SandboxRequest[] = [];
   const ran: string[] = [];
+  const discarded: string[] = [];
   const open = { now: 0, most: 0 };
   let state = AVAILABLE;
   let isBroken = false;
@@ -99,6 +102,9 @@ export function scriptedIsolation(): ScriptedIsolation {
         return 0;
       case 'sleep':
         await delay(Number(rest), undefined, { signal: over }).catch(() => undefined);
+        return 0;
+      case 'binary':
+        write('stdout', 'a\0\ud800b');
         return 0;
       case 'hold':
         write('stdout', 'held\n');
