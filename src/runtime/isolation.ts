@@ -204,6 +204,8 @@ export interface Isolation {
   readonly slots?: { readonly used: number; readonly total: number };
   /** Throws IsolationUnavailable. */
   openSandbox(request: SandboxRequest): Promise<Sandbox>;
+  /** Removes what a process that is gone has left of a run; not there where nothing outlives the process. */
+  discard?(runId: string): Promise<void>;
   readonly agents: LocalHost | ClusterHost;
   /** Ends everything that runs on this machine and leaves nothing. */
   close(): Promise<void>;

@@ -27,10 +27,12 @@ export function createRunJobs(parts: {
   readonly clock: Clock;
   readonly host: Host;
   readonly units: Pick<RunUnits, 'end'>;
+  /** Removes what a process that is gone has left of a run, where something can outlive it. */
+  readonly discard: ((runId: string) => Promise<void>) | undefined;
   readonly active: ReadonlyMap<string, ActiveRun>;
   readonly retentionDays: number;
 }): RunJobs {
-  const { storage, audit, clock, host, units, active, retentionDays } = parts;
+  const { storage, audit, clock, host, units, discard, active, retentionDays } = parts;
 
   let unbegun: ReadonlySet<string> = new Set();
 
@@ -65,8 +67,13 @@ export function createRunJobs(parts: {
     if (failures.length > 0) throw failures[0];
   }
 
-  function endLost({ workspace_id: workspaceId, id: runId, agent_id: agentId, commands }: ForeignRun): Promise<void> {
-    return units.end(
+  async function endLost({
+    workspace_id: workspaceId,
+    id: runId,
+    agent_id: agentId,
+    commands,
+  }: ForeignRun): Promise<void> {
+    await units.end(
       { workspaceId, agentId, runId },
       // What came of them nobody knows; nothing of them is left.
       {
@@ -76,6 +83,8 @@ export function createRunJobs(parts: {
         cause: 'replica_lost',
       },
     );
+    // Last: its record waits for no cluster, which has a deadline of its own.
+    await discard?.(runId);
   }
 
   async function prune(signal: AbortSignal): Promise<void> {

@@ -65,7 +65,7 @@ export const sandboxRunsPlugin = fastifyPlugin(
     });
     const { active } = runs;
     app.decorate('sandboxRuns', {
-      ...createRunJobs({ storage, audit, clock, host, units, active, retentionDays }),
+      ...createRunJobs({ storage, audit, clock, host, units, discard: isolation?.discard, active, retentionDays }),
       removeOf: runs.removeOf,
       stats: () => ({ running: queue.running, waiting: queue.waiting }),
     });

@@ -79,6 +79,18 @@ t.test('an agent waits at its gate, runs when admitted, and goes with all it has
   await host.remove('w', agentId, 0);
 });
 
+t.test('arguments reach a program as they are written', async (t) => {
+  const one = agent({ args: ['echo "$0 $NAME"; sleep 60', '$(NAME) $$(NAME) $$'], env: { NAME: 'n' } });
+  const { agentId } = one;
+  await host.apply(one);
+  await waiting(agentId);
+  await admitAll(agentId);
+  await until('it has written', async () => (await logsOf(agentId).catch(() => '')) !== '');
+  t.equal(await logsOf(agentId), '$(NAME) $$(NAME) $$ n\n');
+  await host.remove('w', agentId, 0);
+  await gone(agentId);
+});
+
 t.test('scaling restarts nothing; what is older never overwrites what is newer', async (t) => {
   const one = agent();
   const { agentId } = one;

@@ -122,9 +122,23 @@ t.test('policies that open a way out are seen', async (t) => {
     [{ to: [{ ipBlock: { cidr: '0.0.0.0/0' } }], ports }, 'every address'],
     [{ to: [{ ipBlock: { cidr: '169.254.169.254/32' } }], ports }, 'metadata'],
     [{ to: [peer], ports: [{ protocol: 'UDP', port: 53 }] }, 'names'],
+    [{ to: [peer], ports: [{ protocol: 'TCP', port: 53 }] }, 'names over TCP'],
+    [
+      { to: [{ podSelector: { matchExpressions: [{ key: 'x', operator: 'DoesNotExist' }] } }], ports },
+      'nearly all pods',
+    ],
+    [{ to: [peer], ports: [...ports, { protocol: 'TCP', port: 443 }] }, 'a second port'],
+    [{ to: [{ ipBlock: { cidr: 'fd00:ec2::254/128' } }], ports }, 'metadata over IPv6'],
     [{ to: [peer], ports: [{ protocol: 'TCP', port: 1, endPort: 65_535 }] }, 'a range'],
   ] as const;
   for (const [rule, what] of wider) t.match(way(rule), /wider/, what);
+  const second = policy({
+    podSelector: proxied,
+    policyTypes: ['Egress'],
+    egress: [{ to: [peer], ports: [{ port: 443 }] }],
+  });
+  const ours = policy({ podSelector: proxied, policyTypes: ['Egress'], egress: [{ to: [peer], ports }] });
+  t.match(reopenedBy([deny, ours, second]), /wider/, 'a second port by another policy');
   t.match(way({ to: [peer], ports }, {}), /for pods that have none/);
   t.match(reopenedBy([]), /no policy denies ingress/);
   t.match(reopenedBy([policy({ podSelector: {}, policyTypes: ['Ingress'] })]), /no policy denies egress/);

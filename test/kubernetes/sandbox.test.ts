@@ -162,14 +162,3 @@ t.test('a cluster that takes no job is no isolation', async (t) => {
   });
   over();
 });
-
-t.test('what an earlier process of the service left is removed at the start, and nothing else', async (t) => {
-  const earlier = driver({}, { serviceName: 'castellan-0' });
-  const other = driver({}, { serviceName: 'castellan-1' });
-  await earlier.openSandbox(request({ runId: '00000000-0000-4000-8000-00000000000a' }));
-  await other.openSandbox(request({ runId: '00000000-0000-4000-8000-00000000000b' }));
-  await driver({}, { serviceName: 'castellan-0' }).state();
-  t.same(store.list('jobs').map(nameOf), ['run-00000000-0000-4000-8000-00000000000b']);
-  await Promise.all([earlier.close(), other.close()]);
-  t.same(left(), [], 'no job, pod or secret of any test is left');
-});

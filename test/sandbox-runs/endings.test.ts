@@ -60,6 +60,8 @@ t.test('a process of the same machine that is gone is noticed without its silenc
   await world.service.app.sandboxRuns.recover(new AbortController().signal);
   t.match((await world.get(agentId, runId)).body, { status: 'error', cause: 'replica_lost' });
   t.match((await world.get(agentId, alive)).body, { status: 'running' });
+  t.ok(world.isolation.discarded.includes(runId), 'and what it has left elsewhere is removed');
+  t.notOk(world.isolation.discarded.includes(alive));
 });
 
 t.test('one that was only silent gets time for a sign of life', async (t) => {

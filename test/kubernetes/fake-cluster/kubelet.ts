@@ -24,6 +24,8 @@ export interface NodeFaults {
   openPorts: readonly number[];
   /** Limits of memory are not those that were asked for. */
   ignoresMemory: boolean;
+  /** There is room for nothing. */
+  isFull: boolean;
 }
 
 export interface Kubelet {
@@ -75,6 +77,7 @@ export function createKubelet(store: Store, local: Isolation): Kubelet {
     oomKillsContainer: false,
     openPorts: [],
     ignoresMemory: false,
+    isFull: false,
   };
 
   function later(work: Promise<unknown>): void {
@@ -86,7 +89,7 @@ export function createKubelet(store: Store, local: Isolation): Kubelet {
     const name = nameOf(pod);
     const container = containerOf(pod);
     const limits = limitsOf(pod);
-    if (limits.cpu > NODE_CPU) return unschedulable(name);
+    if (faults.isFull || limits.cpu > NODE_CPU) return unschedulable(name);
     scheduled(name);
     const image = String(container['image']);
     if (faults.missingImages.has(image)) {
@@ -116,7 +119,8 @@ export function createKubelet(store: Store, local: Isolation): Kubelet {
   async function launch(pod: Manifest, running: Running, limits: Limits): Promise<void> {
     const name = nameOf(pod);
     const container = containerOf(pod);
-    const command = [...listed(container['command']), ...listed(container['args'])].map(String);
+    const argv = [...listed(container['command']), ...listed(container['args'])].map(String);
+    const command = argv.map((argument) => expanded(argument, running.env));
     const replica = await local.agents;
     if (replica.kind !== 'local') throw new TypeError('the driver of this machine runs processes');
     running.replica = await replica.launch({
@@ -228,7 +232,7 @@ export function createKubelet(store: Store, local: Isolation): Kubelet {
       listed(container['env']).map((variable) => {
         const from = member(variable, 'valueFrom', 'secretKeyRef');
         const name = String(member(variable, 'name'));
-        if (from === undefined) return [name, String(member(variable, 'value')).replaceAll('$$', '$')];
+        if (from === undefined) return [name, expanded(String(member(variable, 'value')), {})];
         return [name, secretText(String(member(from, 'name')), String(member(from, 'key')))];
       }),
     );
@@ -327,6 +331,13 @@ export function createKubelet(store: Store, local: Isolation): Kubelet {
     },
   };
   return kubelet;
+}
+
+/** As Kubernetes does with arguments and values: $(NAME) is a variable that there is, $$ a dollar. */
+function expanded(text: string, env: Readonly<Record<string, string>>): string {
+  return text.replaceAll(/\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)/g, (found, name) =>
+    found === '$$' ? '$' : (env[name] ?? found),
+  );
 }
 
 /** Stands for what a network without policies leads to: the sandbox has only its own loopback. */

@@ -134,12 +134,16 @@ export function scriptedIsolation(): ScriptedIsolation {
     name: 'bubblewrap',
     requests,
     ran,
+    discarded,
     open,
     state: async () => state,
     recheck: async () => state,
     openSandbox: async (request) => {
       if (isBroken) throw new IsolationUnavailable({ check: 'slots', observed: 'all are taken', fix: 'wait' });
       return openSandbox(request);
+    },
+    discard: async (runId) => {
+      discarded.push(runId);
     },
     agents: {
       kind: 'local',

@@ -13,7 +13,8 @@ export interface Cluster {
   /** Ours, kept up to date. */
   readonly pods: Reflector<Pod>;
   readonly deployments: Reflector<Deployment>;
-  readonly service: { readonly name: string; readonly boot: string };
+  /** A label. */
+  readonly service: string;
   readonly logger: Logger;
 }
 

@@ -6,6 +6,7 @@ import { type EnvVar, podTemplate } from './pod-template.ts';
 
 /** Seconds that a pod gets when the cluster moves it; a stop says its own. */
 const GRACE_SECONDS = 10;
+
 /**
  * The deployment of an agent. Its pods are the same in every generation of the same spec, so that scaling restarts none; files
  * of secrets that change are changed in place by the kubelet. `resourceVersion`: of what it replaces.
@@ -45,8 +46,8 @@ export function agentDeployment({ config }: Cluster, agent: ClusterAgent, resour
           labels,
           annotations,
           image: agent.image ?? config.image,
-          command: agent.command,
-          args: agent.args,
+          command: agent.command?.map(literal),
+          args: agent.args.map(literal),
           env: variables(agent, hasEgress ? name : undefined),
           limits: agent.limits,
           restartPolicy: 'Always',
@@ -92,8 +93,7 @@ export function secretFiles(agent: ClusterAgent): Record<string, string> {
 }
 
 function variables({ env }: ClusterAgent, secret: string | undefined): EnvVar[] {
-  // A cluster replaces $(NAME) in a value; $$ stands for a dollar.
-  const own = Object.entries(env).map(([name, value]) => ({ name, value: value.replaceAll('$', '$$$$') }));
+  const own = Object.entries(env).map(([name, value]) => ({ name, value: literal(value) }));
   if (secret === undefined) return own;
   const proxy = Object.keys(proxyVariables('')).map((name) =>
     name.toLowerCase() === 'no_proxy'
@@ -101,4 +101,9 @@ function variables({ env }: ClusterAgent, secret: string | undefined): EnvVar[] 
       : { name, valueFrom: { secretKeyRef: { name: secret, key: EGRESS_KEY.url } } },
   );
   return [...own.filter(({ name }) => !proxy.some((other) => other.name === name)), ...proxy];
+}
+
+/** A cluster replaces $(NAME) in arguments and values; $$ stands for a dollar. */
+function literal(text: string): string {
+  return text.replaceAll('$', '$$$$');
 }

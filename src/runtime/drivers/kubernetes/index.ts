@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { hostname } from 'node:os';
+import { setTimeout as wait } from 'node:timers/promises';
 
 import { type Clock, systemClock } from '../../../clock.ts';
 import type { HostPort, RuntimeConfig } from '../../../config/runtime.ts';
@@ -12,22 +12,24 @@ import type { Isolation, IsolationState, SandboxRequest } from '../../isolation.
 import { createAgents } from './agents.ts';
 import { type Access, inClusterAccess, kubeconfigAccess } from './client/access.ts';
 import { createClusterClient } from './client/client.ts';
-import { type Cluster, createCluster } from './cluster.ts';
+import { createCluster } from './cluster.ts';
 import { createEgressWays } from './egress.ts';
-import { serviceLabel } from './labels.ts';
+import { jobName, serviceLabel } from './labels.ts';
 import { preflight } from './preflight/preflight.ts';
+import { removeJob } from './removal.ts';
 import { openSandbox } from './sandbox.ts';
-import { sweepJobs } from './sweep.ts';
 
 /** ms that what was found holds: good for long, bad for less. */
 const GOOD_FOR_MS = 600_000;
 const BAD_FOR_MS = 30_000;
+/** ms for the end of what is open, when the service closes; then the cluster ends it at its deadline. */
+const CLOSE_MS = 20_000;
 
 export interface KubernetesParts {
   readonly logger: Logger;
   /** Where pods with an allowlist come to. */
   readonly egressListener?: EgressListener | undefined;
-  /** Of this service: what an earlier process of the same name left is removed. */
+  /** A label for people, in the place of the host name. */
   readonly serviceName?: string;
   readonly clock?: Clock;
   /** For tests. */
@@ -47,14 +49,13 @@ export function createKubernetesIsolation(
   if (image === undefined) throw new ConfigError(['CASTELLAN_KUBERNETES_IMAGE is not set']);
   const access = parts.access ?? accessOf(config);
   const client = createClusterClient(access, clock);
-  const service = { name: serviceLabel(parts.serviceName ?? hostname()), boot: randomUUID() };
+  const service = serviceLabel(parts.serviceName ?? hostname());
   const cluster = createCluster({ client, config: { ...config.kubernetes, image }, service, logger });
   const ways = createEgressWays(cluster, { listener: egressListener, proxy: config.kubernetes.egressProxy });
   const open = new Set<{ close(): Promise<void> }>();
   let known: { readonly at: number; readonly state: IsolationState } | undefined;
   let looking: Promise<IsolationState> | undefined;
-  let swept: Promise<unknown> | undefined;
-  let isClosed = false;
+  const closing = new AbortController();
 
   function look(): Promise<IsolationState> {
     looking ??= lookOnce().finally(() => {
@@ -64,16 +65,16 @@ export function createKubernetesIsolation(
   }
 
   async function lookOnce(): Promise<IsolationState> {
-    const state = await preflight(cluster, () => listenersOf(access, config.kubernetes.egressProxy));
+    const listeners = () => listenersOf(access, config.kubernetes.egressProxy);
+    const state = await preflight(cluster, listeners, closing.signal);
     known = { at: clock(), state };
-    if (state.available) swept ??= sweep(cluster);
-    await swept;
     return state;
   }
 
   async function state(): Promise<IsolationState> {
     if (known === undefined) return look();
-    const age = clock() - known.at;
+    // A clock may have been set back.
+    const age = Math.abs(clock() - known.at);
     // Looked at again beside: a canary takes seconds, and its answer is for the next who asks.
     if (age > (known.state.available ? GOOD_FOR_MS : BAD_FOR_MS)) void look();
     return known.state;
@@ -84,7 +85,7 @@ export function createKubernetesIsolation(
     state,
     recheck: look,
     openSandbox: async (request) => {
-      if (isClosed) throw closedDown();
+      if (closing.signal.aborted) throw closedDown();
       const now = await state();
       if (!now.available) throw new IsolationUnavailable(now.problem);
       const sandbox = await openWithWay(request);
@@ -101,11 +102,12 @@ export function createKubernetesIsolation(
         },
       };
     },
+    discard: (runId) => removeJob(cluster, jobName(runId)),
     agents: createAgents(cluster, ways),
     close: async () => {
-      isClosed = true;
-      await looking?.catch(() => undefined);
-      await Promise.allSettled([...open].map((sandbox) => sandbox.close()));
+      closing.abort();
+      const ended = Promise.allSettled([looking, ...[...open].map((sandbox) => sandbox.close())]);
+      await Promise.race([ended, wait(CLOSE_MS, undefined, { ref: false })]);
       await ways.close();
       cluster.pods.close();
       cluster.deployments.close();
@@ -139,15 +141,6 @@ async function listenersOf(access: Access, proxy: HostPort | undefined): Promise
 async function resolved({ host, port }: HostPort): Promise<HostPort> {
   const { address } = await lookup(host);
   return { host: address, port };
-}
-
-async function sweep(cluster: Cluster): Promise<void> {
-  try {
-    const count = await sweepJobs(cluster);
-    if (count > 0) cluster.logger.info({ count }, 'sandboxes of an earlier process of this service were removed');
-  } catch (error) {
-    cluster.logger.warn({ err: error }, 'what an earlier process of this service left could not be removed');
-  }
 }
 
 function closedDown(): IsolationUnavailable {

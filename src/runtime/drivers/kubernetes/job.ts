@@ -23,8 +23,7 @@ export function sandboxJob({ config, service }: Cluster, request: JobRequest): o
     [LABEL.run]: request.runId,
     [LABEL.workspace]: workspaceLabel(request.workspaceId),
     [LABEL.agent]: request.agentId,
-    [LABEL.service]: service.name,
-    [LABEL.boot]: service.boot,
+    [LABEL.service]: service,
     ...(request.egress ? { [LABEL.egress]: 'proxy' } : {}),
   };
   const annotations = { [ANNOTATION.workspace]: request.workspaceId };

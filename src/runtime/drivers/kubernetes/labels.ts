@@ -9,9 +9,8 @@ export const LABEL = {
   workspace: 'castellan.dev/workspace',
   agent: 'castellan.dev/agent',
   run: 'castellan.dev/run',
-  /** Of the service that made it, and of its process: what an earlier process of the same service left is nobody's. */
+  /** Host name of the service that made it, for people: two services may have the same one. */
   service: 'castellan.dev/service',
-  boot: 'castellan.dev/boot',
   /** `proxy`: the network policies let it reach the egress proxy, and nothing else. */
   egress: 'castellan.dev/egress',
 } as const;

@@ -37,6 +37,8 @@ export async function openSandbox(cluster: Cluster, request: SandboxRequest, opt
   const { egress, setupMs = SETUP_MS } = options;
   const name = jobName(request.runId);
   const closing = new AbortController();
+  /** What makes a pod ours: labels can be written by whoever makes pods in the namespace. */
+  let jobUid: string | undefined;
   let turn: Promise<unknown> = Promise.resolve();
   let ended: PodEnd | undefined;
   let oomKills = 0;
@@ -49,6 +51,7 @@ export async function openSandbox(cluster: Cluster, request: SandboxRequest, opt
     try {
       await cluster.pods.ready(AbortSignal.timeout(AFTER_MS));
       const { metadata } = await cluster.client.call(Job, { method: 'POST', path: cluster.paths.jobs, body });
+      jobUid = metadata.uid;
       if (egress !== undefined) await storeWay(cluster, egress, metadata, request);
     } catch (error) {
       await egress?.close();
@@ -182,7 +185,9 @@ export async function openSandbox(cluster: Cluster, request: SandboxRequest, opt
   }
 
   function currentPod(): Pod | undefined {
-    return cluster.pods.items().find(({ metadata }) => metadata.labels?.[LABEL.run] === request.runId);
+    const isIts = ({ metadata: { labels, ownerReferences = [] } }: Pod) =>
+      labels?.[LABEL.run] === request.runId && ownerReferences.some(({ uid }) => uid === jobUid);
+    return cluster.pods.items().find(isIts);
   }
 
   return {

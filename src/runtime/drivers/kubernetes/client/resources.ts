@@ -11,6 +11,7 @@ export const Metadata = Type.Object({
   deletionTimestamp: Type.Optional(Type.String()),
   labels: Type.Optional(Texts),
   annotations: Type.Optional(Texts),
+  ownerReferences: Type.Optional(Type.Array(Type.Object({ uid: Type.String() }))),
 });
 
 export const Status = Type.Object({

@@ -21,9 +21,13 @@ const FORKS = `i=0; while [ $i -lt ${LIMITS.pids * 4} ]; do sleep 5 & i=$((i+1))
 
 /**
  * Runs a pod as every other is run and looks from inside: who it is, what it reaches, and whether its limits hold. `listeners`:
- * what no pod may reach, besides metadata. Throws IsolationUnavailable.
+ * what no pod may reach, besides metadata. Throws IsolationUnavailable, when it is ended by the signal, too.
  */
-export async function checkCanary(cluster: Cluster, listeners: Readonly<Record<string, HostPort>>): Promise<void> {
+export async function checkCanary(
+  cluster: Cluster,
+  listeners: Readonly<Record<string, HostPort>>,
+  signal: AbortSignal,
+): Promise<void> {
   const targets = { metadata: METADATA, ...listeners };
   const request = {
     runId: newId(),
@@ -35,8 +39,8 @@ export async function checkCanary(cluster: Cluster, listeners: Readonly<Record<s
     lifetimeMs: LIFETIME_MS,
   };
   const sandbox = await openSandbox(cluster, request, { kind: 'canary' });
-  const run = (command: string) =>
-    sandbox.run(command, { timeoutMs: COMMAND_MS, signal: AbortSignal.timeout(LIFETIME_MS) });
+  const late = AbortSignal.any([signal, AbortSignal.timeout(LIFETIME_MS)]);
+  const run = (command: string) => sandbox.run(command, { timeoutMs: COMMAND_MS, signal: late });
   try {
     const looked = await run(canaryScript(targets));
     requireRan(looked);

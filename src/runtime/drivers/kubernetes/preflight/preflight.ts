@@ -15,6 +15,7 @@ const Version = Type.Object({ gitVersion: Type.String() });
 export async function preflight(
   cluster: Cluster,
   listeners: () => Promise<Readonly<Record<string, HostPort>>>,
+  signal: AbortSignal,
 ): Promise<IsolationState> {
   try {
     const { gitVersion }: Static<typeof Version> = await cluster.client.call(Version, {
@@ -25,7 +26,7 @@ export async function preflight(
     await checkNamespace(cluster);
     await checkRuntimeClass(cluster);
     await checkNetworkPolicies(cluster);
-    await checkCanary(cluster, await listeners());
+    await checkCanary(cluster, await listeners(), signal);
     return { available: true, limits: 'enforced', version: `kubernetes ${gitVersion}` };
   } catch (error) {
     return { available: false, problem: problemOf(error) };
