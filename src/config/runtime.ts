@@ -73,6 +73,8 @@ export interface AgentProcessConfig {
 }
 
 const HOST_PORT = /^([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?):([1-9]\d{0,4})$/;
+/** By its last label, as every parser of addresses tells one from a name. */
+const ADDRESS = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 const SECRET_FROM = /^([a-z0-9][a-z0-9-]{0,62}\/[A-Za-z0-9][A-Za-z0-9._-]{0,127})=([A-Za-z_][A-Za-z0-9_]*)$/;
 const NAMESPACE = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -101,7 +103,7 @@ export function readRuntime(read: SettingsReader): RuntimeConfig {
     egress: {
       internalHosts: read
         .list('CASTELLAN_EGRESS_INTERNAL_HOSTS')
-        .flatMap((item) => hostPort(read, 'CASTELLAN_EGRESS_INTERNAL_HOSTS', item) ?? []),
+        .flatMap((item) => namedHost(read, 'CASTELLAN_EGRESS_INTERNAL_HOSTS', item) ?? []),
       listen: egressListener(read),
     },
     sandbox: {
@@ -160,6 +162,14 @@ function secretsEnv(read: SettingsReader): Map<string, string> {
     }
   }
   return secrets;
+}
+
+/** No address: an allowlist cannot name one, so that it would have no effect. */
+function namedHost(read: SettingsReader, name: SettingName, text: string): HostPort | undefined {
+  const found = hostPort(read, name, text);
+  if (found === undefined || !ADDRESS.test(found.host)) return found;
+  read.problem(`${name} must name hosts, not addresses: an allowlist cannot name an address`);
+  return undefined;
 }
 
 function hostPort(read: SettingsReader, name: SettingName, text: string): HostPort | undefined {

@@ -162,3 +162,10 @@ function known(name: string): boolean {
 function without(env: Env, name: string): Env {
   return Object.fromEntries(Object.entries(env).filter(([key]) => key !== name));
 }
+
+t.test('hosts of the own network are names: an address there would have no effect', async (t) => {
+  const of = (hosts: string) => serve({ ...DEVELOPMENT, CASTELLAN_EGRESS_INTERNAL_HOSTS: hosts });
+  t.same(of('registry.internal:5000, 10.example:80'), []);
+  for (const address of ['10.0.0.7:80', 'registry.internal:5000,127.1:80', '0x7f000001:80', '2130706433:80'])
+    t.match(of(address), [/CASTELLAN_EGRESS_INTERNAL_HOSTS must name hosts/], address);
+});
