@@ -26,13 +26,17 @@ async function openKubernetes(config: RuntimeConfig, rules: EgressRules, logger:
   const { createKubernetesIsolation } = await import('../runtime/drivers/kubernetes/index.ts');
   const { listen } = config.egress;
   const egressListener = listen && createEgressListener(rules, listen);
-  const isolation = createKubernetesIsolation(config, { logger, egressListener });
+  // First, for it may fail, and nothing else is open then.
   await egressListener?.listen();
-  const close = async () => {
-    await isolation.close();
-    await egressListener?.close();
-  };
-  return { ...isolation, close };
+  const isolation = createKubernetesIsolation(config, { logger, egressListener });
+  const { close } = isolation;
+  // Of the same object: what it tells by getters changes.
+  return Object.defineProperty(isolation, 'close', {
+    value: async () => {
+      await close();
+      await egressListener?.close();
+    },
+  });
 }
 
 /** What the last look at it has found. */
