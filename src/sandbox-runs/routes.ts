@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 
 import { callerOf } from '../agents/caller.ts';
 import { MAX_CONNECTION_AGE } from '../http/drain.ts';
 import { optionalBody } from '../http/json-body.ts';
 import { RetryLater } from '../http/problem.ts';
+import { readerGone } from '../http/reader-gone.ts';
 import { answerWith, ok } from '../idempotency/answer.ts';
 import { claimOf, itemsOf } from '../idempotency/keyed-request.ts';
 import type { RunReads } from './reads.ts';
@@ -168,7 +169,7 @@ export const sandboxRunRoutes: FastifyPluginAsyncTypebox<SandboxRunRoutesOptions
       if (readers >= MAX_READERS) throw new RetryLater('OVERLOADED', 'Too many follow the output of runs here.', 2000);
       readers += 1;
       const signal = AbortSignal.any([
-        gone(reply, () => (readers -= 1)),
+        readerGone(reply, () => (readers -= 1)),
         closing,
         AbortSignal.timeout(MAX_CONNECTION_AGE),
       ]);
@@ -200,13 +201,3 @@ export const sandboxRunRoutes: FastifyPluginAsyncTypebox<SandboxRunRoutesOptions
     },
   );
 };
-
-/** Fires, once, when nobody waits for the answer any more. */
-function gone(reply: FastifyReply, done: () => void): AbortSignal {
-  const controller = new AbortController();
-  reply.raw.once('close', () => {
-    done();
-    controller.abort(new Error('nobody reads any more'));
-  });
-  return controller.signal;
-}

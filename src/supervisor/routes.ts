@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from '@sinclair/typebox';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 
 import { callerOf } from '../agents/caller.ts';
 import { known } from '../agents/lookup.ts';
@@ -10,6 +10,7 @@ import type { AgentBrakes } from '../agents/stop.ts';
 import { MAX_CONNECTION_AGE } from '../http/drain.ts';
 import { AgentParams } from '../http/params.ts';
 import { RetryLater } from '../http/problem.ts';
+import { readerGone } from '../http/reader-gone.ts';
 import { claimOf } from '../idempotency/keyed-request.ts';
 import { AccessDenied } from '../identity/errors.ts';
 import { LogList, LogsQuery } from './logs/schema.ts';
@@ -74,7 +75,7 @@ export const supervisorRoutes: FastifyPluginAsyncTypebox<SupervisorRoutesOptions
         throw new RetryLater('OVERLOADED', 'Too many follow the output of agents here.', 2000);
       readers += 1;
       const signal = AbortSignal.any([
-        gone(reply, () => (readers -= 1)),
+        readerGone(reply, () => (readers -= 1)),
         closing,
         AbortSignal.timeout(MAX_CONNECTION_AGE),
       ]);
@@ -119,13 +120,4 @@ function refused(request: FastifyRequest, workspaceId: string): AccessDenied {
   const route = request.routeOptions.url ?? '';
   const access = { chain: workspaceId, reason: 'STOP_TOKEN' as const, principalId: principal.id, method, route };
   return new AccessDenied('STOP_TOKEN_INVALID', access, 'It is not the stop token of the agent.');
-}
-
-function gone(reply: FastifyReply, then: () => void): AbortSignal {
-  const controller = new AbortController();
-  reply.raw.once('close', () => {
-    then();
-    controller.abort();
-  });
-  return controller.signal;
 }
