@@ -1,9 +1,8 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
-import { close } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
 
 import type { OutputSink } from '../../isolation.ts';
 import { bwrapArguments, encodeArguments, FD } from './arguments.ts';
@@ -19,7 +18,6 @@ import { resourceLimits } from './resource-limits.ts';
 import { signalCommand } from './signal-command.ts';
 import { readStatus } from './status.ts';
 
-const closeFile = promisify(close);
 /** Between looks for a process that is about to be there. */
 const FORK_MS = 5;
 
@@ -76,11 +74,15 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
       }),
     );
   };
+  const closeWriters = () => {
+    closeSync(stdout.writeFd);
+    closeSync(stderr.writeFd);
+  };
   let spawned: SpawnedChain;
   try {
     spawned = spawnChain(host.tools.sh, commandLine(host, place, spec, cgroup), stdioOf(spec, stdout, stderr));
   } catch (error) {
-    await Promise.all([closeFile(stdout.writeFd), closeFile(stderr.writeFd)]);
+    closeWriters();
     await finish();
     throw error;
   }
@@ -94,7 +96,7 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
   for (const [index, secret] of [...(spec.secrets?.values() ?? [])].entries()) pipes(FD.secrets + index).end(secret);
   if (spec.egressSocket !== undefined) answerRelay(pipes(FD.relay));
   const kill = createKill({ pid, firstProcess: status.firstProcess, ended, cgroup });
-  await Promise.all([closeFile(stdout.writeFd), closeFile(stderr.writeFd)]);
+  closeWriters();
 
   let isOver = false;
   const exited = ended.then(async (exitCode): Promise<ChainExit> => {

@@ -38,7 +38,7 @@ export async function makeGroup(parents: GroupParents, name: string, limits: Gro
   const dirs = [...new Set([unified, ...Object.values(parents.v1).map(at)].filter((dir) => dir !== undefined))];
   const remove = async () => {
     for (const dir of dirs) await killAll(dir, { v2: dir === unified });
-    for (const dir of dirs) await removeCgroup(dir);
+    await Promise.all(dirs.map(removeCgroup));
   };
   try {
     for (const dir of dirs) mkdirSync(dir);
