@@ -168,8 +168,9 @@ const SUPERVISION = `
       ) f
       ON CONFLICT DO NOTHING;
     END IF;
-    SELECT count(*) || ':' || coalesce(sum(hashtextextended(
-        concat_ws(' ', c.token, a.version, a.generation, agent_is_urgent(a)), 0)), 0)
+    -- Edited figures leave the version as it was.
+    SELECT count(*) || ':' || coalesce(sum(hashtextextended(concat_ws(
+        ' ', c.token, a.version, a.generation, a.status, a.desired_replicas, a.ready_replicas, agent_is_urgent(a)), 0)), 0)
       INTO digest
       FROM agent_claims c LEFT JOIN agents a ON a.workspace_id = c.workspace_id AND a.id = c.agent_id
       WHERE c.supervisor_id = p_id;

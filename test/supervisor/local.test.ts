@@ -137,6 +137,20 @@ t.test('replicas come and go', async (t) => {
   t.same(processesOf(path), [first], 'the first goes on');
 });
 
+t.test('what is edited in its row is noticed', async () => {
+  const path = await started();
+  const edit = (change: string) => database.query(`UPDATE agents SET ${change} WHERE id = $1`, [idOf(path)]);
+  // After its own changes of the row, which would bring the edit along.
+  await world.service.app.supervisor?.round();
+  await world.service.app.supervisor?.round();
+  await edit('ready_replicas = 77');
+  await until('the figure is its own again', async () => (await status(path)).readyReplicas === 1);
+  await edit('desired_replicas = 2');
+  await until('there are two', async () => (await status(path)).readyReplicas === 2);
+  await edit(`status = 'stopped'`);
+  await until('they end', () => host.running.length === 0);
+});
+
 t.test('what cannot be run here is refused before anything changes', async (t) => {
   const refused: [string, object, number, string][] = [
     ['an image', { image: 'example/agent' }, 422, 'RUNTIME_UNSUPPORTED'],
