@@ -8,7 +8,7 @@ import t from 'tap';
 import type { BubblewrapConfig } from '../../../src/config/runtime.ts';
 import { createPlaces } from '../../../src/runtime/drivers/bubblewrap/places.ts';
 import { areMapped } from '../../../src/runtime/drivers/bubblewrap/slots.ts';
-import { findTools } from '../../../src/runtime/drivers/bubblewrap/tools.ts';
+import { findTools, type Tools } from '../../../src/runtime/drivers/bubblewrap/tools.ts';
 import { IsolationUnavailable } from '../../../src/runtime/errors.ts';
 import { isolationTest } from '../../support/isolation.ts';
 import { watchLeftovers } from '../../support/leftovers.ts';
@@ -28,7 +28,7 @@ async function stateDir(t: Tap): Promise<string> {
   return dir;
 }
 
-async function places(t: Tap, config: Partial<BubblewrapConfig> = {}) {
+async function places(t: Tap, config: Partial<BubblewrapConfig> = {}, replace: Partial<Tools> = {}) {
   const made = createPlaces({
     config: {
       stateDir: config.stateDir ?? (await stateDir(t)),
@@ -39,7 +39,7 @@ async function places(t: Tap, config: Partial<BubblewrapConfig> = {}) {
       toolchains: [],
       ...config,
     },
-    tools: await findTools(process.env['PATH']),
+    tools: { ...(await findTools(process.env['PATH'])), ...replace },
     uid: process.getuid?.() ?? -1,
   });
   t.teardown(() => made.close());
@@ -219,4 +219,33 @@ t.test('root of a user namespace has only the ids that are mapped', async (t) =>
   t.notOk(areMapped('0 1000 1\n1 100000 65536\n', 210_000, 256));
   t.ok(areMapped('0 1000 1\n1 100000 300000\n', 210_000, 256));
   t.notOk(areMapped('', 210_000, 256));
+});
+
+t.test('what could not be given back is given back before the next place, or at the end', asRoot, async (t) => {
+  const left = watchLeftovers(t);
+  const dir = await mkdtemp(join(tmpdir(), 'c-tool-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  const umount = join(dir, 'umount');
+  const { umount: real } = await findTools(process.env['PATH']);
+  const breaks = join(dir, 'breaks');
+  await writeFile(umount, `#!/bin/sh\n[ -e ${breaks} ] && { echo out of order; exit 1; }\nexec ${real} "$@"\n`, {
+    mode: 0o755,
+  });
+  const all = await places(t, { slots: 1 }, { umount });
+  const one = await all.open(LIMITS);
+  await writeFile(breaks, '');
+  await t.rejects(one.release(), /out of order/);
+  await t.rejects(all.open(LIMITS), { message: /^slots/ }, 'its user is not given to another meanwhile');
+  await rm(breaks);
+  const two = await all.open(LIMITS);
+  t.equal(two.slot?.uid, one.slot?.uid);
+  // As it is left by a group that could be made only in part.
+  const [joined] = (await two.enter()).joinPaths;
+  if (joined === undefined) throw new Error('there is no cgroup');
+  mkdirSync(join(dirname(dirname(joined)), 'part'));
+  await writeFile(breaks, '');
+  await t.rejects(two.release(), /out of order/);
+  await rm(breaks);
+  await all.close();
+  await left.nothingLeft();
 });

@@ -51,10 +51,13 @@ export function createBubblewrapIsolation(
   async function close(): Promise<void> {
     // A look that is under way may lay the ground yet.
     await preflight.settled();
-    await open.close();
-    await ground?.host.close();
-    await ground?.places.close();
-    ground = undefined;
+    try {
+      await open.close();
+    } finally {
+      await ground?.host.close();
+      await ground?.places.close();
+      ground = undefined;
+    }
   }
 
   return {

@@ -52,6 +52,7 @@ export function createPlaces(options: PlacesOptions): Places {
   const name = ownerName(newOwner());
   const toolShell = createToolShell(tools.sh);
   let ground: Promise<Ground> | undefined;
+  const late = new Set<(() => Promise<unknown>)[]>();
   let used = 0;
   let limits: Places['limits'] = 'enforced';
 
@@ -99,6 +100,7 @@ export function createPlaces(options: PlacesOptions): Places {
 
   async function open(asked: Limits): Promise<Place> {
     const at = await prepare();
+    if (late.size > 0) await giveBackLate();
     if (used >= config.slots) {
       throw new IsolationUnavailable({
         check: 'slots',
@@ -116,7 +118,7 @@ export function createPlaces(options: PlacesOptions): Places {
         used -= 1;
       },
     ];
-    const release = once(() => unwind(undo));
+    const release = once(() => giveBack(undo));
     try {
       const slot = await at.slots?.take();
       if (slot !== undefined) undo.push(async () => at.slots?.give(slot));
@@ -131,10 +133,27 @@ export function createPlaces(options: PlacesOptions): Places {
       return placeOf({ slot, dir, workspace, group, limits: asked, release });
     } catch (error) {
       const group = await grouped.catch(() => undefined);
-      await group?.remove();
+      if (group !== undefined) undo.push(() => group.remove());
       await release();
       throw error;
     }
+  }
+
+  /** What cannot be given back now, for want of a descriptor or so, is tried again before the next place is opened. */
+  async function giveBack(undo: (() => Promise<unknown>)[]): Promise<void> {
+    try {
+      await unwind(undo);
+    } catch (error) {
+      late.add(undo);
+      throw error;
+    }
+  }
+
+  async function giveBackLate(): Promise<void> {
+    const again = [...late];
+    late.clear();
+    // Who waited for it was told; what fails once more stays for the next time.
+    await Promise.allSettled(again.map(giveBack));
   }
 
   /** Beside all else: the lock of joining opens meanwhile, and while it does nobody makes a cgroup. */
@@ -169,6 +188,7 @@ export function createPlaces(options: PlacesOptions): Places {
       const at = await ground?.catch(() => undefined);
       ground = undefined;
       if (at === undefined) return;
+      await giveBackLate();
       await toolShell.close();
       await at.tree?.close();
       await removeTree(tools, at.dir);
@@ -211,9 +231,12 @@ function placeOf(parts: {
   };
 }
 
-/** Newest first. What cannot be undone keeps what it rests on, above all its user id; the rest is undone all the same. */
-async function unwind(undo: readonly (() => Promise<unknown>)[]): Promise<void> {
-  for (const step of undo.toReversed()) await step();
+/** Newest first. What cannot be undone keeps what it rests on, above all its user id; another time it begins there. */
+async function unwind(undo: (() => Promise<unknown>)[]): Promise<void> {
+  for (let step = undo.at(-1); step !== undefined; step = undo.at(-1)) {
+    await step();
+    undo.pop();
+  }
 }
 
 function once(work: () => Promise<void>): () => Promise<void> {

@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 
-import { codeOf, killAll, procsOf, removeCgroup, take } from './cgroups/files.ts';
+import { codeOf, procsOf, removeGroups, take } from './cgroups/files.ts';
 import type { CgroupPlan } from './cgroups/plan.ts';
 import { parseMountinfo } from './cgroups/proc.ts';
 import { isGone, parseOwner, SERVICE_SUFFIX } from './owner.ts';
@@ -66,12 +66,6 @@ async function goneIn(dir: string): Promise<string[]> {
 /** What a service of another user has left is for that user, or for root. */
 function unlessOfOthers(error: unknown): void {
   if (!['EACCES', 'EPERM'].includes(codeOf(error) ?? '')) throw error;
-}
-
-async function removeGroups(dir: string, v2: boolean): Promise<void> {
-  for (const name of await namesIn(dir)) await removeGroups(join(dir, name), v2);
-  await killAll(dir, { v2 });
-  await removeCgroup(dir);
 }
 
 /** Deepest first. */

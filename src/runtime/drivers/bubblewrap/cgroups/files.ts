@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, rmdirSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, readdirSync, readFileSync, rmdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -47,26 +47,43 @@ export async function procsOf(dir: string): Promise<number[]> {
 
 /** SIGKILL to all in it, again and again until nothing is: what is forking could slip through one look. */
 export async function killAll(dir: string, { v2 }: { readonly v2: boolean }): Promise<void> {
-  const deadline = Date.now() + EMPTY_LIMIT_MS;
+  const deadline = performance.now() + EMPTY_LIMIT_MS;
   for (let procs = await procsOf(dir); procs.length > 0; procs = await procsOf(dir)) {
     const atOnce = v2 && (await putIfThere(dir, 'cgroup.kill', 1));
     // 0: a process of another pid namespace, which cannot be named from here.
     if (!atOnce) for (const pid of procs) if (pid > 0) killOne(pid);
-    if (Date.now() > deadline) throw new Error('a cgroup is not empty in spite of SIGKILL');
+    if (performance.now() > deadline) throw new Error('a cgroup is not empty in spite of SIGKILL');
     await delay(RMDIR_POLL_MS);
   }
 }
 
 /** EBUSY is given out for a moment after the last process has gone. */
 export async function removeCgroup(dir: string): Promise<void> {
-  for (const deadline = Date.now() + EMPTY_LIMIT_MS; ; await delay(RMDIR_POLL_MS)) {
+  for (const deadline = performance.now() + EMPTY_LIMIT_MS; ; await delay(RMDIR_POLL_MS)) {
     try {
       rmdirSync(dir);
       return;
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return;
-      if (codeOf(error) !== 'EBUSY' || Date.now() > deadline) throw error;
+      if (codeOf(error) !== 'EBUSY' || performance.now() > deadline) throw error;
     }
+  }
+}
+
+/** With all that is below and in it. */
+export async function removeGroups(dir: string, v2: boolean): Promise<void> {
+  for (const name of namesIn(dir)) await removeGroups(join(dir, name), v2);
+  await killAll(dir, { v2 });
+  await removeCgroup(dir);
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    const entries = readdirSync(dir, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
   }
 }
 

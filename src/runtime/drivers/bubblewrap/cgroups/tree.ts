@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { IsolationUnavailable } from '../../../errors.ts';
 import { SERVICE_SUFFIX } from '../owner.ts';
-import { codeOf, procsOf, put, removeCgroup, take } from './files.ts';
+import { codeOf, procsOf, put, removeGroups, take } from './files.ts';
 import { type Group, type GroupLimits, type GroupParents, makeGroup } from './group.ts';
 import { type CgroupPlan, CONTROLLERS, type Controller, planCgroups } from './plan.ts';
 import { words } from './proc.ts';
@@ -36,7 +36,8 @@ export async function openTree(plan: CgroupPlan, ownerName: string): Promise<Cgr
   const made: string[] = [];
   let moved: Moved | undefined;
   const close = async () => {
-    for (const dir of made.toReversed()) await removeCgroup(dir);
+    // With what is in it: of a group that could be made only in part, or not be removed, for want of a descriptor.
+    for (const dir of made.toReversed()) await removeGroups(dir, (await take(dir, 'cgroup.type')) !== undefined);
     await moved?.back();
   };
   try {
