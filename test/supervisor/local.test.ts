@@ -148,7 +148,7 @@ t.test('what is edited in its row is noticed', async () => {
   await edit('desired_replicas = 2');
   await until('there are two', async () => (await status(path)).readyReplicas === 2);
   await edit(`status = 'stopped'`);
-  await until('they end', () => host.running.length === 0);
+  await until('they end', () => processesOf(path).length === 0);
 });
 
 t.test('what cannot be run here is refused before anything changes', async (t) => {
