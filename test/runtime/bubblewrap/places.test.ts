@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, statfsSync, symlinkSync } from 'node:fs';
-import { chmod, chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import t from 'tap';
@@ -93,6 +93,24 @@ t.test('when every slot is taken there is none', async (t) => {
   await t.rejects(all.open(LIMITS), { code: 'ISOLATION_UNAVAILABLE', problem: { check: 'slots' } });
   await one.release();
   await (await all.open(LIMITS)).release();
+});
+
+t.test('a place that gets no cgroup, or no workspace, leaves nothing', asRoot, async (t) => {
+  const left = watchLeftovers(t);
+  const all = await places(t);
+  const one = await all.open(LIMITS);
+  const { joinPaths } = await one.enter();
+  await one.release();
+  await t.rejects(all.open({ ...LIMITS, diskBytes: -1 }), { problem: { check: 'workspaces' } });
+  t.equal(all.slots.used, 0);
+  const parent = dirname(dirname(joinPaths.at(-1) ?? ''));
+  await rmdir(parent);
+  await t.rejects(all.open(LIMITS), { code: 'ENOENT' });
+  t.equal(all.slots.used, 0);
+  mkdirSync(parent);
+  await (await all.open(LIMITS)).release();
+  await all.close();
+  await left.nothingLeft();
 });
 
 t.test('memory: the kernel kills, it is counted, and the next command begins anew', asRoot, async (t) => {
@@ -201,6 +219,11 @@ t.test('a state directory is of the service alone', async (t) => {
   mkdirSync(join(dir, 'theirs'));
   await chown(join(dir, 'theirs'), 12_345, 12_345);
   await refused(join(dir, 'theirs'), /belongs to user 12345/);
+  mkdirSync(join(dir, 'theirs', 's'));
+  await refused(join(dir, 'theirs', 's'), /below .*theirs, which belongs to user 12345/);
+  mkdirSync(join(dir, 'everybodys', 's'), { recursive: true });
+  await chmod(join(dir, 'everybodys'), 0o777);
+  await refused(join(dir, 'everybodys', 's'), /below .*everybodys, which others may write/);
   mkdirSync(join(dir, 'closed', 's'), { recursive: true });
   await chmod(join(dir, 'closed'), 0o700);
   await chmod(dir, 0o711);
