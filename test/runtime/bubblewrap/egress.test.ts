@@ -98,3 +98,18 @@ END`;
   await sandbox.close();
   silent.close();
 });
+
+t.test('variables of the command are not those of the relay', async (t) => {
+  const env = { SOCAT_DEFAULT_LISTEN_IP: '6', SOCAT_MAIN_WAIT: '100', LD_PRELOAD: '/workspace/none.so' };
+  const { result, stdout } = await runOnce(
+    parts,
+    `unset SOCAT_MAIN_WAIT SOCAT_DEFAULT_LISTEN_IP; ${get('files.example.org')}`,
+    {
+      env,
+      allowDomains: ['files.example.org'],
+      timeoutMs: 5000,
+    },
+  );
+  t.equal(result, 'ok');
+  t.match(stdout.text, /you asked for files\.example\.org/);
+});

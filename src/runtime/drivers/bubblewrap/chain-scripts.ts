@@ -17,10 +17,13 @@ export const OUTSIDE = [
 /** What socat says when connections are accepted, among much that does not matter. */
 export const RELAY_READY = ' listening on ';
 
-/** The relay to the egress proxy; goes on when the service answers that it has heard it is ready. */
+/**
+ * The relay to the egress proxy; goes on when the service answers that it has heard it is ready. Without the variables of the
+ * command: some of them would make it listen elsewhere, later or never.
+ */
 const RELAY = [
   'socat=$1; shift',
-  `"$socat" -d -d -t 10 TCP4-LISTEN:${PROXY_PORT},bind=127.0.0.1,reuseaddr,fork,max-children=${RELAY_CONNECTIONS}` +
+  `/usr/bin/env -i "$socat" -d -d -t 10 TCP4-LISTEN:${PROXY_PORT},bind=127.0.0.1,reuseaddr,fork,max-children=${RELAY_CONNECTIONS}` +
     ` UNIX-CONNECT:${EGRESS_SOCKET} 2>&${FD.relay} ${FD.relay}>&- ${FD.started}>&- >/dev/null &`,
   `read -r go <&${FD.relay} || exit 125`,
 ];

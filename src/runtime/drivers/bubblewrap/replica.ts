@@ -12,6 +12,8 @@ import type { IsolationParts } from './sandbox.ts';
 
 /** Of what the chain says when the command cannot be started. */
 const PROBLEM_BYTES = 4096;
+/** ms within which the command has to run: what waits longer waits for something that does not come. */
+const LAUNCH_MS = 30_000;
 const LOST = {
   cause: 'lost',
   exitCode: null,
@@ -42,7 +44,10 @@ export async function launchReplica(parts: IsolationParts, request: ReplicaReque
       },
     });
     ending.of(chain);
-    if (!(await chain.started)) {
+    const late = setTimeout(() => void chain.kill(), LAUNCH_MS);
+    const isStarted = await chain.started;
+    clearTimeout(late);
+    if (!isStarted) {
       await chain.exited;
       throw notStarted(first.captured().text);
     }
