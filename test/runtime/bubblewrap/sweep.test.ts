@@ -152,7 +152,7 @@ t.test('what a dead service left leads nowhere', async (t) => {
 t.test('an ordinary user isolates as well, says that limits are degraded, and leaves nothing', asRoot, async (t) => {
   const home = await mkdtemp(join(tmpdir(), 'c-user-'));
   t.teardown(() => rm(home, { recursive: true, force: true }));
-  await chmod(home, 0o777);
+  await chmod(home, 0o1777);
   const dir = join(home, 's');
   const { setpriv } = await findTools(process.env['PATH']);
   const command = ['--reuid', '65534', '--regid', '65534', '--clear-groups', process.execPath, OWNER, dir, '0'];

@@ -1,4 +1,4 @@
-import { lstat, mkdir, readlink } from 'node:fs/promises';
+import { lstat, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { SystemDirs } from './arguments.ts';
@@ -6,6 +6,7 @@ import { writeEtc } from './etc.ts';
 import { createFifos, type Fifos } from './fifos.ts';
 import { type Guard, startGuard } from './guard.ts';
 import { seccompProgram } from './seccomp.ts';
+import { makeDir } from './state-dir.ts';
 import type { SandboxArch } from './syscalls.ts';
 import type { Tools } from './tools.ts';
 
@@ -36,8 +37,8 @@ export async function createChainHost(
   const seccomp = seccompProgram(sandboxArch(process.arch));
   const etcDir = join(options.dir, 'etc');
   const fifoDir = join(options.dir, 'fifos');
-  await mkdir(etcDir, { mode: 0o755 });
-  await mkdir(fifoDir, { mode: 0o700 });
+  await makeDir(etcDir, 0o755);
+  await makeDir(fifoDir, 0o700);
   await writeEtc(etcDir);
   const system = await systemDirs();
   const guard = startGuard(tools.sh);

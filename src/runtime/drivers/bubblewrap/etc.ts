@@ -1,10 +1,15 @@
-import { copyFile, mkdir, stat, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, copyFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
+
+import { makeDir } from './state-dir.ts';
 
 /** Everything isolated is this user inside. */
 export const SANDBOX_UID = 1000;
 export const SANDBOX_HOSTNAME = 'sandbox';
+
+const READABLE_DIR = 0o755;
+const READABLE = 0o644;
 
 /** What is the same on every machine of its kind, and says nothing of this one. */
 const COPIED = ['ld.so.cache', 'services', 'protocols', 'ssl/openssl.cnf'];
@@ -28,10 +33,10 @@ const FILES: Readonly<Record<string, string>> = {
 
 /** Makes the /etc of everything isolated in `dir`, which is new. Readable by all. */
 export async function writeEtc(dir: string): Promise<void> {
-  await mkdir(join(dir, 'ssl', 'certs'), { recursive: true, mode: 0o755 });
+  for (const below of ['ssl', 'ssl/certs']) await makeDir(join(dir, below), READABLE_DIR);
   // Mount point of the machine's own, through which programs such as awk are found.
-  await mkdir(join(dir, 'alternatives'), { mode: 0o755 });
-  for (const [name, text] of Object.entries(FILES)) await writeFile(join(dir, name), text, { mode: 0o644 });
+  await makeDir(join(dir, 'alternatives'), READABLE_DIR);
+  for (const [name, text] of Object.entries(FILES)) await write(join(dir, name), text);
   for (const name of COPIED) {
     if (await isFile(join('/etc', name))) await copy(join('/etc', name), join(dir, name));
   }
@@ -42,12 +47,18 @@ export async function writeEtc(dir: string): Promise<void> {
 /** The machine's, which may have authorities of its operator; else Node's own. */
 async function writeBundle(path: string): Promise<void> {
   for (const bundle of BUNDLES) if (await isFile(bundle)) return copy(bundle, path);
-  await writeFile(path, `${rootCertificates.join('\n')}\n`, { mode: 0o644 });
+  await write(path, `${rootCertificates.join('\n')}\n`);
 }
 
 async function copy(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true, mode: 0o755 });
   await copyFile(from, to);
+  await chmod(to, READABLE);
+}
+
+/** Of this mode, whatever the service's umask is. */
+async function write(path: string, text: string): Promise<void> {
+  await writeFile(path, text);
+  await chmod(path, READABLE);
 }
 
 async function isFile(path: string): Promise<boolean> {

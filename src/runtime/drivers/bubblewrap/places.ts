@@ -1,4 +1,4 @@
-import { chown, mkdir, readdir, readFile, rmdir, unlink } from 'node:fs/promises';
+import { chown, readdir, readFile, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { BubblewrapConfig } from '../../../config/runtime.ts';
@@ -11,7 +11,7 @@ import { type CgroupTree, openTree, readPlan } from './cgroups/tree.ts';
 import { newOwner, opaqueName, ownerName } from './owner.ts';
 import type { CommandCgroup, Place, Places, ScratchSizes, Slot } from './place.ts';
 import { areMapped, createSlots, type Slots } from './slots.ts';
-import { openStateDir } from './state-dir.ts';
+import { makeDir, openStateDir } from './state-dir.ts';
 import { recordCgroups, sweepCgroups, sweepStateDir } from './sweep.ts';
 import { createToolShell } from './tool-shell.ts';
 import type { Tools } from './tools.ts';
@@ -86,7 +86,7 @@ export function createPlaces(options: PlacesOptions): Places {
     limits = tree !== undefined && mounts ? 'enforced' : 'degraded';
     const dir = join(state.path, name);
     const sharedDir = join(dir, 'shared');
-    await mkdir(sharedDir, { recursive: true, mode: uid === 0 ? 0o711 : 0o700 });
+    for (const one of [dir, sharedDir]) await makeDir(one, uid === 0 ? 0o711 : 0o700);
     await recordCgroups(dir, tree?.dirs ?? []);
     const slots = uid === 0 ? createSlots({ dir: state.slots, ownerName: name, uidBase: config.uidBase }) : undefined;
     return { dir, sharedDir, slots, tree, joinLock: joinLockOf(tree), mounts };
@@ -123,7 +123,7 @@ export function createPlaces(options: PlacesOptions): Places {
       const slot = await at.slots?.take();
       if (slot !== undefined) undo.push(async () => at.slots?.give(slot));
       const dir = join(at.dir, opaque);
-      await mkdir(dir, { mode: slot === undefined ? 0o700 : 0o710 });
+      await makeDir(dir, slot === undefined ? 0o700 : 0o710);
       undo.push(() => removeFlat(dir));
       if (slot !== undefined) await chown(dir, uid, slot.gid);
       const workspace = await openWorkspace(at, join(dir, 'workspace'), asked, slot);

@@ -8,6 +8,7 @@ import { codeOf } from './cgroups/files.ts';
 /** Passed through by whoever knows the name of what is below; listed and written by its owner alone. */
 const PASSABLE = 0o711;
 const PRIVATE = 0o700;
+const STICKY = 0o1000;
 
 /** Sockets are made in it, whose path has 107 bytes at most, and names of ours take up to 52 of them (unix(7)). */
 const MAX_PATH_BYTES = 107 - 52;
@@ -38,12 +39,30 @@ export async function openStateDir(setting: string | undefined, uid: number): Pr
     if ((found.mode & 0o777) !== mode) await chmod(path, mode);
     const slots = join(path, 'slots');
     await mkdir(slots, { recursive: true, mode: PRIVATE });
+    await requireOwnAbove(path, uid);
     if (uid === 0) await requirePassable(path);
     return { path, slots };
   } catch (error) {
     const code = codeOf(error);
     if (error instanceof IsolationUnavailable || code === undefined) throw error;
     throw refused(asked, `cannot be used: ${code}`, error);
+  }
+}
+
+/** A new directory of just this mode, whatever the service's umask is. */
+export async function makeDir(path: string, mode: number): Promise<void> {
+  await mkdir(path, { mode: PRIVATE });
+  await chmod(path, mode);
+}
+
+/** Who owns a directory above, or may write it without being held to what is his, could put another one in its place. */
+async function requireOwnAbove(path: string, uid: number): Promise<void> {
+  for (let at = dirname(path); ; at = dirname(at)) {
+    const { uid: owner, gid, mode } = await lstat(at);
+    if (owner !== uid && owner !== 0) throw refused(path, `is below ${at}, which belongs to user ${owner}`);
+    const writers = gid === 0 || gid === process.getgid?.() ? 0o002 : 0o022;
+    if ((mode & writers) !== 0 && (mode & STICKY) === 0) throw refused(path, `is below ${at}, which others may write`);
+    if (at === '/') return;
   }
 }
 
