@@ -7,7 +7,7 @@ import { createBackoff, type RestartPolicy } from './backoff.ts';
 import { type Claim, wantedReplicas } from './claim.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { AskPermit } from './permit.ts';
-import type { Places } from './places.ts';
+import type { Places, Room } from './places.ts';
 import type { Preparation, PreparedLaunch } from './prepare.ts';
 import { type Attempt, createSlot, isHopeless, isItsOwn, neverRan, type Slot } from './slot.ts';
 import type { LaunchObserver, SupervisorLog } from './supervisor.ts';
@@ -25,6 +25,8 @@ export interface LocalAgentParts {
   readonly outcomes: Outcomes;
   /** Launches under way at once. */
   readonly launching: Places;
+  /** For processes of all agents: one that was scaled up may want more of them than there is room for. */
+  readonly room: Room;
   readonly restarts: RestartPolicy;
   readonly random: () => number;
   /** Monotonic ms. */
@@ -101,6 +103,17 @@ export function createLocalAgent(parts: LocalAgentParts, first: Claim): LocalAge
   }
 
   async function attempt(index: number, isWanted: () => boolean, keep: (replica: Replica) => void): Promise<Attempt> {
+    const leave = parts.room();
+    // Nobody is asked for a permit that could not be used.
+    if (leave === undefined) return { outcome: 'postponed' };
+    try {
+      return await life(index, isWanted, keep);
+    } finally {
+      leave();
+    }
+  }
+
+  async function life(index: number, isWanted: () => boolean, keep: (replica: Replica) => void): Promise<Attempt> {
     const launchId = newId();
     const release = await parts.launching.take();
     let replica: Replica;

@@ -30,3 +30,19 @@ export function createPlaces(count: number): Places {
     },
   };
 }
+
+/** Room for so many; undefined when there is none just now, else what gives it back, once. */
+export type Room = () => (() => void) | undefined;
+
+export function createRoom(count: number): Room {
+  let free = count;
+  return () => {
+    if (free <= 0) return undefined;
+    free -= 1;
+    let given = false;
+    return () => {
+      if (!given) free += 1;
+      given = true;
+    };
+  };
+}

@@ -13,7 +13,7 @@ import { createLogStore } from './logs/store.ts';
 import { createLogWriter } from './logs/writer.ts';
 import { createOutcomes } from './outcomes.ts';
 import { createPermits } from './permit.ts';
-import { createPlaces } from './places.ts';
+import { createPlaces, createRoom } from './places.ts';
 import { createClaimPreparation, createPreparation } from './prepare.ts';
 import { supervisorRoutes } from './routes.ts';
 import { createSecretSource } from './secrets.ts';
@@ -90,12 +90,13 @@ export const supervisorPlugin = fastifyPlugin(
         log,
       };
       const launching = createPlaces(LAUNCHES);
+      const room = createRoom(localCapacity(config));
       const isAvailable = async () => (await isolated.state()).available;
       const keeper =
         host.kind === 'cluster'
           ? createClusterKeeper({ ...common, host, load: createClaimPreparation(admission, prepare) })
           : createLocalKeeper((claim: Claim) =>
-              createLocalAgent({ ...common, host, isAvailable, prepare, launching }, claim),
+              createLocalAgent({ ...common, host, isAvailable, prepare, launching, room }, claim),
             );
       const supervisor: Supervisor = createSupervisor({
         store: createSupervisorStore(storage),
