@@ -34,6 +34,16 @@ t.test('1: neither environment nor command line of any process inside says anyth
   t.equal(await printed(t, 'readlink /proc/1/cwd'), '/workspace\n');
 });
 
+t.test('1: what the loader and shells act upon is for the command, not for the first process', async (t) => {
+  const env = { LD_PRELOAD: '/workspace/odd one.so', BASH_ENV: '/workspace/x', castellan_0: 'theirs', PLAIN: '1' };
+  const seen = await printed(t, 'tr "\\0" "\\n" </proc/1/environ; echo --; env', { env });
+  const [first, command] = seen.split('--\n');
+  t.match(first, /^PLAIN=1$/m, 'it looked');
+  t.notMatch(first, /^(?:LD_PRELOAD|BASH_ENV)=/m);
+  for (const [name, value] of Object.entries(env)) t.match(command, `\n${name}=${value}\n`);
+  t.notMatch(command, /castellan_[1-9]/);
+});
+
 t.test('2: a user of its own on the machine, and no right inside', async (t) => {
   const marker = randomUUID();
   const { replica, output } = await launchTest(parts, [

@@ -33,7 +33,9 @@ const RELAY = [
  * that counts them inside alone), the relay's program if there is one, then the command. The descriptors are closed in the
  * one child as well: it is made after.
  */
-export function insideScript(options: { readonly hasEgress: boolean }): string {
+export function insideScript(options: { readonly hasEgress: boolean; readonly carriers: readonly string[] }): string {
+  const { carriers } = options;
+  const unpack = ['/usr/bin/env', ...carriers.map((name) => `-u ${name}`), ...carriers.map((name) => `"$${name}"`), ''];
   return [
     // dash and busybox say -p, bash says -u.
     'ulimit -p "$1" 2>/dev/null || ulimit -u "$1"; shift',
@@ -41,7 +43,7 @@ export function insideScript(options: { readonly hasEgress: boolean }): string {
     // Refused when the service has gone: what it has gone from before this process could be told to end with it ends here.
     `echo '${STARTED_LINE}' >&${FD.started} || exit 125; exec ${FD.started}>&- ${FD.relay}>&-`,
     // A child, also because signals that it does not handle never reach the first process of a namespace.
-    '(exec "$@")',
+    `(exec ${carriers.length === 0 ? '' : unpack.join(' ')}"$@")`,
     'exit $?',
   ].join('\n');
 }

@@ -9,7 +9,7 @@ import { bwrapArguments, encodeArguments, FD } from './arguments.ts';
 import type { ChainHost } from './chain-host.ts';
 import { insideScript, OUTSIDE, RELAY_READY } from './chain-scripts.ts';
 import { drain } from './drain.ts';
-import { sandboxEnvironment } from './environment.ts';
+import { type HeldBack, holdBack, sandboxEnvironment } from './environment.ts';
 import type { Fifo } from './fifos.ts';
 import type { Guard } from './guard.ts';
 import { createKill } from './kill.ts';
@@ -59,7 +59,10 @@ export interface Chain {
  * command. Throws for what cannot be asked (a NUL), or when the machine has no process or descriptor left.
  */
 export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec): Promise<Chain> {
-  const args = bwrapInput(host, place, spec);
+  const { toolchains } = host;
+  const hasEgress = spec.egressSocket !== undefined;
+  const held = holdBack(sandboxEnvironment({ env: spec.env, toolchains, hasEgress }));
+  const args = bwrapInput(host, place, spec, held.env);
   const cgroup = await place.enter();
   const [stdout, stderr] = await host.fifos.takePair();
   const outputs = [
@@ -80,7 +83,7 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
   };
   let spawned: SpawnedChain;
   try {
-    spawned = spawnChain(host.tools.sh, commandLine(host, place, spec, cgroup), stdioOf(spec, stdout, stderr));
+    spawned = spawnChain(host.tools.sh, commandLine(host, place, spec, cgroup, held.carriers), stdioOf(spec, stdout, stderr));
   } catch (error) {
     closeWriters();
     await finish();
@@ -126,24 +129,29 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
   };
 }
 
-function bwrapInput(host: ChainHost, place: Place, spec: ChainSpec): Buffer {
+function bwrapInput(host: ChainHost, place: Place, spec: ChainSpec, env: HeldBack['env']): Buffer {
   const { egressSocket, secrets } = spec;
   const { toolchains, system, etcDir } = host;
-  const env = sandboxEnvironment({ env: spec.env, toolchains, hasEgress: egressSocket !== undefined });
   const { workspaceDir, scratch } = place;
   return encodeArguments(
     bwrapArguments({ system, etcDir, toolchains, workspaceDir, scratch, env, egressSocket, secrets }),
   );
 }
 
-function commandLine({ tools }: ChainHost, place: Place, spec: ChainSpec, cgroup: CommandCgroup): string[] {
+function commandLine(
+  { tools }: ChainHost,
+  place: Place,
+  spec: ChainSpec,
+  cgroup: CommandCgroup,
+  carriers: readonly string[],
+): string[] {
   const hasEgress = spec.egressSocket !== undefined;
   return [
     ...['-c', OUTSIDE, 'sh', ...cgroup.joinPaths, '--'],
     ...[tools.prlimit, ...resourceLimits(place.limits, spec.cpuSeconds)],
     ...[tools.setpriv, '--no-new-privs', ...identity(place.slot)],
     ...[tools.bwrap, '--args', `${FD.args}`, '--'],
-    ...['/bin/sh', '-c', insideScript({ hasEgress }), 'sh', `${place.limits.pids}`],
+    ...['/bin/sh', '-c', insideScript({ hasEgress, carriers }), 'sh', `${place.limits.pids}`],
     ...(hasEgress ? [tools.socat] : []),
     ...spec.command,
   ];
