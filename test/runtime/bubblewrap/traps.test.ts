@@ -103,6 +103,10 @@ t.test('6: standard output and error can be opened again', async (t) => {
   t.match(done, { result: 'ok', stdout: { text: 'a\nc\n' }, stderr: { text: 'b\n' } });
 });
 
+t.test('7: goes before the service when the machine is out of memory', async (t) => {
+  t.equal(await printed(t, 'cat /proc/self/oom_score_adj'), '500\n');
+});
+
 t.test('7: limits of processes that hold together: files, processes, descriptors, no core', async (t) => {
   const limits = { diskBytes: 8 * MIB, pids: 40 };
   const text = await printed(t, 'ulimit -c; ulimit -f; ulimit -n; ulimit -l; cat /proc/self/limits', { limits });

@@ -11,6 +11,8 @@ const RELAY_CONNECTIONS = 64;
  */
 export const OUTSIDE = [
   'while [ "$1" != -- ]; do echo 0 >"$1" || exit 125; shift; done; shift',
+  // What is isolated goes before the service when the whole machine is out of memory, however the service itself is rated.
+  'echo 500 >/proc/self/oom_score_adj || exit 125',
   `exec "$@" ${FD.started}>&${FD.status}`,
 ].join('\n');
 

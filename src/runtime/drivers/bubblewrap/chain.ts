@@ -83,7 +83,11 @@ export async function launchChain(host: ChainHost, place: Place, spec: ChainSpec
   };
   let spawned: SpawnedChain;
   try {
-    spawned = spawnChain(host.tools.sh, commandLine(host, place, spec, cgroup, held.carriers), stdioOf(spec, stdout, stderr));
+    spawned = spawnChain(
+      host.tools.sh,
+      commandLine(host, place, spec, cgroup, held.carriers),
+      stdioOf(spec, stdout, stderr),
+    );
   } catch (error) {
     closeWriters();
     await finish();
