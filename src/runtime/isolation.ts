@@ -65,7 +65,7 @@ export interface Captured {
 
 export interface CommandResult {
   readonly result: CommandOutcome;
-  /** Null when the command did not end by itself. */
+  /** As a shell says it; null when it was ended for its time, its output or a cancellation, or never began. */
   readonly exitCode: number | null;
   /** Such as SIGSEGV. */
   readonly signal: string | null;

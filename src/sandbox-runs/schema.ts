@@ -40,7 +40,8 @@ export const RunBody = Type.Object(
     tests: Type.Array(Type.String({ minLength: 1, maxLength: MAX_COMMAND, pattern: '\\S' }), {
       minItems: 1,
       maxItems: 50,
-      description: 'Commands, each run by `sh -c` one after another in one working directory, also after a failure',
+      description:
+        'Commands, each run by `sh -c` one after another in one working directory, also after a failure; 262,144 bytes together at most',
     }),
     timeout_seconds: Type.Optional(
       Type.Integer({
@@ -66,7 +67,10 @@ export const RunBody = Type.Object(
 const CommandResult = Type.Object({
   command: Type.String(),
   result: Type.Union(COMMAND_OUTCOMES.map((name) => Type.Literal(name))),
-  exit_code: nullable(Type.Integer(), 'Null when the command did not end by itself'),
+  exit_code: nullable(
+    Type.Integer(),
+    'As a shell says it; null when it was ended for its time, its output or a cancellation, or never began',
+  ),
   stdout: Type.String({ description: 'Its head and its tail' }),
   stderr: Type.String({ description: 'Its head and its tail' }),
   truncated: Type.Boolean({ description: 'Something of stdout or stderr is left out' }),

@@ -75,7 +75,7 @@ export interface Operations {
     input: { params: {
       readonly agent_id: string;
     }; body: {
-      /** Commands, each run by `sh -c` one after another in one working directory, also after a failure */
+      /** Commands, each run by `sh -c` one after another in one working directory, also after a failure; 262,144 bytes together at most */
       readonly tests: readonly string[];
       /** Of the whole run, from when it starts; default 60, or less where the workspace allows less */
       readonly timeout_seconds?: number;
@@ -129,7 +129,7 @@ export interface Operations {
       readonly results: readonly ({
         readonly command: string;
         readonly result: "ok" | "failed" | "timeout" | "oom" | "output_limit" | "disk_limit" | "cancelled" | "setup_failed";
-        /** Null when the command did not end by itself */
+        /** As a shell says it; null when it was ended for its time, its output or a cancellation, or never began */
         readonly exit_code: number | null;
         /** Its head and its tail */
         readonly stdout: string;
@@ -250,7 +250,7 @@ export interface Operations {
       readonly results: readonly ({
         readonly command: string;
         readonly result: "ok" | "failed" | "timeout" | "oom" | "output_limit" | "disk_limit" | "cancelled" | "setup_failed";
-        /** Null when the command did not end by itself */
+        /** As a shell says it; null when it was ended for its time, its output or a cancellation, or never began */
         readonly exit_code: number | null;
         /** Its head and its tail */
         readonly stdout: string;
@@ -319,7 +319,7 @@ export interface Operations {
       readonly results: readonly ({
         readonly command: string;
         readonly result: "ok" | "failed" | "timeout" | "oom" | "output_limit" | "disk_limit" | "cancelled" | "setup_failed";
-        /** Null when the command did not end by itself */
+        /** As a shell says it; null when it was ended for its time, its output or a cancellation, or never began */
         readonly exit_code: number | null;
         /** Its head and its tail */
         readonly stdout: string;
