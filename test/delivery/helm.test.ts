@@ -103,6 +103,9 @@ const REFUSED: readonly (readonly [why: string, values: Manifest, says: RegExp])
     { settings: { CASTELLAN_RUNTIME_DRIVER: 'auto' } },
     /settings property name/,
   ],
+  ['a variable that is no setting', { settings: { NODE_OPTIONS: '--inspect=0.0.0.0' } }, /settings property name/],
+  ['no trust in TLS', { settings: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } }, /settings property name/],
+  ['a login as a value', { settings: { DATABASE_URL: 'postgres://u:p@h/d' } }, /settings property name/],
   ['an amount', { agents: { quota: { pods: 'many' } } }, /quota\/pods must match/],
 ];
 

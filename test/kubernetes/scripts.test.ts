@@ -1,7 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import t from 'tap';
 
-import { AFTER, commandScript, quoted, readAfterwards } from '../../src/runtime/drivers/kubernetes/scripts.ts';
+import { AFTER, commandScript, IDLE, quoted, readAfterwards } from '../../src/runtime/drivers/kubernetes/scripts.ts';
 import { openIsolation } from '../isolation/support/attack.ts';
 import { isolationTest } from '../support/isolation.ts';
 
@@ -42,6 +43,18 @@ exec ${after}`;
     await sandbox.close();
   },
 );
+
+t.test('a command cannot end the first process of its pod', async (t) => {
+  const kills = 'for signal in TERM INT HUP QUIT KILL; do kill -$signal 1; done; sleep 0.3; echo still there';
+  const [, , idle] = IDLE;
+  const args = '--unshare-user --unshare-pid --as-pid-1 --ro-bind / / --proc /proc --dev /dev --die-with-parent';
+  const script = `(sleep 0.3; ${kills}) & exec /bin/sh -c "$0"`;
+  const pod = spawnSync('bwrap', [...args.split(' '), '/bin/sh', '-c', script, idle], {
+    timeout: 2000,
+    killSignal: 'SIGKILL',
+  });
+  t.equal(pod.stdout.toString(), 'still there\n');
+});
 
 t.test('what it says is read strictly', async (t) => {
   const said = (text: string) => readAfterwards(text);

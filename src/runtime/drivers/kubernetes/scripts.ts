@@ -1,8 +1,8 @@
 /**
  * Process 1 of a sandbox. It waits, and reaps what its children leave; a command that kills everything leaves it with a new
- * child to wait for.
+ * child to wait for. What is ignored, and SIGKILL from inside its namespace, does not reach it.
  */
-export const IDLE = ['/bin/sh', '-c', "trap 'exit 0' TERM; while :; do sleep 3600 & wait; done"] as const;
+export const IDLE = ['/bin/sh', '-c', "trap '' HUP INT QUIT TERM; while :; do sleep 3600 & wait; done"] as const;
 
 /** What a command finds besides what was asked for; the same as on one machine. */
 const BASE_ENV = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: '/workspace', TMPDIR: '/tmp', LANG: 'C.UTF-8' } as const;
