@@ -3,10 +3,10 @@ import type { ResourceCeilings } from '../config/runtime.ts';
 import { RuntimeUnsupported } from '../runtime/errors.ts';
 import type { Limits } from '../runtime/isolation.ts';
 import { ceilingsOf, resolveDomains, resolveLimits } from '../runtime/limits.ts';
+import { SECRET_PREFIX } from '../runtime/secret-reference.ts';
 import type { WorkspaceSettings } from '../workspace-settings/settings.ts';
 import { specOf } from './spec.ts';
 
-const SECRET_PREFIX = 'secretRef:';
 const SECRET_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** Where an agent finds its secrets. */
 const SECRETS = '/run/secrets';

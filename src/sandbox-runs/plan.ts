@@ -12,6 +12,7 @@ import {
   resolveLimits,
   resourcesOf,
 } from '../runtime/limits.ts';
+import { SECRET_PREFIX } from '../runtime/secret-reference.ts';
 import type { WorkspaceSettings } from '../workspace-settings/settings.ts';
 import {
   DEFAULT_TIMEOUT,
@@ -52,7 +53,7 @@ export function planOf(
 ): RunPlan {
   const { tests, env = {}, resources, network } = request;
   requireBounded(tests, env);
-  const secrets = Object.entries(env).filter(([, value]) => value.startsWith('secretRef:'));
+  const secrets = Object.entries(env).filter(([, value]) => value.startsWith(SECRET_PREFIX));
   if (secrets.length > 0) {
     const detail = 'a sandbox run gets no secrets';
     throw new RunUnusable(secrets.map(([name]) => ({ pointer: `/env/${name}`, detail })));
