@@ -123,6 +123,11 @@ t.test('7: limits of processes that hold together: files, processes, descriptors
   if (isRoot) t.equal(spread.result, 'disk_limit', 'many files are no way around it');
 });
 
+t.test('a command that begins with a dash is a command', async (t) => {
+  const done = await runOnce(parts, '-e 2>/dev/null; echo went on');
+  t.match(done, { result: 'ok', stdout: { text: 'went on\n' } });
+});
+
 t.test('9: what never began is setup_failed, what did is never', async (t) => {
   const broken = { ...parts, host: { ...parts.host, etcDir: '/nonexistent/secret-name' } };
   const never = await runOnce(broken, 'echo hello');

@@ -41,7 +41,7 @@ export async function openSandbox(parts: IsolationParts, request: SandboxRequest
     run(command, { timeoutMs, signal, onOutput }): Promise<CommandResult> {
       const done = last.then(() =>
         runCommand(host, place, {
-          command: ['/bin/sh', '-c', command],
+          command: ['/bin/sh', '-c', '--', command],
           env: request.env,
           egressSocket: egress.socket,
           timeoutMs,
