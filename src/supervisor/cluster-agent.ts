@@ -1,34 +1,20 @@
 import { CodedError } from '../errors.ts';
 import { newId } from '../ids.ts';
-import type { ClusterAgentState, ClusterHost, OutputSink } from '../runtime/isolation.ts';
-import type { RestartPolicy } from './backoff.ts';
+import type { ClusterAgentState, ClusterHost } from '../runtime/isolation.ts';
 import { createBackoff } from './backoff.ts';
 import { type Claim, wantedReplicas } from './claim.ts';
-import type { Outcomes } from './outcomes.ts';
-import type { AskPermit } from './permit.ts';
+import type { KeptParts } from './kept-parts.ts';
 import { followPods } from './pod-logs.ts';
 import type { PreparedLaunch } from './prepare.ts';
 import { isHopeless, isItsOwn } from './slot.ts';
-import type { LaunchObserver, SupervisorLog } from './supervisor.ts';
 
 /** ms: a cluster waits up to 5 minutes before it restarts a container, so that a longer time between two means health. */
 const CLUSTER_HEALTHY_MS = 600_000;
 
-export interface ClusterAgentParts {
+export interface ClusterAgentParts extends KeptParts {
   readonly host: ClusterHost;
-  readonly askPermit: AskPermit;
   /** What a claimed agent is to be; undefined when it is gone. */
   readonly load: (claim: Claim) => Promise<PreparedLaunch | undefined>;
-  readonly outcomes: Outcomes;
-  readonly restarts: RestartPolicy;
-  readonly random: () => number;
-  /** Monotonic ms. */
-  readonly now: () => number;
-  readonly stopGraceMs: number;
-  readonly mayLaunch: () => boolean;
-  readonly sink: (claim: Claim, launchId: string, replica: string) => OutputSink;
-  readonly observe: LaunchObserver;
-  readonly log: SupervisorLog;
 }
 
 /** One claimed agent in the cluster. */

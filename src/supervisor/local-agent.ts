@@ -2,41 +2,27 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { CodedError } from '../errors.ts';
 import { newId } from '../ids.ts';
-import type { LocalHost, OutputSink, Replica } from '../runtime/isolation.ts';
-import { createBackoff, type RestartPolicy } from './backoff.ts';
+import type { LocalHost, Replica } from '../runtime/isolation.ts';
+import { createBackoff } from './backoff.ts';
 import { type Claim, wantedReplicas } from './claim.ts';
-import type { Outcomes } from './outcomes.ts';
-import type { AskPermit } from './permit.ts';
+import type { KeptParts } from './kept-parts.ts';
 import type { Places, Room } from './places.ts';
 import type { Preparation, PreparedLaunch } from './prepare.ts';
 import { type Attempt, createSlot, isHopeless, isItsOwn, neverRan, type Slot } from './slot.ts';
-import type { LaunchObserver, SupervisorLog } from './supervisor.ts';
 
 /** Tries to write down the end of a process while the database is away, and ms before each further one. */
 const WRITES = 5;
 const WRITE_AGAIN_MS = 1000;
 
-export interface LocalAgentParts {
+export interface LocalAgentParts extends KeptParts {
   readonly host: LocalHost;
   /** False: launching would only fail, for no fault of the agent's. */
   readonly isAvailable: () => Promise<boolean>;
-  readonly askPermit: AskPermit;
   readonly prepare: Preparation;
-  readonly outcomes: Outcomes;
   /** Launches under way at once. */
   readonly launching: Places;
   /** For processes of all agents: one that was scaled up may want more of them than there is room for. */
   readonly room: Room;
-  readonly restarts: RestartPolicy;
-  readonly random: () => number;
-  /** Monotonic ms. */
-  readonly now: () => number;
-  readonly stopGraceMs: number;
-  /** False: the lease is about to end, and nothing may be launched. */
-  readonly mayLaunch: () => boolean;
-  readonly sink: (claim: Claim, launchId: string, replica: string) => OutputSink;
-  readonly observe: LaunchObserver;
-  readonly log: SupervisorLog;
 }
 
 /** The processes of one claimed agent on this machine. */
