@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StopAgents, Stopper } from '../agents/stop-running.ts';
 import type { AuditAppender, UnitScope } from '../audit/append.ts';
 import type { Storage } from '../storage/storage.ts';
-import { nextWriter, oldestWriter, runningAgainstSwitch, workspacesAgainstSwitch } from './store.ts';
+import { mayHaveProcesses, nextWriter, oldestWriter, runningAgainstSwitch, workspacesAgainstSwitch } from './store.ts';
+import type { KillSwitchTarget } from './target.ts';
 
 /** Agents stopped in one unit: its events, and the time the chain is locked, stay small. */
 const PAGE = 100;
@@ -13,6 +14,8 @@ const CONCURRENCY = 8;
 /** Ms for transactions that were under way, and between looks at them. */
 const WRITERS_MS = 2000;
 const LOOK_MS = 20;
+/** Ms between looks at agents whose processes are ending: supervisors hear of it within some 350. */
+const ENDING_LOOK_MS = 50;
 
 const CASTELLAN: Stopper = { id: 'castellan', kind: 'system' };
 
@@ -28,6 +31,8 @@ export interface Enforcement {
   round(signal: AbortSignal): Promise<void>;
   /** Resolves when every transaction that was writing has ended; false when the signal came first, or they take too long. */
   writersGone(signal: AbortSignal): Promise<boolean>;
+  /** Resolves when no process is left of what the switch names, which is stopped; false when the signal came first. */
+  processesGone(target: KillSwitchTarget, signal: AbortSignal): Promise<boolean>;
 }
 
 export function createEnforcement(parts: {
@@ -87,6 +92,18 @@ export function createEnforcement(parts: {
     }
   }
 
+  async function processesGone(target: KillSwitchTarget, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      const mayRun =
+        target.scope === 'fleet'
+          ? await storage.system((trx) => mayHaveProcesses(trx, {}))
+          : await storage.read(target.workspaceId, (trx) => mayHaveProcesses(trx, target));
+      if (!mayRun) return true;
+      if (signal.aborted) return false;
+      await delay(ENDING_LOOK_MS, undefined, { ref: false });
+    }
+  }
+
   return {
     page,
     workspace,
@@ -95,5 +112,6 @@ export function createEnforcement(parts: {
       await everywhere(CASTELLAN, signal);
     },
     writersGone,
+    processesGone,
   };
 }

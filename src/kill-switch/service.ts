@@ -79,14 +79,21 @@ export function createKillSwitches(parts: {
   /** True when nothing that the switch names runs any more. The switch holds, whatever comes of this: the job goes on. */
   async function stopped(target: KillSwitchTarget, caller: Caller, signal: AbortSignal): Promise<boolean> {
     try {
-      if (target.scope !== 'fleet') return await enforcement.workspace(target.workspaceId, caller, signal);
-      // A start that had read its rows before the switch was there is committed by then, and is found among what runs.
-      const decided = await enforcement.writersGone(signal);
-      return (await enforcement.everywhere(caller, signal)) && decided;
+      const isTold =
+        target.scope === 'fleet'
+          ? await everyoneTold(caller, signal)
+          : await enforcement.workspace(target.workspaceId, caller, signal);
+      return isTold && (await enforcement.processesGone(target, signal));
     } catch (error) {
       failed(error);
       return false;
     }
+  }
+
+  async function everyoneTold(caller: Caller, signal: AbortSignal): Promise<boolean> {
+    // A start that had read its rows before the switch was there is committed by then, and is found among what runs.
+    const decided = await enforcement.writersGone(signal);
+    return (await enforcement.everywhere(caller, signal)) && decided;
   }
 
   async function clear(target: KillSwitchTarget, reason: string, caller: Caller): Promise<KillSwitchView> {

@@ -61,6 +61,23 @@ export async function workspacesAgainstSwitch(trx: Trx, after: string, limit: nu
 }
 
 /**
+ * Whether any managed agent that the switch names may have a process, whatever its status says by now: it is stopping, or a
+ * supervisor still holds it. Without a scope it is about all workspaces, for castellan_system.
+ */
+export async function mayHaveProcesses(trx: Trx, of: { workspaceId?: string; agentId?: string }): Promise<boolean> {
+  const workspace = (column: string) =>
+    of.workspaceId === undefined ? sql`true` : sql`${sql.ref(column)} = ${of.workspaceId}`;
+  const agent = (column: string) => (of.agentId === undefined ? sql`true` : sql`${sql.ref(column)} = ${of.agentId}`);
+  const { rows } = await sql<{ may: boolean }>`
+    SELECT EXISTS (SELECT FROM agent_claims c WHERE ${workspace('c.workspace_id')} AND ${agent('c.agent_id')})
+      OR EXISTS (
+        SELECT FROM agents a
+        WHERE a.managed AND a.status = 'stopping' AND ${workspace('a.workspace_id')} AND ${agent('a.id')}
+      ) AS may`.execute(trx);
+  return rows[0]?.may !== false;
+}
+
+/**
  * A number higher than that of every transaction that is writing now. One of its own: what a snapshot calls its end is only
  * past the newest that has ended, and others are under way behind it.
  */
