@@ -47,9 +47,9 @@ async function started(): Promise<string> {
 }
 
 t.test('a switch of an agent, of a workspace and of all is answered when no process is left', async (t) => {
-  for (const of of [undefined, WORKSPACE, FLEET]) {
+  for (const named of [undefined, WORKSPACE, FLEET]) {
     const path = await started();
-    const switchPath = of ?? `${path}/kill-switch`;
+    const switchPath = named ?? `${path}/kill-switch`;
     t.same(await engage(switchPath), { code: 200, stopping: false, running: 0 }, switchPath);
     t.match(await status(path), { status: 'stopped', readyReplicas: 0 });
     await clear(switchPath);
