@@ -6,8 +6,12 @@ import { run, secureTable } from './support/secure-table.ts';
 export async function up(db: Kysely<unknown>): Promise<void> {
   await run(db, TABLES);
   await secureTable(db, 'supervisors', { key: "'_system'", appPrivileges: 'SELECT', systemReads: true });
-  for (const table of ['agent_claims', 'agent_logs', 'agent_log_heads']) {
-    const appPrivileges = table === 'agent_claims' ? 'SELECT' : 'SELECT, DELETE';
+  for (const [table, appPrivileges] of [
+    ['agent_claims', 'SELECT'],
+    ['agent_launches', 'SELECT, INSERT, DELETE'],
+    ['agent_logs', 'SELECT, DELETE'],
+    ['agent_log_heads', 'SELECT, DELETE'],
+  ] as const) {
     await secureTable(db, table, { key: 'workspace_id', appPrivileges, systemReads: true });
   }
   await run(db, CHANGE_RUNS);
@@ -48,6 +52,17 @@ const TABLES = `
   CREATE INDEX agent_claims_by_supervisor ON agent_claims (supervisor_id);
   CREATE SEQUENCE agent_claim_tokens;
   ALTER SEQUENCE agent_claim_tokens OWNED BY agent_claims.token;
+
+  -- Launches that are in the audit, and whose end is not. One whose claim is gone is lost.
+  CREATE TABLE agent_launches (
+    workspace_id text NOT NULL,
+    agent_id uuid NOT NULL,
+    launch_id uuid NOT NULL,
+    replica integer NOT NULL,
+    -- Of the claim that it was made under.
+    token bigint NOT NULL,
+    PRIMARY KEY (workspace_id, agent_id, launch_id)
+  );
 
   CREATE TABLE agent_logs (
     workspace_id text NOT NULL,
@@ -127,17 +142,19 @@ const SUPERVISION = `
   END $$;
 
   -- Renews the lease, claims what nobody has, and gives all that is claimed, unless it is what p_known says. Without a
-  -- lease it gives nothing. p_found: agents that have processes all the same, which somebody has to end.
+  -- lease it gives nothing. To one at a time it gives agents that nobody has and of which launches are lost (is_lost), too.
+  -- p_found: agents that have processes all the same, which somebody has to end.
   CREATE FUNCTION supervisor_round(
     p_id uuid, p_lease_ms integer, p_known text, p_room integer, p_found_workspaces text[], p_found_ids uuid[]
   ) RETURNS TABLE (
     lease_ms integer, known text, workspace text, id uuid, token bigint, status text, desired integer, ready integer,
-    generation bigint, started_generation bigint, started_by jsonb, is_urgent boolean
+    generation bigint, started_generation bigint, started_by jsonb, is_urgent boolean, is_lost boolean
   ) LANGUAGE plpgsql ${PLANNED} AS $$
   #variable_conflict use_column
   DECLARE
     until timestamptz;
     digest text;
+    is_alone boolean;
   BEGIN
     SELECT s.lease_until INTO until FROM supervisors s WHERE s.id = p_id AND s.lease_until > clock_timestamp();
     IF until IS NULL THEN RETURN; END IF;
@@ -148,7 +165,8 @@ const SUPERVISION = `
       IF NOT FOUND THEN RETURN; END IF;
     END IF;
     -- One at a time claims, so that what one finds free is free.
-    IF pg_try_advisory_xact_lock(7141, 25) THEN
+    is_alone := pg_try_advisory_xact_lock(7141, 25);
+    IF is_alone THEN
       DELETE FROM supervisors s WHERE s.lease_until <= clock_timestamp();
       INSERT INTO agent_claims
       SELECT f.space, f.id, p_id, nextval('agent_claim_tokens')
@@ -177,9 +195,18 @@ const SUPERVISION = `
     lease_ms := floor(extract(epoch FROM until - clock_timestamp()) * 1000);
     known := digest;
     RETURN NEXT;
+    IF is_alone THEN
+      RETURN QUERY SELECT DISTINCT NULL::integer, NULL::text, f.workspace_id, f.agent_id, NULL::bigint, NULL::text,
+          NULL::integer, NULL::integer, NULL::bigint, NULL::bigint, NULL::jsonb, NULL::boolean, true
+        FROM (
+          SELECT l.workspace_id, l.agent_id FROM agent_launches l
+          WHERE NOT EXISTS (SELECT FROM agent_claims c WHERE c.workspace_id = l.workspace_id AND c.agent_id = l.agent_id)
+          LIMIT 64
+        ) f;
+    END IF;
     IF digest = p_known THEN RETURN; END IF;
     RETURN QUERY SELECT NULL::integer, NULL::text, c.workspace_id, c.agent_id, c.token, a.status, a.desired_replicas,
-        a.ready_replicas, a.generation, a.started_generation, a.started_by, agent_is_urgent(a)
+        a.ready_replicas, a.generation, a.started_generation, a.started_by, agent_is_urgent(a), false
       FROM agent_claims c LEFT JOIN agents a ON a.workspace_id = c.workspace_id AND a.id = c.agent_id
       WHERE c.supervisor_id = p_id;
   END $$;

@@ -225,10 +225,11 @@ export async function mayHaveProcesses(trx: Trx, workspaceId: string, agentId: s
   return rows.length > 0;
 }
 
-/** Removes the agent with its output; its specs and proofs stay as evidence. */
+/** Removes the agent with its output, and what was not said yet of its launches; its specs and proofs stay as evidence. */
 export async function deleteAgent(trx: Trx, workspaceId: string, agentId: string): Promise<void> {
   await sql`
-    WITH logs AS (DELETE FROM agent_logs WHERE workspace_id = ${workspaceId} AND agent_id = ${agentId})
+    WITH logs AS (DELETE FROM agent_logs WHERE workspace_id = ${workspaceId} AND agent_id = ${agentId}),
+      launches AS (DELETE FROM agent_launches WHERE workspace_id = ${workspaceId} AND agent_id = ${agentId})
     DELETE FROM agent_log_heads WHERE workspace_id = ${workspaceId} AND agent_id = ${agentId}`.execute(trx);
   await trx.deleteFrom('agents').where('workspace_id', '=', workspaceId).where('id', '=', agentId).execute();
   await trx

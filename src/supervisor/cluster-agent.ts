@@ -152,7 +152,14 @@ export function createClusterKept(parts: ClusterAgentParts, first: Claim): KeptI
 
   async function permitted(replica: number): Promise<boolean> {
     const asked = newId();
-    const permit = await parts.askPermit({ claim, launchId: asked, replica, launches, prepare: async () => undefined });
+    const permit = await parts.askPermit({
+      claim,
+      launchId: asked,
+      replica,
+      endsWithClaim: false,
+      launches,
+      prepare: async () => undefined,
+    });
     if (permit.outcome === 'denied') {
       observe.launched('denied');
       log.info({ ...names(), action: 'agent.launch', codes: permit.denies.map(({ code }) => code) }, 'decision');
@@ -168,7 +175,7 @@ export function createClusterKept(parts: ClusterAgentParts, first: Claim): KeptI
   async function noteExit({ lastExit }: ClusterAgentState): Promise<void> {
     if (lastExit === undefined || lastExit.at === exitAt) return;
     exitAt = lastExit.at;
-    await outcomes.exited(claim, { launchId, replica: 0, exit: lastExit });
+    await outcomes.observed(claim, { launchId, replica: 0, exit: lastExit });
   }
 
   async function orLacking<T>(work: () => Promise<T>): Promise<T | undefined> {

@@ -123,7 +123,7 @@ export function createLocalAgent(parts: LocalAgentParts, first: Claim): LocalAge
   }
 
   async function launch(index: number, launchId: string, isWanted: () => boolean): Promise<Replica | Attempt> {
-    const question = { claim, launchId, replica: index, launches, prepare: parts.prepare };
+    const question = { claim, launchId, replica: index, endsWithClaim: true, launches, prepare: parts.prepare };
     let permit: Awaited<ReturnType<typeof parts.askPermit<PreparedLaunch>>>;
     try {
       permit = await parts.askPermit(question);

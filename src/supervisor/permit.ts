@@ -10,10 +10,8 @@ import { NotFound } from '../http/problem.ts';
 import { newId } from '../ids.ts';
 import type { Claim } from './claim.ts';
 import { Superseded } from './errors.ts';
-import { isCurrent, storeFailure } from './store.ts';
-
-/** Whose launches and ends they are: nobody asks for a restart. */
-export const CASTELLAN = { id: 'castellan', kind: 'system' } as const;
+import { CASTELLAN, recordLosses } from './losses.ts';
+import { insertLaunch, isCurrent, storeFailure } from './store.ts';
 
 /** `superseded`: something else is wanted of the agent by now, and nothing was written. */
 export type Permit<P> =
@@ -26,6 +24,8 @@ export interface LaunchQuestion<P> {
   readonly launchId: string;
   /** Which of the replicas, from 0. */
   readonly replica: number;
+  /** The process cannot outlive its supervisor: with the claim it is lost. */
+  readonly endsWithClaim: boolean;
   /** How often the agent was launched before by this supervisor. */
   readonly launches: number;
   /** What the launch needs, from what admission has seen; whatever it throws is passed on, and nothing is written. */
@@ -83,6 +83,8 @@ export function createPermits(parts: {
       work: async (scope) => {
         await requireUnchanged(admission, scope, subject);
         if (!(await isCurrent(scope.trx, claim))) throw new Superseded();
+        // What an earlier supervisor took with it comes first.
+        await recordLosses(scope, claim);
         await work(scope);
       },
     });
@@ -95,7 +97,7 @@ function isWanted({ status, desiredReplicas }: AdmissionSubject, replica: number
 
 async function grant(
   scope: UnitScope,
-  { launchId, replica }: LaunchQuestion<unknown>,
+  { claim, launchId, replica, endsWithClaim }: LaunchQuestion<unknown>,
   subject: AdmissionSubject,
   shadow: unknown,
 ): Promise<void> {
@@ -106,6 +108,7 @@ async function grant(
     actor: CASTELLAN,
     payload: { agentId, launchId, decisionId, specHash, policyHash: policy.hash, replica },
   });
+  if (endsWithClaim) await insertLaunch(scope.trx, claim, { launchId, replica });
   await record(scope, subject, { id: decisionId, seq, denies: [], shadow });
 }
 

@@ -11,6 +11,7 @@ import { createLocalAgent } from './local-agent.ts';
 import { createAgentLogs } from './logs/service.ts';
 import { createLogStore } from './logs/store.ts';
 import { createLogWriter } from './logs/writer.ts';
+import { createNoteLosses } from './losses.ts';
 import { createOutcomes } from './outcomes.ts';
 import { createPermits } from './permit.ts';
 import { createPlaces, createRoom } from './places.ts';
@@ -77,9 +78,10 @@ export const supervisorPlugin = fastifyPlugin(
       const host = isolated.agents;
       const logs = createLogWriter({ store: createLogStore(storage, config.agents.logBytes), now, clock });
       const prepare = createPreparation(runnable, createSecretSource(config.agents));
+      const outcomes = createOutcomes({ audit });
       const common = {
         askPermit: createPermits({ audit, admission }),
-        outcomes: createOutcomes({ audit }),
+        outcomes,
         restarts,
         random,
         now,
@@ -101,6 +103,7 @@ export const supervisorPlugin = fastifyPlugin(
       const supervisor: Supervisor = createSupervisor({
         store: createSupervisorStore(storage),
         keeper,
+        noteLosses: createNoteLosses({ record: outcomes.lost, log }),
         isUsable: isAvailable,
         capacity: host.kind === 'cluster' ? CLUSTER_CAPACITY : localCapacity(config),
         now,

@@ -3,7 +3,7 @@ import type { AdmissionSubject } from '../admission/subject.ts';
 import type { Runnable } from '../agents/runnable.ts';
 import type { RuntimePlan } from '../agents/runtime-plan.ts';
 import type { Claim } from './claim.ts';
-import { CASTELLAN } from './permit.ts';
+import { CASTELLAN } from './losses.ts';
 import type { SecretSource } from './secrets.ts';
 
 /** What a process gets that its spec names. */

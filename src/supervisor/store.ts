@@ -24,6 +24,8 @@ export interface Round {
   readonly known: string;
   /** Everything that is claimed; undefined: nothing of it has changed. */
   readonly claims: readonly Claim[] | undefined;
+  /** Agents that nobody has, with launches whose supervisor was lost; not every round is told. */
+  readonly lost: readonly AgentKey[];
 }
 
 /** What supervisors keep in the database, each step one round trip. */
@@ -56,6 +58,7 @@ type RoundRow = {
   started_generation: number | null;
   started_by: Claim['startedBy'];
   is_urgent: boolean;
+  is_lost: boolean;
 };
 
 export function createSupervisorStore(storage: Pick<Storage, 'systemCall'>): SupervisorStore {
@@ -71,7 +74,8 @@ export function createSupervisorStore(storage: Pick<Storage, 'systemCall'>): Sup
       return {
         leaseMs: head.lease_ms,
         known: head.known,
-        claims: head.known === known ? undefined : rows.map(claimOf),
+        claims: head.known === known ? undefined : rows.filter((row) => !row.is_lost).map(claimOf),
+        lost: rows.filter((row) => row.is_lost).map((row) => ({ workspaceId: row.workspace, agentId: row.id })),
       };
     },
     report: async (id, reports) =>
@@ -147,6 +151,71 @@ export async function storeFailure(trx: Trx, { workspaceId, agentId }: AgentKey,
     .where('workspace_id', '=', workspaceId)
     .where('id', '=', agentId)
     .execute();
+}
+
+/** In a unit of the workspace, beside agent.launched: from here on it must be said how that launch ended. */
+export async function insertLaunch(
+  trx: Trx,
+  { workspaceId, agentId, token }: ClaimKey,
+  { launchId, replica }: { launchId: string; replica: number },
+): Promise<void> {
+  await trx
+    .insertInto('agent_launches')
+    .values({ workspace_id: workspaceId, agent_id: agentId, launch_id: launchId, replica, token })
+    .execute();
+}
+
+/** In a unit of the workspace: false when the end of that launch is written down already. */
+export async function deleteLaunch(trx: Trx, { workspaceId, agentId }: AgentKey, launchId: string): Promise<boolean> {
+  const { numDeletedRows } = await trx
+    .deleteFrom('agent_launches')
+    .where('workspace_id', '=', workspaceId)
+    .where('agent_id', '=', agentId)
+    .where('launch_id', '=', launchId)
+    .executeTakeFirst();
+  return numDeletedRows > 0n;
+}
+
+/** In a unit of the workspace: launches under claims that hold no more, the oldest first; they are not known any more. */
+export async function deleteLostLaunches(
+  trx: Trx,
+  { workspaceId, agentId }: AgentKey,
+): Promise<{ launchId: string; replica: number }[]> {
+  const { rows } = await sql<{ launchId: string; replica: number }>`
+    WITH lost AS (
+      DELETE FROM agent_launches l WHERE l.workspace_id = ${workspaceId} AND l.agent_id = ${agentId}
+        AND NOT EXISTS (
+          SELECT FROM agent_claims c
+          WHERE c.workspace_id = l.workspace_id AND c.agent_id = l.agent_id AND c.token = l.token
+        )
+      RETURNING l.launch_id, l.replica
+    )
+    SELECT launch_id AS "launchId", replica FROM lost ORDER BY launch_id`.execute(trx);
+  return rows;
+}
+
+/** As storeExit, of all processes of the agent: what is wanted to run starts again. */
+export async function storeLoss(
+  trx: Trx,
+  { workspaceId, agentId }: AgentKey,
+  exit: Readonly<Record<string, unknown>>,
+  now: Date,
+): Promise<boolean> {
+  const isWanted = sql<boolean>`status IN ('starting', 'running')`;
+  const { numUpdatedRows } = await trx
+    .updateTable('agents')
+    .set({
+      status: sql<AgentStatus>`CASE WHEN ${isWanted} THEN 'starting' ELSE status END`,
+      since: sql<Date>`CASE WHEN ${isWanted} THEN ${now}::timestamptz ELSE since END`,
+      ready_replicas: 0,
+      last_exit: JSON.stringify(exit),
+      updated_at: now,
+      version: sql`version + 1`,
+    })
+    .where('workspace_id', '=', workspaceId)
+    .where('id', '=', agentId)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
 }
 
 /** How a process of the agent last ended; an agent that is gone has none. */

@@ -1,6 +1,7 @@
 import { newId } from '../ids.ts';
 import { type Claim, keyOf, wantedReplicas } from './claim.ts';
 import type { Keeper } from './keeper.ts';
+import type { NoteLosses } from './losses.ts';
 import type { SupervisorStore } from './store.ts';
 
 /**
@@ -37,6 +38,7 @@ export interface Supervisor {
 export function createSupervisor(parts: {
   store: SupervisorStore;
   keeper: Keeper;
+  noteLosses: NoteLosses;
   /** Replicas that there may be here at once. */
   capacity: number;
   /** False: nothing could be launched here, and what wants processes is left to others. */
@@ -46,7 +48,7 @@ export function createSupervisor(parts: {
   log: SupervisorLog;
   leaseMs?: number;
 }): Supervisor {
-  const { store, keeper, capacity, isUsable, now, log, leaseMs = LEASE_MS } = parts;
+  const { store, keeper, noteLosses, capacity, isUsable, now, log, leaseMs = LEASE_MS } = parts;
   let id: string | undefined;
   let known = '';
   let claims: readonly Claim[] = [];
@@ -79,6 +81,7 @@ export function createSupervisor(parts: {
       keeper.reconcile(claims);
     }
     keeper.tick();
+    noteLosses(found.lost);
     await report(by);
     if (!usable && keeper.ready === 0 && claims.some((claim) => wantedReplicas(claim) > 0)) {
       log.warn(

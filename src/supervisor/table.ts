@@ -14,6 +14,14 @@ interface AgentClaimsTable {
   token: number;
 }
 
+interface AgentLaunchesTable {
+  workspace_id: string;
+  agent_id: string;
+  launch_id: string;
+  replica: number;
+  token: number;
+}
+
 interface AgentLogsTable {
   workspace_id: string;
   agent_id: string;
@@ -36,6 +44,7 @@ declare module '../storage/database.ts' {
   interface Database {
     supervisors: SupervisorsTable;
     agent_claims: AgentClaimsTable;
+    agent_launches: AgentLaunchesTable;
     agent_logs: AgentLogsTable;
     agent_log_heads: AgentLogHeadsTable;
   }

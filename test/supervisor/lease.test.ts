@@ -57,11 +57,20 @@ function scripted(leaseMs: number) {
   return {
     done,
     answers,
-    supervisor: createSupervisor({ store, keeper, capacity: 10, isUsable: async () => true, now, log, leaseMs }),
+    supervisor: createSupervisor({
+      store,
+      keeper,
+      noteLosses: () => undefined,
+      capacity: 10,
+      isUsable: async () => true,
+      now,
+      log,
+      leaseMs,
+    }),
   };
 }
 
-const held = (leaseMs: number): Round => ({ leaseMs, known: 'k', claims: [CLAIM] });
+const held = (leaseMs: number): Round => ({ leaseMs, known: 'k', claims: [CLAIM], lost: [] });
 
 t.test('what runs is ended before a lease that nobody renews has ended', async (t) => {
   const { done, answers, supervisor } = scripted(1600);

@@ -1,6 +1,7 @@
 import t from 'tap';
 
 import { newId } from '../../src/ids.ts';
+import { createOutcomes } from '../../src/supervisor/outcomes.ts';
 import { isolationOf, scriptedHost } from './scripted.ts';
 import { supervisedWorld, until } from './world.ts';
 
@@ -70,6 +71,66 @@ t.test('the agents of a replica that is gone are another one soon, through admis
   t.equal(first.host.running.length, 0);
   await act(path, 'stop');
   await untilAfterRounds(other, 'it has stopped', async () => (await status(path)).status === 'stopped');
+});
+
+/** It is gone, and does not know it. */
+const loseLeases = () => database.query('UPDATE supervisors SET lease_until = clock_timestamp()');
+
+t.test('what a replica took with it is written down once, before it is launched again', async (t) => {
+  const path = await agent();
+  await act(path, 'start');
+  await untilAfterRounds(world, 'it runs', async () => (await status(path)).status === 'running');
+  const before = await status(path);
+  const [launched] = await events(path, 'agent.launched');
+  await loseLeases();
+  await untilAfterRounds(other, 'it was taken over', () => second.host.running.length === 1);
+  const after = await status(path);
+  t.match(after, { lastExit: { cause: 'lost', exitCode: null, signal: null } });
+  t.ok(after.since > before.since);
+  await untilAfterRounds(other, 'it runs again', async () => (await status(path)).status === 'running');
+  // The first comes back, ends what it had, and has nothing to say about it.
+  await untilAfterRounds(world, 'it has noticed', () => first.host.running.length === 0);
+  const launchId = launched?.['launchId'];
+  t.match(await events(path, 'agent.launched', 'agent.exited'), [
+    { type: 'agent.launched', launchId },
+    { type: 'agent.exited', cause: 'lost', exitCode: null, signal: null, replica: 0, launchId },
+    { type: 'agent.launched' },
+  ]);
+  t.equal((await events(path, 'agent.launched', 'agent.exited')).length, 3);
+  await act(path, 'stop');
+  await untilAfterRounds(other, 'it has stopped', async () => (await status(path)).status === 'stopped');
+  t.match(await events(path, 'agent.exited'), [{ cause: 'lost' }, { cause: 'stopped' }]);
+  t.same((await database.query('SELECT FROM agent_launches')).rows, []);
+});
+
+t.test('what was lost of an agent that nobody starts again is written down once, whoever finds it', async (t) => {
+  const path = await agent();
+  await act(path, 'start');
+  await untilAfterRounds(world, 'it runs', async () => (await status(path)).status === 'running');
+  await act(path, 'quarantine', { reason: 'odd' });
+  const { since } = await status(path);
+  await loseLeases();
+  await untilAfterRounds(other, 'it is written down', async () => (await events(path, 'agent.exited')).length > 0);
+  t.match(await status(path), { status: 'quarantined', since, lastExit: { cause: 'lost' } });
+  await untilAfterRounds(world, 'the first has noticed', () => first.host.running.length === 0);
+  t.match(await events(path, 'agent.exited'), [{ cause: 'lost' }]);
+  t.equal((await events(path, 'agent.exited')).length, 1);
+});
+
+t.test('of two replicas that write a loss down at once, one does', async (t) => {
+  const path = await agent();
+  const agentId = idOf(path);
+  for (const replica of [0, 1]) {
+    await database.query(`INSERT INTO agent_launches VALUES ('demo', $1, $2, $3, 1)`, [agentId, newId(), replica]);
+  }
+  const writers = [world, other, world, other].map(({ service }) => createOutcomes({ audit: service.app.audit }));
+  await Promise.all(writers.map(({ lost }) => lost({ workspaceId: 'demo', agentId })));
+  t.match(await events(path, 'agent.exited'), [
+    { cause: 'lost', replica: 0 },
+    { cause: 'lost', replica: 1 },
+  ]);
+  t.equal((await events(path, 'agent.exited')).length, 2);
+  t.match(await status(path), { status: 'stopped', lastExit: { cause: 'lost' } });
 });
 
 t.test('what a lost machine had claimed is free when its lease ends', async (t) => {

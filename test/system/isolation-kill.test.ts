@@ -26,6 +26,7 @@ t.test('kill -9 of the service ends what it isolates, and the next one clears up
   const settings = { ...env, CASTELLAN_RUNTIME_DRIVER: 'bubblewrap', CASTELLAN_RUNTIME_STATE_DIR: stateDir };
   const first = await startDev(t, settings);
   const agentId = await startedAgent(first);
+  const before = await statusOf(first, agentId);
   const runId = await startedRun(first, agentId);
   t.ok(processesWith(AGENT_MARK).length > 0 && processesWith(RUN_MARK).length > 0, 'both run');
   t.ok(mountsOf(stateDir).length >= 2, 'each has a mount');
@@ -70,6 +71,14 @@ t.test('kill -9 of the service ends what it isolates, and the next one clears up
 
   const launches = (await events(second, 'agent.launched')).filter((event) => event['agentId'] === agentId);
   t.equal(launches.length, 2);
+  const lost = { agentId, launchId: launches[0]?.['launchId'], cause: 'lost', exitCode: null, signal: null };
+  const exits = (await events(second, 'agent.exited')).filter((event) => event['agentId'] === agentId);
+  t.equal(exits.length, 1);
+  t.match(exits, [lost]);
+  await until('it is ready again', async () => (await statusOf(second, agentId)).status === 'running', RECOVERED_MS);
+  const after = await statusOf(second, agentId);
+  t.match(after, { readyReplicas: 1, lastExit: { cause: 'lost' } });
+  t.ok(after.since > before.since, 'since it runs again');
   t.not(launches[0]?.['decisionId'], launches[1]?.['decisionId'], 'each through an admission of its own');
   const decision = `/v1/workspaces/demo/decisions/${launches[1]?.['decisionId']}`;
   t.match(await second.call('kernel-admin', 'GET', decision), {
@@ -95,6 +104,10 @@ async function startedAgent({ call }: Dev): Promise<string> {
     return body.status === 'running' && processesWith(AGENT_MARK).length > 1;
   });
   return id;
+}
+
+async function statusOf({ call }: Dev, agentId: string) {
+  return (await call('operator', 'GET', `${AGENTS}/${agentId}/status`)).body;
 }
 
 async function startedRun({ call }: Dev, agentId: string): Promise<string> {

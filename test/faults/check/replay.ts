@@ -76,7 +76,7 @@ const AGENT_RULES: Readonly<Record<string, Rule>> = {
   },
   // Denials, and what only says that something was looked at: they change no state.
   'agent.start.denied': () => undefined,
-  // The end of a process: what is wanted of its agent stays, unless agent.failed follows.
+  // The end of a process, or its loss: what is wanted of its agent stays, unless agent.failed follows.
   'agent.exited': () => undefined,
   'agent.release.denied': () => undefined,
   'agent.revalidated': () => undefined,
