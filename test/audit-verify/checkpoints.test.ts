@@ -20,7 +20,7 @@ import {
   worldOf,
 } from './support/world.ts';
 
-const RUNS = 2;
+const RUNS = 1;
 
 const database = await testDatabase(t);
 const url = database.superuserUrl;

@@ -10,7 +10,7 @@ import { EPOCH, history, insertChain, insertSigner, type Step } from './support/
 import { testSigner } from './support/keys.ts';
 import { verifyDirectly } from './support/run.ts';
 
-const RUNS = 2;
+const RUNS = 1;
 /** Before every event of a history. */
 const BEFORE = new Date(EPOCH - 3_600_000).toISOString();
 

@@ -221,7 +221,14 @@ t.test('who connects without end finds nobody there any more', async (t) => {
     await Promise.all(clients.map((client) => once(client, 'connect').catch(() => undefined)));
     for (const client of clients) client.destroy();
   }
-  t.ok(refused());
-  const [error] = await once(open(), 'error');
-  t.match(error, { code: /ECONNREFUSED|ENOENT/ });
+  await eventually(refused, 'it is in the record');
+  let seen: unknown;
+  for (const deadline = Date.now() + 5000; Date.now() < deadline; ) {
+    const client = open();
+    seen = await once(client, 'connect').catch((reason: unknown) => reason);
+    client.destroy();
+    // Reset: it was taken just before the listener ended.
+    if (seen instanceof Error && 'code' in seen && seen.code !== 'ECONNRESET') break;
+  }
+  t.match(seen, { code: /ECONNREFUSED|ENOENT/ });
 });

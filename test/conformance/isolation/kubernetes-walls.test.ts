@@ -7,4 +7,6 @@ import { isolationConformance } from './suite.ts';
 
 isolationTest(t);
 
-isolationConformance(t, kubernetesSubject(await openWorld(t)), ['workspace', 'environment', 'walls', 'lifecycle']);
+// The walls of the cluster in the process are those of bubblewrap, which has its own file; in full they are tried all the same.
+const walls = process.env['TESTING_ISOLATION_RUNS'] === undefined ? [] : (['walls'] as const);
+isolationConformance(t, kubernetesSubject(await openWorld(t)), ['workspace', 'environment', 'lifecycle', ...walls]);
