@@ -27,7 +27,7 @@ else if (!/^[1-9]\d{0,6}$/.test(values.runs)) {
 function runAll(runs: string): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const files = DIRECTORIES.flatMap((dir) =>
-    readdirSync(dir).flatMap((name) => (name.endsWith('.test.ts') ? [join(dir, name)] : [])),
+    readdirSync(dir).flatMap((name) => (/\.(?:test|full)\.ts$/.test(name) ? [join(dir, name)] : [])),
   );
   const args = ['--jobs=1', `--timeout=${FILE_LIMIT}`, '--reporter=terse', ...files];
   // CI: what cannot isolate fails, it is not skipped.

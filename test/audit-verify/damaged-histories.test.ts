@@ -13,7 +13,7 @@ import { LOG_DAMAGES } from './support/log-damages.ts';
 import { verifyHere } from './support/run.ts';
 
 const WORLDS = 2;
-const PICKS = 2;
+const PICKS = 1;
 const TABLES = [
   'audit_events',
   'audit_heads',

@@ -49,7 +49,7 @@ t.test(
         t.strictSame(report, { ok: true, strength: 'internal', events: rows.length, signatures, findings: [] });
         t.equal(verdict, 'ok');
       }),
-      { numRuns: 25 },
+      { numRuns: 12 },
     );
   },
 );

@@ -28,10 +28,17 @@ export interface Running {
   readonly exited: Promise<Exit>;
 }
 
+/** What is compiled once in a run of all tests (scripts/test.ts). */
+const compiled = process.env['NODE_COMPILE_CACHE'];
+
 /** Starts `node <args>` with `env` and nothing of this run's environment but PATH. */
 export function start(t: Tap, args: readonly string[], env: Env): Running {
   const child = spawn(process.execPath, [...args], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      ...(compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled }),
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   return running(t, child);

@@ -7,4 +7,4 @@ import { isolationConformance } from './suite.ts';
 
 isolationTest(t);
 
-isolationConformance(t, kubernetesSubject(await openWorld(t)), ['results', 'output', 'ends']);
+isolationConformance(t, kubernetesSubject(await openWorld(t)), ['results', 'output', 'ends', 'lifecycle']);
